@@ -1,0 +1,144 @@
+# Bulkhead's only build file.
+#
+#   make                    builds build/release/{bulkheadd,bulkhead}; no root needed
+#   make check              every test that needs no root; with root, all of them
+#   make demo               the shop on a private containerd (root)
+#   make bench              side-by-side measurements (root)
+#   make install DESTDIR=   programs, man pages, unit, completion, examples
+#   make VARIANT=asan check the same tests under AddressSanitizer and UBSan
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SBINDIR ?= $(PREFIX)/sbin
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+DATADIR ?= $(PREFIX)/share/bulkhead
+SYSCONFDIR ?= /etc
+COMPDIR ?= $(PREFIX)/share/bash-completion/completions
+CC ?= gcc
+PROTOC_C ?= protoc-c
+CFLAGS ?= -O2 -g
+V ?=
+VARIANT ?= release
+WERROR ?=
+
+VERSION := 0.1.0
+
+B := build/$(VARIANT)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
+
+# --- libraries, by pkg-config name and Debian package --------------------------
+PKGS := libmnl libnftnl libnl-3.0 libnl-route-3.0 libnetfilter_conntrack jansson \
+	yaml-0.1 libcurl libprotobuf-c libuv libmicrohttpd libcap-ng libcrypto
+DEB_PKGS := build-essential pkg-config protobuf-c-compiler uthash-dev libcmocka-dev \
+	libmnl-dev libnftnl-dev libnl-3-dev libnl-route-3-dev libnetfilter-conntrack-dev \
+	libjansson-dev libyaml-dev libcurl4-openssl-dev libprotobuf-c-dev libuv1-dev \
+	libmicrohttpd-dev libcap-ng-dev libssl-dev
+
+ifeq ($(filter clean install-deps help,$(MAKECMDGOALS)),)
+MISSING := $(shell packaging/deps.sh missing $(DEB_PKGS) 2>/dev/null)
+ifneq ($(MISSING),)
+ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo ok),ok)
+$(error these Debian packages are missing: $(MISSING). Install them with: sudo apt-get install $(MISSING))
+endif
+endif
+endif
+
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+# --- flags the code depends on; not overridable --------------------------------
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wcast-qual -Wstrict-prototypes \
+	-Wmissing-prototypes -Wno-format-truncation -Wpointer-arith -Wwrite-strings -Wundef $(if $(WERROR),-Werror)
+BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Ulinux -Iinclude -I$(B)/gen \
+	-DBH_VERSION='"$(VERSION)"' -fPIE -fstack-protector-strong $(WARN) -MMD -MP $(PKG_CFLAGS)
+BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+
+ifeq ($(VARIANT),release)
+VARIANT_CFLAGS := -D_FORTIFY_SOURCE=2
+else ifeq ($(VARIANT),debug)
+VARIANT_CFLAGS := -O0 -g3
+else ifeq ($(VARIANT),asan)
+VARIANT_CFLAGS := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer \
+	-fno-sanitize-recover=all
+VARIANT_LDFLAGS := -fsanitize=address,undefined
+else ifeq ($(VARIANT),cov)
+VARIANT_CFLAGS := -O0 -g --coverage
+VARIANT_LDFLAGS := --coverage
+else ifeq ($(VARIANT),fuzz)
+CC := clang
+VARIANT_CFLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -DBH_LIBFUZZER
+VARIANT_LDFLAGS := -fsanitize=fuzzer,address,undefined
+else
+$(error VARIANT is one of release debug asan cov fuzz)
+endif
+
+ALL_CFLAGS = $(CFLAGS) $(VARIANT_CFLAGS) $(BASE_CFLAGS)
+ALL_LDFLAGS = $(LDFLAGS) $(VARIANT_LDFLAGS) $(BASE_LDFLAGS)
+
+# --- sources: adding a file is adding a file -----------------------------------
+PROGRAMS := bulkheadd bulkhead
+LIB_SRC := $(wildcard policy/*.c) $(filter-out src/daemon/main.c src/cli/main.c,$(wildcard src/*/*.c))
+PROTO := $(wildcard src/*/*.proto tests/tools/*.proto)
+GEN_C := $(PROTO:%.proto=$(B)/gen/%.pb-c.c)
+GEN_H := $(GEN_C:.c=.h)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(patsubst $(B)/gen/%.c,$(B)/gen/%.o,$(filter $(B)/gen/src/%,$(GEN_C)))
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
+BENCH_BIN := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+LIB := $(B)/libbulkhead.a
+
+.DEFAULT_GOAL := all
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: all tests clean install install-deps help FORCE
+
+all: $(PROGRAMS:%=$(B)/%) $(B)/compile_commands.json
+
+$(B)/bulkheadd: $(B)/src/daemon/main.o $(LIB)
+$(B)/bulkhead: $(B)/src/cli/main.o $(LIB)
+$(PROGRAMS:%=$(B)/%):
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(LIB): $(LIB_OBJ)
+	$(call say,AR,$@)rm -f $@ && $(AR) crs $@ $^
+
+# A change of compiler or flags rebuilds.
+FLAGS_NOW = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+$(B)/flags: FORCE
+	@mkdir -p $(B); echo '$(subst ','\'',$(FLAGS_NOW))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS_NOW))' >$@
+
+$(B)/%.o: %.c $(B)/flags | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	@printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$<' \
+		'$(subst ",\",$(subst \,\\,$(CC) $(ALL_CFLAGS) -c $<))' >$(@:.o=.cdb)
+
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: %.proto
+	@mkdir -p $(B)/gen
+	$(call say,PROTOC,$<)$(PROTOC_C) --c_out=$(B)/gen $<
+$(B)/gen/%.o: $(B)/gen/%.c $(B)/flags
+	$(call say,CC,$<)$(CC) $(CFLAGS) $(VARIANT_CFLAGS) -std=gnu17 -Ulinux -fPIE -I$(B)/gen -MMD -MP -c -o $@ $<
+
+$(B)/compile_commands.json: $(LIB_OBJ)
+	@{ echo '['; cat $(patsubst %.c,$(B)/%.cdb,$(LIB_SRC)) 2>/dev/null | sed '$$ s/,$$//'; echo ']'; } >$@
+
+# --- tests ---------------------------------------------------------------------
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIB)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(LIB)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIB)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(B)/tests/fuzz/replay.o) $(LIB)
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+tests: $(UNIT_BIN) $(TOOL_BIN) $(FUZZ_BIN)
+
+clean:
+	rm -rf build
+
+-include $(LIB_OBJ:.o=.d) $(wildcard $(B)/tests/*/*.d $(B)/src/daemon/main.d $(B)/src/cli/main.d)

@@ -1,0 +1,89 @@
+/*
+ * The compiler: world -> plan, incrementally.
+ *
+ * Profile: the policies that select a pod in one direction (enforced and
+ * audited apart), with named ports resolved.  Pods with the same profile share
+ * one chain; the maps in4, in6, eg4, eg6 lead each local pod's addresses to it.
+ * A chain holds a number of lookups that does not grow with the number of
+ * policies, peers or exact ports.
+ */
+#ifndef BH_COMPILE_H
+#define BH_COMPILE_H
+
+#include "bh/plan.h"
+#include "bh/world.h"
+
+struct bh_compile_config {
+	uint16_t log_group;   /* NFLOG group */
+	uint16_t log_snaplen; /* bytes of each packet that are logged */
+	uint32_t log_rate;    /* logged packets a second per pod; 0: no limit */
+	uint32_t log_burst;
+};
+
+/* Names of the counters, in packets. */
+#define BH_COUNTER_DENIED       "denied"       /* dropped */
+#define BH_COUNTER_LOGGED       "logged"       /* of these, handed to NFLOG */
+#define BH_COUNTER_AUDIT        "audit"        /* passed, would be dropped */
+#define BH_COUNTER_AUDIT_LOGGED "audit_logged" /* of these, handed to NFLOG */
+
+/*
+ * NFLOG prefix: BH_LOG_PREFIX, 'd' (denied) or 'a' (audit), ':' and the name of
+ * the profile's chain.
+ */
+#define BH_LOG_PREFIX "bh:"
+
+struct bh_compiler;
+
+/* @w is borrowed for the compiler's life.  The plan starts empty and dirty. */
+struct bh_compiler *bh_compiler_new(struct bh_world *w, const struct bh_compile_config *config);
+void bh_compiler_free(struct bh_compiler **c);
+
+/*
+ * Follows the world's changes since the last call, then settles the world.
+ * After it the plan is the one that a new compiler would make of the same
+ * world, and its delta is what the kernel needs.
+ */
+void bh_compiler_update(struct bh_compiler *c);
+
+/* The caller takes the delta and settles the plan after a commit. */
+struct bh_plan *bh_compiler_plan(struct bh_compiler *c);
+
+/*
+ * The kernel refused the set or chain @name: every profile that needs it gets
+ * a chain that denies everything, until its policies change.  Returns the
+ * number of profiles closed; 0 if no profile needs it.
+ */
+size_t bh_compiler_close(struct bh_compiler *c, const char *name, const char *why);
+
+struct bh_policy_id {
+	enum bh_policy_kind kind;
+	const char *namespace, *name, *uid;
+};
+
+/*
+ * What a chain name stands for.  Kept for a while after the last pod left it,
+ * so that packets it denied can still be explained.
+ */
+struct bh_profile {
+	const char *name; /* of the chain */
+	enum bh_dir dir;
+	const struct bh_policy_id *enforced; /* isolating or with rules, in evaluation order */
+	size_t n_enforced;
+	const struct bh_policy_id *audited;
+	size_t n_audited;
+	const char *closed; /* why it denies everything, NULL if it does not */
+	size_t n_pods;      /* local pods in it now */
+};
+
+/* NULL where the name is unknown or long gone. */
+const struct bh_profile *bh_compiler_profile(const struct bh_compiler *c, const char *name);
+/* NULL where the pod is not local or nothing selects it. */
+const struct bh_profile *bh_compiler_profile_of(const struct bh_compiler *c,
+						const struct bh_pod *pod, enum bh_dir dir);
+
+struct bh_compile_stats {
+	size_t n_profiles, n_closed, n_sets, n_chains, n_elems;
+};
+struct bh_compile_stats bh_compiler_stats(const struct bh_compiler *c);
+
+#endif

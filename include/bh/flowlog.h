@@ -1,0 +1,101 @@
+/*
+ * The flow log: packets -> records with both ends' identity and the reason.
+ *
+ * A record is one JSON object (bulkhead-flow(5)).  Repeats of a flow (same ends,
+ * protocol, destination port, verdict) are counted: the first is a record at
+ * once, the rest one record per interval.  Losses are records themselves.
+ */
+#ifndef BH_FLOWLOG_H
+#define BH_FLOWLOG_H
+
+#include <jansson.h>
+
+#include "bh/compile.h"
+#include "bh/history.h"
+#include "bh/nflog.h"
+
+struct bh_flowlog_config {
+	const char *node;
+	uint64_t interval_ns;   /* of repeats; 0: 10 s */
+	size_t max_flows;       /* aggregated at a time; 0: 65536; beyond: suppressed */
+	uint32_t records_per_s; /* per local pod, of new flows; 0: 100; beyond: suppressed */
+	size_t ring_size;       /* last records kept for `bulkhead flows`; 0: 4096 */
+};
+
+struct bh_flowlog;
+
+/* All pointers are borrowed for the flow log's life. */
+struct bh_flowlog *bh_flowlog_new(const struct bh_flowlog_config *config, const struct bh_world *w,
+				  const struct bh_compiler *c, const struct bh_history *h);
+void bh_flowlog_free(struct bh_flowlog **fl);
+
+/*
+ * Who gets the records, in order, each once.  @line is the record as one line
+ * of JSON without newline, @record the same as a tree; both borrowed.  Returns
+ * 0, or a negative errno if the record could not be kept: it then counts as lost
+ * and a gap record follows when the subscriber takes records again.
+ */
+struct bh_flowlog_subscriber {
+	void *ctx;
+	int (*on_record)(void *ctx, const json_t *record, const char *line);
+};
+/* Returns a handle for bh_flowlog_unsubscribe(). */
+int bh_flowlog_subscribe(struct bh_flowlog *fl, const struct bh_flowlog_subscriber *s);
+void bh_flowlog_unsubscribe(struct bh_flowlog *fl, int handle);
+
+/* @now_ns is real time.  @generation is of the plan in the kernel. */
+void bh_flowlog_set_generation(struct bh_flowlog *fl, uint64_t generation);
+void bh_flowlog_packet(struct bh_flowlog *fl, const struct bh_nflog_msg *msg, uint64_t now_ns);
+void bh_flowlog_lost(struct bh_flowlog *fl, uint64_t n, const char *reason, uint64_t now_ns);
+/* Writes out repeats whose interval ended; call once a second or so. */
+void bh_flowlog_tick(struct bh_flowlog *fl, uint64_t now_ns);
+/* Writes out everything (shutdown, SIGHUP). */
+void bh_flowlog_flush(struct bh_flowlog *fl, uint64_t now_ns);
+/*
+ * An event beside packets: policy-changed, pod-bound, pod-unbound, tamper, gap.
+ * @fields (stolen, may be NULL) are merged into the record.
+ */
+void bh_flowlog_event(struct bh_flowlog *fl, const char *action, json_t *fields, uint64_t now_ns);
+/* Calls @on_line for the last records, oldest first. */
+void bh_flowlog_recent(const struct bh_flowlog *fl,
+		       void (*on_record)(void *ctx, const json_t *record, const char *line),
+		       void *ctx);
+
+/* In packets, since the start; denied and audit apart. */
+struct bh_flowlog_stats {
+	uint64_t received[2];   /* packets that came from NFLOG: [0] denied, [1] audit */
+	uint64_t recorded[2];   /* counted in records, as first or as repeat */
+	uint64_t suppressed[2]; /* left out by a limit, and said so in a gap record */
+	uint64_t pending[2];    /* repeats not yet written */
+	uint64_t malformed;     /* not attributable at all */
+	uint64_t lost;          /* known lost before they came (sequence gaps) */
+	uint64_t records, records_lost;
+};
+struct bh_flowlog_stats bh_flowlog_stats(const struct bh_flowlog *fl);
+
+/*
+ * A file subscriber: appends lines; "-" is standard output.  A full disk or an
+ * error is a lost record, not the end.  Reopened by name on bh_flowfile_reopen()
+ * (logrotate).
+ */
+struct bh_flowfile;
+int bh_flowfile_new(struct bh_flowfile **ret, const char *path, struct bh_err *err);
+void bh_flowfile_free(struct bh_flowfile **f);
+struct bh_flowlog_subscriber bh_flowfile_subscriber(struct bh_flowfile *f);
+int bh_flowfile_reopen(struct bh_flowfile *f, struct bh_err *err);
+
+/* One record as a line for people; @color adds terminal colours. */
+struct bh_buf;
+void bh_record_format(const json_t *record, bool color, struct bh_buf *out);
+/* A header line for bh_record_format()'s columns. */
+void bh_record_header(struct bh_buf *out);
+
+/* What `bulkhead flows` asks for; zero is everything. */
+struct bh_record_filter {
+	const char *namespace, *pod; /* either end; pod NULL: any of the namespace */
+	const char *verdict;         /* "denied", "allowed", "audit"; NULL: any */
+	uint64_t since_ns;           /* real time */
+};
+bool bh_record_matches(const json_t *record, const struct bh_record_filter *filter);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * Folders of YAML and JSON manifests as a source.
+ */
+#ifndef BH_MANIFEST_H
+#define BH_MANIFEST_H
+
+#include <uv.h>
+
+#include "bh/object.h"
+#include "bh/source.h"
+
+#define BH_MANIFEST_MAX_FILE  (16u << 20)
+#define BH_MANIFEST_MAX_FILES 20000
+
+/* A parsed file: JSON documents with the lines their nodes came from. */
+struct bh_docs;
+
+/*
+ * Parses @text (YAML 1.1 as Kubernetes reads it, or JSON; any number of
+ * documents).  Aliases, duplicate keys, NUL bytes, depth and size beyond the
+ * limits of object.h are refused with line and reason.
+ */
+int bh_docs_parse(const char *name, const char *text, size_t len, struct bh_docs **ret,
+		  struct bh_err *err);
+void bh_docs_free(struct bh_docs **docs);
+size_t bh_docs_count(const struct bh_docs *docs);
+json_t *bh_docs_root(const struct bh_docs *docs, size_t i);
+/* For struct bh_origin; @ctx is the bh_docs. */
+int bh_docs_line(void *ctx, const json_t *node);
+
+/*
+ * Decodes every object of one file, `List`s included, and calls @on_object for
+ * each.  Ends with the first object that is not valid.  Shared by the watcher,
+ * --check-config, render and the simulator.
+ */
+int bh_manifest_load_file(const char *path, enum bh_source source,
+			  int (*on_object)(void *ctx, const struct bh_decoded *d), void *ctx,
+			  struct bh_err *err);
+
+/*
+ * Loads @path (file or folder, with subfolders) once and hands everything to
+ * @sink, problems included.  Returns the number of files with a problem, or a
+ * negative errno if @path itself cannot be read.
+ */
+int bh_manifest_load(const char *path, const struct bh_sink *sink, struct bh_err *err);
+
+/*
+ * The watcher.  Loads the folder, calls on_synced, then follows it by inotify,
+ * the symlink swap of ConfigMap volumes included.  A file that does not parse
+ * or validate changes nothing: the last good version stays in force and the
+ * sink is told of the problem.
+ */
+struct bh_manifest;
+
+int bh_manifest_new(struct bh_manifest **ret, uv_loop_t *loop, const char *dir,
+		    const struct bh_sink *sink, struct bh_err *err);
+/* Reads everything again now (SIGHUP). */
+void bh_manifest_reload(struct bh_manifest *m);
+/* Safe while the loop runs; handles are closed by it later. */
+void bh_manifest_free(struct bh_manifest **m);
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * The objects that policy is about, as plain data ("facts").
+ *
+ * A source decodes one object into one of these structs and hands it to the
+ * sink; every pointer inside is borrowed from the source and valid during the
+ * call only.  The world copies what it keeps, with strings interned and labels
+ * sorted by key, and hands out the same structs for reading.
+ *
+ * Sources of the rules: Kubernetes API reference, networking.k8s.io/v1
+ * NetworkPolicy and core/v1 Pod, Namespace, Node; policy.networking.k8s.io
+ * ClusterNetworkPolicy for tiers.
+ */
+#ifndef BH_MODEL_H
+#define BH_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bh/addr.h"
+
+/* Later sources win where two describe the same pod. */
+enum bh_source {
+	BH_SOURCE_CRI,      /* the container runtime of this node */
+	BH_SOURCE_MANIFEST, /* files */
+	BH_SOURCE_KUBE,     /* the Kubernetes API */
+	BH_SOURCE_COUNT_
+};
+const char *bh_source_str(enum bh_source source); /* "cri", "manifest", "kube" */
+
+enum bh_dir { BH_INGRESS, BH_EGRESS, BH_DIR_COUNT_ };
+const char *bh_dir_str(enum bh_dir dir); /* "ingress", "egress" */
+
+enum bh_mode { BH_ENFORCE, BH_AUDIT, BH_MODE_COUNT_ };
+const char *bh_mode_str(enum bh_mode mode); /* "enforce", "audit" */
+
+/* Evaluated in this order. */
+enum bh_tier { BH_TIER_ADMIN, BH_TIER_NETWORK_POLICY, BH_TIER_BASELINE, BH_TIER_COUNT_ };
+const char *bh_tier_str(enum bh_tier tier); /* "Admin", "NetworkPolicy", "Baseline" */
+
+/* What a matching rule does.  In the NetworkPolicy tier only BH_ALLOW. */
+enum bh_action { BH_ALLOW, BH_DENY, BH_PASS, BH_ACTION_COUNT_ };
+const char *bh_action_str(enum bh_action action); /* "Allow", "Deny", "Pass" */
+
+struct bh_label {
+	const char *key, *value;
+};
+
+/* Labels or annotations of one object; a key occurs once. */
+struct bh_labels {
+	const struct bh_label *items;
+	size_t n;
+};
+
+/* The value of @key or NULL.  Linear: works on unsorted labels too. */
+const char *bh_labels_get(const struct bh_labels *labels, const char *key);
+
+/* A container port.  Only named ones matter to policy. */
+struct bh_port {
+	const char *name;
+	uint16_t number;  /* host byte order, 1-65535 */
+	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
+};
+
+struct bh_pod {
+	const char *namespace, *name;
+	const char *uid;  /* "" where the source has none */
+	const char *node; /* spec.nodeName; "" where the source has none */
+	struct bh_labels labels;
+	const struct bh_port *ports;
+	size_t n_ports;
+	/*
+	 * status.podIPs.  Read from the world these are the addresses that the
+	 * pod owns there: none for host-network and finished pods, none that a
+	 * newer pod took over.
+	 */
+	const struct bh_addr *addrs;
+	size_t n_addrs;
+	bool is_local;          /* lives on the world's node; set by the world */
+	bool is_host_network;   /* spec.hostNetwork */
+	bool is_finished;       /* status.phase Succeeded or Failed, or sandbox not ready */
+	bool has_no_labels_yet; /* labels unknown, as opposed to none: pod is closed */
+	uint64_t created_ns;    /* creation time since 1970; 0 where unknown */
+	const char *workload_kind, *workload_name; /* controlling owner; NULL if none */
+	const char *sandbox_id;                    /* of the runtime; NULL if unknown */
+	const char *file;                          /* manifest it came from; NULL if none */
+	int line;                                  /* 1-based; 0 if unknown */
+};
+
+struct bh_namespace {
+	const char *name;
+	struct bh_labels labels; /* kubernetes.io/metadata.name is added by the world */
+	/* Annotation bulkhead.dev/default-deny; has_ false where absent. */
+	bool has_default_deny;
+	bool default_deny[BH_DIR_COUNT_];
+	enum bh_mode mode; /* annotation bulkhead.dev/mode */
+};
+
+struct bh_node {
+	const char *name;
+	struct bh_labels labels;
+	const struct bh_addr *addrs; /* status.addresses that are IPs */
+	size_t n_addrs;
+};
+
+enum bh_sel_op { BH_SEL_IN, BH_SEL_NOT_IN, BH_SEL_EXISTS, BH_SEL_DOES_NOT_EXIST, BH_SEL_OP_COUNT_ };
+const char *bh_sel_op_str(enum bh_sel_op op); /* "In", ... */
+
+/* matchLabels entries are In with one value. */
+struct bh_requirement {
+	const char *key;
+	enum bh_sel_op op;
+	const char *const *values;
+	size_t n_values;
+};
+
+/* All requirements must hold; none selects everything. */
+struct bh_selector {
+	const struct bh_requirement *reqs;
+	size_t n_reqs;
+};
+
+enum bh_peer_kind {
+	BH_PEER_PODS,    /* namespaceSelector and podSelector */
+	BH_PEER_CIDR,    /* ipBlock, networks */
+	BH_PEER_NODES,   /* ClusterNetworkPolicy egress nodes: selector in pods */
+	BH_PEER_NOTHING, /* unknown or empty peer: matches nobody */
+	BH_PEER_KIND_COUNT_
+};
+
+struct bh_peer {
+	enum bh_peer_kind kind;
+	bool has_namespaces;           /* false: the policy's own namespace */
+	struct bh_selector namespaces; /* BH_PEER_PODS */
+	struct bh_selector pods;       /* BH_PEER_PODS, BH_PEER_NODES */
+	struct bh_cidr cidr;           /* BH_PEER_CIDR */
+	const struct bh_cidr *except;  /* parts of cidr that do not match */
+	size_t n_except;
+	int line;
+};
+
+struct bh_policy_port {
+	uint8_t protocol;     /* IPPROTO_*; 0 means any protocol */
+	const char *name;     /* named port, or NULL for a range */
+	uint16_t first, last; /* inclusive; 0-65535 stands for all ports */
+	int line;
+};
+
+struct bh_rule {
+	const char *name; /* ClusterNetworkPolicy rule name; NULL in v1 */
+	enum bh_action action;
+	/* Any of them matches; has_peers false: everybody matches. */
+	bool has_peers;
+	const struct bh_peer *peers;
+	size_t n_peers;
+	/* Any of them matches; has_ports false: every protocol and port. */
+	bool has_ports;
+	const struct bh_policy_port *ports;
+	size_t n_ports;
+	int line;
+};
+
+struct bh_rules {
+	const struct bh_rule *items;
+	size_t n;
+};
+
+enum bh_policy_kind {
+	BH_NETWORK_POLICY,         /* networking.k8s.io/v1 */
+	BH_CLUSTER_NETWORK_POLICY, /* policy.networking.k8s.io/v1alpha2 */
+	BH_DEFAULT_DENY,           /* bulkhead's own baseline, see world.h */
+	BH_POLICY_KIND_COUNT_
+};
+const char *bh_policy_kind_str(enum bh_policy_kind kind); /* "NetworkPolicy", ... */
+
+struct bh_policy {
+	enum bh_policy_kind kind;
+	enum bh_tier tier;
+	int priority;          /* lower first within Admin and Baseline; 0 in v1 */
+	const char *namespace; /* "" for cluster-scoped kinds */
+	const char *name;
+	const char *uid; /* "" where the source has none */
+	/* The pods it is about: of its namespace, or of the selected ones. */
+	bool has_namespaces;
+	struct bh_selector namespaces;
+	struct bh_selector pods;
+	bool isolates[BH_DIR_COUNT_]; /* v1 policyTypes; false in other tiers */
+	struct bh_rules rules[BH_DIR_COUNT_];
+	enum bh_mode mode; /* annotation bulkhead.dev/mode */
+	/*
+	 * Why the policy failed validation, else NULL.  Such a policy isolates
+	 * the pods it selects (all of its namespace where the selector itself
+	 * is unreadable) in both directions and allows nothing.
+	 */
+	const char *invalid;
+	const char *file;
+	int line;
+};
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * The kernel's nftables: commit a delta, read the table back, compare, watch.
+ *
+ * One object has two netlink sockets: one for transactions and dumps, one in
+ * the group NFNLGRP_NFTABLES.  It works in the network namespace of the thread
+ * that made it.
+ */
+#ifndef BH_NFT_H
+#define BH_NFT_H
+
+#include "bh/buf.h"
+#include "bh/plan.h"
+
+struct bh_nft;
+
+int bh_nft_new(struct bh_nft **ret, struct bh_err *err);
+void bh_nft_free(struct bh_nft **nft);
+
+/* The operation that the kernel refused. */
+struct bh_nft_refusal {
+	char name[BH_NAME_MAX]; /* set or chain; "" if none in particular */
+	int code;               /* the kernel's negative errno */
+};
+
+/*
+ * Makes all of @delta visible at once.  0 once the kernel has acknowledged it.
+ * A negative errno and nothing has changed, with three exceptions, after which
+ * the caller reads back: -ENOBUFS, the answer was lost; -ESTALE, another
+ * writer's change to our table is pending in the watch; -EINPROGRESS, the delta
+ * was too large for one transaction and a later part failed.
+ * @refusal may be NULL.
+ */
+int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *delta, struct bh_nft_refusal *refusal,
+		  struct bh_err *err);
+
+/* The table as it is in the kernel; an absent one reads as empty. */
+struct bh_nft_state;
+int bh_nft_read(struct bh_nft *nft, struct bh_nft_state **ret, struct bh_err *err);
+void bh_nft_state_free(struct bh_nft_state **state);
+bool bh_nft_state_is_absent(const struct bh_nft_state *state);
+
+/*
+ * The delta that takes the kernel from @state to @plan; NULL if they are the
+ * same.  Patches: sets keep the elements that both have, chains whose rules are
+ * equal are untouched, and no cut is more open than both.  Elements that the
+ * packet path adds (BH_SET_LOG_LIMIT) are not compared.
+ */
+struct bh_delta *bh_nft_diff(const struct bh_nft_state *state, const struct bh_plan *plan);
+/* One line for each difference, at most @max, for the tamper record. */
+void bh_nft_diff_describe(const struct bh_delta *delta, size_t max, struct bh_buf *out);
+
+/* Readable when the watch has something. */
+int bh_nft_watch_fd(const struct bh_nft *nft);
+/*
+ * Drains the watch.  Calls @on_foreign once if our table was changed by another
+ * netlink port, with its program's name and pid where the kernel told.
+ * -ENOBUFS: notifications were lost, so something may have changed.
+ */
+int bh_nft_watch_read(struct bh_nft *nft,
+		      void (*on_foreign)(void *ctx, const char *program, uint32_t pid), void *ctx,
+		      struct bh_err *err);
+
+struct bh_nft_counter {
+	char name[BH_NAME_MAX];
+	uint64_t packets, bytes;
+};
+/* All named counters of the table.  The caller frees *ret. */
+int bh_nft_counters(struct bh_nft *nft, struct bh_nft_counter **ret, size_t *n, struct bh_err *err);
+
+/* The ruleset's generation id (NFTA_GEN_ID). */
+int bh_nft_generation(struct bh_nft *nft, uint32_t *ret, struct bh_err *err);
+
+/* Removes our table; 0 if there was none. */
+int bh_nft_cleanup(struct bh_nft *nft, struct bh_err *err);
+
+#endif

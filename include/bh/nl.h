@@ -1,0 +1,38 @@
+/*
+ * Netlink sockets over libmnl: request and answer, dumps that are repeated when
+ * the kernel says they were interrupted, multicast groups, loss as an error.
+ */
+#ifndef BH_NL_H
+#define BH_NL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bh/err.h"
+
+struct nlmsghdr;
+struct bh_nl;
+
+/* @protocol: NETLINK_NETFILTER, ... (linux/netlink.h). */
+int bh_nl_new(struct bh_nl **ret, int protocol, struct bh_err *err);
+void bh_nl_free(struct bh_nl **nl);
+int bh_nl_fd(const struct bh_nl *nl);
+uint32_t bh_nl_portid(const struct bh_nl *nl);
+uint32_t bh_nl_next_seq(struct bh_nl *nl);
+int bh_nl_join(struct bh_nl *nl, unsigned int group, struct bh_err *err);
+/* At least this many bytes, past the system's limit where we may. */
+int bh_nl_set_rcvbuf(struct bh_nl *nl, size_t bytes);
+int bh_nl_set_sndbuf(struct bh_nl *nl, size_t bytes);
+
+/*
+ * Sends @req (its sequence number is set here) and calls @on_msg for each
+ * answer until its end.  @on_msg returns 0 or a negative errno that ends the
+ * walk and is returned.  Dumps with NLM_F_DUMP_INTR are repeated up to five
+ * times, after @on_restart (may be NULL).  -ENOBUFS: answers were lost.
+ */
+int bh_nl_request(struct bh_nl *nl, struct nlmsghdr *req,
+		  int (*on_msg)(const struct nlmsghdr *msg, void *ctx),
+		  void (*on_restart)(void *ctx), void *ctx, struct bh_err *err);
+
+#endif

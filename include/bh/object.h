@@ -1,0 +1,72 @@
+/*
+ * Kubernetes objects as JSON -> facts, and verdicts -> JSON.
+ *
+ * Validation is that of the API server, with its wording where it has one
+ * (k8s.io/kubernetes pkg/apis/networking/validation, apimachinery
+ * util/validation); every message starts with the field's path, as in
+ * `spec.ingress[0].ports[1].endPort: Invalid value: 79: must be greater than
+ * or equal to `port``.
+ */
+#ifndef BH_OBJECT_H
+#define BH_OBJECT_H
+
+#include <jansson.h>
+
+#include "bh/buf.h"
+#include "bh/eval.h"
+#include "bh/source.h"
+
+/* Limits on one object; beyond them it is refused with -E2BIG. */
+#define BH_OBJECT_MAX_BYTES (4u << 20)
+#define BH_OBJECT_MAX_DEPTH 64
+#define BH_OBJECT_MAX_ITEMS 100000
+
+/* Where the object came from. */
+struct bh_origin {
+	enum bh_source source;
+	const char *file; /* NULL if none */
+	/* Line of a JSON node within file, 0 where unknown; NULL if none. */
+	int (*line_of)(void *ctx, const json_t *node);
+	void *ctx;
+};
+
+struct bh_decoded;
+
+/* What became of an object. */
+enum bh_decode_status {
+	BH_DECODED,        /* a fact */
+	BH_DECODE_SKIPPED, /* a kind that policy is not about */
+	BH_DECODE_INVALID, /* a policy that failed validation: a fact with ->invalid set */
+};
+
+/*
+ * Decodes one object (Pod, Namespace, Node, NetworkPolicy).  0 and *ret (owned
+ * by the caller) for anything that has a status above; a negative errno with
+ * text if it is not such an object or, other than a policy, is not valid.
+ */
+int bh_object_decode(const json_t *object, const struct bh_origin *origin, struct bh_decoded **ret,
+		     struct bh_err *err);
+void bh_decoded_free(struct bh_decoded **d);
+enum bh_decode_status bh_decoded_status(const struct bh_decoded *d);
+/* Valid while @d lives; NULL if skipped. */
+const struct bh_fact *bh_decoded_fact(const struct bh_decoded *d);
+/* "NetworkPolicy shop/allow-web": kind and name, for messages. */
+const char *bh_decoded_subject(const struct bh_decoded *d);
+/* Unknown fields and the like: "field: text", each with its line. */
+struct bh_decode_warning {
+	const char *text;
+	int line;
+};
+size_t bh_decoded_warnings(const struct bh_decoded *d, const struct bh_decode_warning **ret);
+/* Line of what made it invalid, or 0. */
+int bh_decoded_error_line(const struct bh_decoded *d);
+
+/* {"kind","namespace","name","rule_index"} of a rule; a new reference. */
+json_t *bh_rule_ref_json(const struct bh_rule_ref *ref, enum bh_dir dir);
+/* One direction as `sim eval` and `explain` print it; a new reference. */
+json_t *bh_dir_verdict_json(const struct bh_dir_verdict *v, enum bh_dir dir);
+/* Adds sentences for people, one a line. */
+void bh_result_describe(const struct bh_world *w, const struct bh_flow *flow,
+			const struct bh_result *result, struct bh_buf *out);
+
+#endif

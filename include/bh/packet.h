@@ -1,0 +1,36 @@
+/*
+ * One IP packet, read with a cursor that never leaves the buffer.
+ */
+#ifndef BH_PACKET_H
+#define BH_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bh/addr.h"
+
+struct bh_packet {
+	struct bh_addr src, dst;
+	uint8_t protocol; /* behind IPv6 extension headers */
+	bool has_ports;   /* TCP, UDP, UDP-Lite, SCTP, DCCP with that much of the header there */
+	uint16_t src_port, dst_port;
+	bool has_icmp;
+	uint8_t icmp_type, icmp_code;
+	uint8_t tcp_flags;
+	bool is_later_fragment; /* not the first: no ports */
+	uint32_t length;        /* total length by the IP header */
+};
+
+/*
+ * @data starts at the IP header and may be cut short (snaplen).  -EBADMSG if
+ * the addresses and protocol cannot be had.
+ */
+int bh_packet_parse(const void *data, size_t len, struct bh_packet *ret);
+
+/* "TCP", "UDP", "SCTP", "ICMP", "ICMPv6", or the number in @buf. */
+const char *bh_protocol_str(uint8_t protocol, char buf[4]);
+/* The other way, any case; -EINVAL. */
+int bh_protocol_parse(const char *s, uint8_t *ret);
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * The world: every namespace, pod, node and policy that is known now.
+ *
+ * Pure data structure, no I/O and no clock.  It owns copies of all it is told,
+ * merges what several sources say of one pod, decides who owns an address, and
+ * remembers what changed since the last bh_world_settle() for the compiler.
+ *
+ * Merging.  A pod is identified by namespace, name and uid.  A fact without uid
+ * (a manifest) describes every pod of that namespace and name; it is a pod of
+ * its own only while no other source knows one.  Of one pod, labels come from
+ * the highest source that has labels (kube, then manifest, then cri), ports
+ * are united (higher source wins for a name), addresses, sandbox and finished
+ * state come from the runtime if it knows the pod, else from the highest source.
+ *
+ * Addresses.  Host-network and finished pods own none.  Of several live pods
+ * that claim one address the newest created owns it (ties: the later told); the
+ * others lose it until the owner goes.  A node's address is never a pod's.
+ *
+ * Namespaces that nobody described exist with the one label
+ * kubernetes.io/metadata.name as soon as an object names them.
+ *
+ * Default deny.  From the configuration and the namespaces' annotation the
+ * world makes one policy of kind BH_DEFAULT_DENY in the Baseline tier per
+ * namespace that needs one: it selects every pod of the namespace and has in
+ * each denied direction one rule that denies everything.  Readers see it among
+ * the policies.
+ */
+#ifndef BH_WORLD_H
+#define BH_WORLD_H
+
+#include "bh/err.h"
+#include "bh/source.h"
+
+/* Objects beyond these are refused with -E2BIG. */
+#define BH_MAX_PODS       500000
+#define BH_MAX_NAMESPACES 100000
+#define BH_MAX_NODES      20000
+#define BH_MAX_POLICIES   100000
+
+struct bh_world_config {
+	/*
+	 * Pods of this node are local; so are pods of unknown node.  NULL or
+	 * "": every pod is local.
+	 */
+	const char *node;
+	bool default_deny[BH_DIR_COUNT_];
+	/* Namespaces never given a default deny by default_deny[]. */
+	const char *const *exempt_namespaces;
+	size_t n_exempt_namespaces;
+	enum bh_mode mode; /* of every policy */
+};
+
+struct bh_world;
+
+/* Copies @config. */
+struct bh_world *bh_world_new(const struct bh_world_config *config);
+void bh_world_free(struct bh_world **w);
+/* Changes the configuration; everything that depends on it becomes a change. */
+void bh_world_configure(struct bh_world *w, const struct bh_world_config *config);
+
+/* Adds or replaces one object of one source. */
+int bh_world_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *err);
+/* Forgets it; unknown keys are ignored. */
+void bh_world_remove(struct bh_world *w, const struct bh_key *key);
+
+/*
+ * Everything below returns objects owned by the world, with interned strings
+ * (equal strings are equal pointers) and labels sorted by key, valid until the
+ * next apply, remove or configure.  Objects that were replaced stay valid
+ * until bh_world_settle().
+ */
+const struct bh_pod *bh_world_pod_by_addr(const struct bh_world *w, const struct bh_addr *a);
+/* The live pod of that name; the newest where several have it.  NULL if none. */
+const struct bh_pod *bh_world_pod_by_name(const struct bh_world *w, const char *ns,
+					  const char *name);
+/* Never NULL for the namespace of an object of the world. */
+const struct bh_namespace *bh_world_namespace(const struct bh_world *w, const char *name);
+const struct bh_node *bh_world_node(const struct bh_world *w, const char *name);
+const struct bh_node *bh_world_node_by_addr(const struct bh_world *w, const struct bh_addr *a);
+const struct bh_policy *bh_world_policy(const struct bh_world *w, enum bh_policy_kind kind,
+					const char *ns, const char *name);
+
+/* Every object, in an order that depends on nothing but their names. */
+size_t bh_world_pods(const struct bh_world *w, const struct bh_pod *const **ret);
+size_t bh_world_namespaces(const struct bh_world *w, const struct bh_namespace *const **ret);
+size_t bh_world_nodes(const struct bh_world *w, const struct bh_node *const **ret);
+size_t bh_world_policies(const struct bh_world *w, const struct bh_policy *const **ret);
+
+/* The effective mode: audit if the policy, its namespace or the world is in audit. */
+enum bh_mode bh_world_policy_mode(const struct bh_world *w, const struct bh_policy *p);
+
+/*
+ * Policies that can select pods of @ns in @dir: those of the namespace and the
+ * cluster-scoped ones, in evaluation order (tier, priority, kind, name).
+ */
+size_t bh_world_policies_of(const struct bh_world *w, const char *ns,
+			    const struct bh_policy *const **ret);
+/* Whether @p is about @pod: namespace, labels; never host-network pods. */
+bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p,
+		      const struct bh_pod *pod);
+/* Whether @peer, in a rule of @p, is @pod. */
+bool bh_world_peer_is(const struct bh_world *w, const struct bh_policy *p,
+		      const struct bh_peer *peer, const struct bh_pod *pod);
+
+/*
+ * Indexed search for the compiler: calls @on_pod for every pod that @ns and
+ * @pods select (@own_ns not NULL: only that namespace, @ns ignored), without a
+ * look at all pods where an index helps.  Host-network and finished pods are
+ * left out.
+ */
+void bh_world_find_pods(const struct bh_world *w, const char *own_ns, const struct bh_selector *ns,
+			const struct bh_selector *pods,
+			void (*on_pod)(void *ctx, const struct bh_pod *pod), void *ctx);
+
+/*
+ * What changed since the last settle; @before is NULL for new objects and
+ * @after for gone ones.  Each object is listed once.
+ */
+struct bh_changes {
+	const struct bh_pod_change {
+		const struct bh_pod *before, *after;
+	} * pods;
+	size_t n_pods;
+	const struct bh_namespace_change {
+		const struct bh_namespace *before, *after;
+	} * namespaces;
+	size_t n_namespaces;
+	const struct bh_node_change {
+		const struct bh_node *before, *after;
+	} * nodes;
+	size_t n_nodes;
+	const struct bh_policy_change {
+		const struct bh_policy *before, *after;
+	} * policies;
+	size_t n_policies;
+	bool is_mode_changed; /* the world's own mode */
+};
+
+/* Valid until the next apply, remove, configure or settle. */
+const struct bh_changes *bh_world_changes(struct bh_world *w);
+bool bh_world_is_dirty(const struct bh_world *w);
+/* Forgets the changes and frees what they kept alive. */
+void bh_world_settle(struct bh_world *w);
+
+struct bh_world_stats {
+	size_t n_pods, n_local_pods, n_namespaces, n_nodes, n_policies;
+};
+struct bh_world_stats bh_world_stats(const struct bh_world *w);
+
+#endif
