@@ -37,7 +37,8 @@ DEB_PKGS := build-essential pkg-config protobuf-c-compiler uthash-dev libcmocka-
 	libjansson-dev libyaml-dev libcurl4-openssl-dev libprotobuf-c-dev libuv1-dev \
 	libmicrohttpd-dev libcap-ng-dev libssl-dev
 
-ifeq ($(filter clean install-deps help,$(MAKECMDGOALS)),)
+# Targets that install what is missing start a make of their own afterwards.
+ifeq ($(filter clean help check demo bench coverage,$(MAKECMDGOALS)),)
 MISSING := $(shell packaging/deps.sh missing $(DEB_PKGS) 2>/dev/null)
 ifneq ($(MISSING),)
 ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo ok),ok)
@@ -48,6 +49,12 @@ endif
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+TEST_PKGS := nftables conntrack iproute2 iputils-ping procps python3 git clang clang-format \
+	clang-tidy libclang-rt-14-dev mandoc containerd runc containernetworking-plugins \
+	busybox-static
+DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd runc \
+	containernetworking-plugins busybox-static
 
 # --- flags the code depends on; not overridable --------------------------------
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wcast-qual -Wstrict-prototypes \
@@ -94,7 +101,8 @@ LIB := $(B)/libbulkhead.a
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tests clean install install-deps help FORCE
+.PHONY: all tests benches check-kube clean install help FORCE check check-unit check-golden check-fuzz check-netns \
+	check-runtime check-static check-tidy demo bench coverage
 
 all: $(PROGRAMS:%=$(B)/%) $(B)/compile_commands.json
 
@@ -137,6 +145,60 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(B)/test
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 tests: $(UNIT_BIN) $(TOOL_BIN) $(FUZZ_BIN)
+benches: $(BENCH_BIN)
+
+CHECKS := check unit golden fuzz netns runtime kube unit:asan golden:asan fuzz:asan netns:asan tidy
+# Groups whose folder is not there yet are left out.
+HAVE = $(foreach g,$(CHECKS),$(if $(wildcard tests/$(firstword $(subst :, ,$(g)))),$(g),$(filter tidy,$(g))))
+
+check:
+	@packaging/deps.sh install $(DEB_PKGS) $(TEST_PKGS)
+	@tests/run.sh $(HAVE)
+check-unit check-golden check-fuzz check-netns check-runtime check-kube:
+	@tests/run.sh $(@:check-%=%)$(if $(filter-out release,$(VARIANT)),:$(VARIANT))
+check-static:
+	@tests/run.sh check
+check-tidy:
+	@tests/run.sh tidy
+
+demo:
+	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS)
+	@$(MAKE) --no-print-directory -j2 all tests
+	@BH_BUILD=$(CURDIR)/$(B) tests/demo/demo.sh
+
+bench:
+	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS) valgrind
+	@$(MAKE) --no-print-directory -j2 all tests benches
+	@BH_BUILD=$(CURDIR)/$(B) tests/bench/run.sh
+
+coverage:
+	@packaging/deps.sh install $(DEB_PKGS) $(TEST_PKGS) gcovr
+	@tests/run.sh unit:cov golden:cov fuzz:cov netns:cov
+	@gcovr -r . build/cov --exclude-unreachable-branches --html-details build/cov/coverage.html \
+		--print-summary --filter 'policy/' --filter 'src/'
+
+# --- installation --------------------------------------------------------------
+SUBST = sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' \
+	-e 's|@DATADIR@|$(DATADIR)|g' -e 's|@VERSION@|$(VERSION)|g'
+
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(COMPDIR) \
+		$(DESTDIR)$(SYSCONFDIR)/bulkhead/policies $(DESTDIR)$(SYSCONFDIR)/logrotate.d \
+		$(DESTDIR)$(DATADIR)
+	install -m 755 $(B)/bulkheadd $(DESTDIR)$(SBINDIR)/bulkheadd
+	install -m 755 $(B)/bulkhead $(DESTDIR)$(BINDIR)/bulkhead
+	for m in packaging/man/*.[1-8]; do \
+		install -d $(DESTDIR)$(MANDIR)/man$${m##*.} && \
+		$(SUBST) $$m >$(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/} || exit 1; done
+	$(SUBST) packaging/systemd/bulkheadd.service >$(DESTDIR)$(UNITDIR)/bulkheadd.service
+	install -m 644 packaging/completions/bulkhead $(DESTDIR)$(COMPDIR)/bulkhead
+	[ -e $(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.yaml ] || \
+		$(SUBST) packaging/bulkheadd.yaml >$(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.yaml
+	$(SUBST) packaging/logrotate >$(DESTDIR)$(SYSCONFDIR)/logrotate.d/bulkhead
+	cp -R policy/examples $(DESTDIR)$(DATADIR)/
+
+help:
+	@sed -n 's/^#   //p' Makefile
 
 clean:
 	rm -rf build
