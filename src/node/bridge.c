@@ -1,0 +1,143 @@
+/*
+ * Bridges and br_netfilter.
+ *
+ * Packets between two ports of one bridge are switched, not routed.  They come
+ * past the inet hooks only where br_netfilter hands them over, which it does per
+ * network namespace and family (Documentation/networking/ip-sysctl.rst,
+ * /proc/sys/net/bridge/).  /proc/sys/net shows the namespace of the reader, so
+ * plain files are right here; /sys/class/net does not (it shows the namespace it
+ * was mounted in), so bridges are looked up by rtnetlink.
+ */
+#include "bh/node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+
+#include "bh/alloc.h"
+#include "bh/file.h"
+#include "node.h"
+
+static const char *const keys[] = { "bridge-nf-call-iptables", "bridge-nf-call-ip6tables" };
+
+static const char *key_path(const char *key, char buf[64])
+{
+	snprintf(buf, 64, "/proc/sys/net/bridge/%s", key);
+	return buf;
+}
+
+/* 1, 0, or a negative errno. */
+static int read_key(const char *key)
+{
+	bh_auto_free char *text = NULL;
+	char path[64];
+	size_t len;
+	bh_auto_close int fd = open(key_path(key, path), O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = bh_read_fd(fd, path, 16, &text, &len, NULL);
+	if (r < 0)
+		return r;
+	return len > 0 && text[0] != '0';
+}
+
+static int write_key(const char *key)
+{
+	char path[64];
+	bh_auto_close int fd = open(key_path(key, path), O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return bh_write_all(fd, "1\n", 2);
+}
+
+static void note_bridge(struct nl_object *object, void *arg)
+{
+	struct rtnl_link *link = (struct rtnl_link *)object;
+	char *name = arg;
+	const char *type = rtnl_link_get_type(link);
+	const char *link_name = rtnl_link_get_name(link);
+
+	if (name[0] || !type || !link_name || strcmp(type, "bridge") != 0)
+		return;
+	snprintf(name, IFNAMSIZ, "%s", link_name);
+}
+
+/* The name of some bridge of this network namespace in @name; "" if there is none. */
+static int find_bridge(char name[IFNAMSIZ], struct bh_err *err)
+{
+	bh_auto(bh_route_free) struct nl_sock *sock = NULL;
+	struct nl_cache *links;
+	int r;
+
+	name[0] = '\0';
+	r = bh_route_new(&sock, err);
+	if (r < 0)
+		return r;
+	r = rtnl_link_alloc_cache(sock, AF_UNSPEC, &links);
+	if (r < 0)
+		return bh_err(err, bh_route_errno(r), "cannot list links: %s", nl_geterror(r));
+	nl_cache_foreach(links, note_bridge, name);
+	nl_cache_free(links);
+	return 0;
+}
+
+static enum bh_bridge_state bypassed(struct bh_buf *text, const char *bridge, const char *key,
+				     int code)
+{
+	if (!text)
+		return BH_BRIDGE_BYPASSED;
+	bh_buf_printf(text, "traffic between pods on bridge %s bypasses the rules: ", bridge);
+	if (code == -ENOENT)
+		bh_buf_puts(text, "the kernel module br_netfilter is not loaded "
+				  "(fix: modprobe br_netfilter)");
+	else if (code < 0)
+		bh_buf_printf(
+			text,
+			"net.bridge.%s is 0 and cannot be set: %s (fix: sysctl -w net.bridge.%s=1)",
+			key, strerrordesc_np(-code), key);
+	else
+		bh_buf_printf(text, "net.bridge.%s is 0 (fix: sysctl -w net.bridge.%s=1)", key,
+			      key);
+	return BH_BRIDGE_BYPASSED;
+}
+
+enum bh_bridge_state bh_node_bridges(bool repair, struct bh_buf *text)
+{
+	enum bh_bridge_state state = BH_BRIDGE_FILTERED;
+	char bridge[IFNAMSIZ];
+	struct bh_err err = { 0 };
+
+	/* Not knowing whether there is one, assume that there is. */
+	if (find_bridge(bridge, &err) < 0)
+		snprintf(bridge, sizeof(bridge), "(unknown)");
+	if (!bridge[0])
+		return BH_BRIDGE_FILTERED;
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(keys); i++) {
+		int r = read_key(keys[i]);
+
+		if (r == 1)
+			continue;
+		if (r < 0 || !repair)
+			return bypassed(text, bridge, keys[i], r);
+		r = write_key(keys[i]);
+		if (r < 0)
+			return bypassed(text, bridge, keys[i], r);
+		if (read_key(keys[i]) != 1)
+			return bypassed(text, bridge, keys[i], 0);
+		state = BH_BRIDGE_REPAIRED;
+	}
+	if (state == BH_BRIDGE_REPAIRED && text)
+		bh_buf_printf(text,
+			      "set net.bridge.bridge-nf-call-iptables and -ip6tables to 1, because "
+			      "traffic between pods on bridge %s would bypass the rules",
+			      bridge);
+	return state;
+}
