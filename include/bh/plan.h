@@ -10,7 +10,8 @@
  * a delta ready for one kernel transaction.
  *
  * Ownership: the plan owns everything that is reached through it.  Objects that
- * were removed stay valid until bh_plan_settle().
+ * were removed stay valid until bh_plan_settle(), and come back if one of their
+ * name is added before.
  */
 #ifndef BH_PLAN_H
 #define BH_PLAN_H
@@ -63,7 +64,7 @@ struct bh_set_spec {
 struct bh_plan_set {
 	struct bh_set_spec spec; /* strings owned */
 	size_t key_len;          /* bytes used of bh_elem.key */
-	size_t n;                /* elements now */
+	size_t n;                /* elements, as of the last bh_plan_set() or bh_plan_sets() */
 	struct bh_plan_set_priv *priv;
 };
 
