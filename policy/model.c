@@ -1,0 +1,51 @@
+#include "bh/model.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "bh/eval.h"
+#include "bh/source.h"
+
+/* Defines bh_<what>_str() over a table that has a text for each value. */
+#define NAMES(what, count, ...)                                                                    \
+	const char *bh_##what##_str(enum bh_##what value)                                          \
+	{                                                                                          \
+		static const char *const names[] = { __VA_ARGS__ };                                \
+		static_assert(BH_ARRAY_LEN(names) == (count), "every " #what " has a name");       \
+		return (size_t)value < (count) ? names[value] : "?";                               \
+	}
+
+NAMES(source, BH_SOURCE_COUNT_, [BH_SOURCE_CRI] = "cri", [BH_SOURCE_MANIFEST] = "manifest",
+      [BH_SOURCE_KUBE] = "kube")
+NAMES(dir, BH_DIR_COUNT_, [BH_INGRESS] = "ingress", [BH_EGRESS] = "egress")
+NAMES(mode, BH_MODE_COUNT_, [BH_ENFORCE] = "enforce", [BH_AUDIT] = "audit")
+NAMES(tier, BH_TIER_COUNT_, [BH_TIER_ADMIN] = "Admin", [BH_TIER_NETWORK_POLICY] = "NetworkPolicy",
+      [BH_TIER_BASELINE] = "Baseline")
+NAMES(action, BH_ACTION_COUNT_, [BH_ALLOW] = "Allow", [BH_DENY] = "Deny", [BH_PASS] = "Pass")
+NAMES(sel_op, BH_SEL_OP_COUNT_, [BH_SEL_IN] = "In", [BH_SEL_NOT_IN] = "NotIn",
+      [BH_SEL_EXISTS] = "Exists", [BH_SEL_DOES_NOT_EXIST] = "DoesNotExist")
+NAMES(policy_kind, BH_POLICY_KIND_COUNT_, [BH_NETWORK_POLICY] = "NetworkPolicy",
+      [BH_CLUSTER_NETWORK_POLICY] = "ClusterNetworkPolicy", [BH_DEFAULT_DENY] = "DefaultDeny")
+NAMES(kind, BH_KIND_COUNT_, [BH_KIND_POD] = "Pod", [BH_KIND_NAMESPACE] = "Namespace",
+      [BH_KIND_NODE] = "Node", [BH_KIND_POLICY] = "Policy")
+NAMES(verdict, BH_VERDICT_COUNT_, [BH_VERDICT_ALLOWED] = "allowed", [BH_VERDICT_DENIED] = "denied")
+NAMES(reason, BH_REASON_COUNT_, [BH_REASON_NOT_SUBJECT] = "not-subject",
+      [BH_REASON_NOT_ISOLATED] = "not-isolated", [BH_REASON_SELF] = "self",
+      [BH_REASON_OWN_NODE] = "own-node", [BH_REASON_RULE] = "rule",
+      [BH_REASON_DEFAULT_DENY] = "default-deny", [BH_REASON_NO_LABELS] = "no-labels")
+NAMES(miss, BH_MISS_COUNT_, [BH_MISS_PROTOCOL] = "protocol", [BH_MISS_PORT] = "port",
+      [BH_MISS_POD_SELECTOR] = "podSelector", [BH_MISS_IP_BLOCK] = "ipBlock",
+      [BH_MISS_NAMESPACE_SELECTOR] = "namespaceSelector")
+NAMES(entity, BH_ENTITY_COUNT_, [BH_ENTITY_POD] = "pod", [BH_ENTITY_NODE] = "node",
+      [BH_ENTITY_EXTERNAL] = "external")
+
+const char *bh_labels_get(const struct bh_labels *labels, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < labels->n; i++)
+		if (strcmp(labels->items[i].key, key) == 0)
+			return labels->items[i].value;
+	return NULL;
+}
