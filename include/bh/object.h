@@ -30,6 +30,13 @@ struct bh_origin {
 	void *ctx;
 };
 
+/*
+ * Calls @on_object for @doc, or for each item if it is a list ("List",
+ * "PodList", ...), whose items get the kind and apiVersion that the API leaves
+ * out there.  Stops at the first negative result and returns it.
+ */
+int bh_object_unpack(json_t *doc, int (*on_object)(void *ctx, json_t *object), void *ctx);
+
 struct bh_decoded;
 
 /* What became of an object. */
@@ -41,8 +48,9 @@ enum bh_decode_status {
 
 /*
  * Decodes one object (Pod, Namespace, Node, NetworkPolicy).  0 and *ret (owned
- * by the caller) for anything that has a status above; a negative errno with
- * text if it is not such an object or, other than a policy, is not valid.
+ * by the caller) for anything that has a status above; a negative errno if it
+ * is not such an object or, other than a policy, is not valid, with text that
+ * names file, line, object and field: `web.yaml:12: Pod shop/web: spec...`.
  */
 int bh_object_decode(const json_t *object, const struct bh_origin *origin, struct bh_decoded **ret,
 		     struct bh_err *err);

@@ -1,0 +1,29 @@
+/*
+ * One file's text to objects.
+ */
+#ifndef BH_MANIFEST_LOAD_H
+#define BH_MANIFEST_LOAD_H
+
+#include "bh/hash.h"
+#include "bh/manifest.h"
+
+struct object {
+	struct bh_decoded *decoded; /* with a fact */
+	/* Of all that the fact says, lines and file included. */
+	char digest[BH_DIGEST_LEN + 1];
+};
+
+struct load {
+	struct object *objects; /* kinds that are skipped are left out */
+	size_t n_objects, cap_objects;
+	char *error;    /* the first, "line 3: Pod shop/web: ..."; NULL if none */
+	char *warnings; /* NULL if none */
+};
+
+/* Decodes everything that can be. */
+void load_text(const char *path, const char *text, size_t len, struct load *ret);
+void load_done(struct load *load);
+/* The text of @err without the file's name in front, which the subject has. */
+char *load_reason(const char *path, const struct bh_err *err);
+
+#endif

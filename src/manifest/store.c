@@ -1,0 +1,487 @@
+#include "store.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bh/alloc.h"
+#include "bh/clock.h"
+#include "bh/file.h"
+#include "load.h"
+#include "walk.h"
+
+/* A file written to within this time may be half written. */
+#define SETTLE_NS (50 * BH_NS_PER_MS)
+/*
+ * Two writes within one tick of the file system's clock leave the same times;
+ * a file that was young when it was read is read again.
+ */
+#define YOUNG_NS (2 * BH_NS_PER_S)
+
+/* What stat(2) says of a version of a file. */
+struct version {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec mtime, ctime;
+};
+
+struct file {
+	char *path; /* key */
+	struct version version;
+	bool is_young;
+	char digest[BH_DIGEST_LEN + 1]; /* of the text that was read last, "" if none */
+	bool is_good;                   /* load is a version without error */
+	struct load load;               /* in force */
+	char *error;                    /* of the text that was read last */
+	char *trouble;                  /* why it could not be read now */
+	char *clash;                    /* with another file's object */
+	char *told;                     /* problem that the sink knows */
+	bool is_seen;
+	UT_hash_handle hh;
+};
+
+/* An object that the sink has. */
+struct told {
+	char *id; /* key: kind, namespace, name */
+	char digest[BH_DIGEST_LEN + 1];
+	struct bh_key key;           /* owns its strings */
+	const struct object *object; /* while publishing */
+	const struct file *file;     /* while publishing */
+	bool is_new;
+	UT_hash_handle hh;
+};
+
+struct store {
+	char *path;
+	struct bh_sink sink;
+	struct file *files; /* hash, kept sorted by path */
+	struct told *told;
+	char *told_root; /* problem with the tree itself that the sink knows */
+};
+
+struct store *store_new(const char *path, const struct bh_sink *sink)
+{
+	struct store *s = bh_calloc(1, sizeof(*s));
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	s->path = bh_strndup(path, len);
+	s->sink = *sink;
+	return s;
+}
+
+static void free_file(struct store *s, struct file *f)
+{
+	HASH_DEL(s->files, f);
+	load_done(&f->load);
+	free(f->path);
+	free(f->error);
+	free(f->trouble);
+	free(f->clash);
+	free(f->told);
+	free(f);
+}
+
+static void free_told(struct told *t)
+{
+	free(t->id);
+	free((char *)(uintptr_t)t->key.namespace);
+	free((char *)(uintptr_t)t->key.name);
+	free((char *)(uintptr_t)t->key.uid);
+	free(t);
+}
+
+void store_free(struct store **s)
+{
+	struct file *f, *f_next;
+	struct told *t, *t_next;
+
+	if (!*s)
+		return;
+	HASH_ITER (hh, (*s)->files, f, f_next)
+		free_file(*s, f);
+	HASH_ITER (hh, (*s)->told, t, t_next) {
+		HASH_DEL((*s)->told, t);
+		free_told(t);
+	}
+	free((*s)->told_root);
+	free((*s)->path);
+	free(*s);
+	*s = NULL;
+}
+
+static void tell_problem(struct store *s, const char *subject, const char *text)
+{
+	if (s->sink.on_problem)
+		s->sink.on_problem(s->sink.ctx, BH_SOURCE_MANIFEST, subject, text);
+}
+
+/* --- reading -------------------------------------------------------------------- */
+
+static struct file *get_file(struct store *s, const char *path)
+{
+	struct file *f;
+
+	HASH_FIND_STR(s->files, path, f);
+	if (f)
+		return f;
+	f = bh_calloc(1, sizeof(*f));
+	f->path = bh_strdup(path);
+	HASH_ADD_KEYPTR(hh, s->files, f->path, strlen(f->path), f);
+	return f;
+}
+
+static struct version version_of(const struct stat *st)
+{
+	return (struct version){
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.size = st->st_size,
+		.mtime = st->st_mtim,
+		.ctime = st->st_ctim,
+	};
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool same_version(const struct version *a, const struct version *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       same_time(&a->mtime, &b->mtime) && same_time(&a->ctime, &b->ctime);
+}
+
+/* Changed less than @limit_ns ago; times in the future are of another clock. */
+static bool is_younger(const struct stat *st, uint64_t limit_ns)
+{
+	uint64_t now = bh_real_ns();
+	uint64_t then = (uint64_t)st->st_mtim.tv_sec * BH_NS_PER_S + (uint64_t)st->st_mtim.tv_nsec;
+
+	return then <= now && now - then < limit_ns;
+}
+
+static void replace(char **text, char *by)
+{
+	free(*text);
+	*text = by;
+}
+
+/* A new text: takes its place, or what was good stays. */
+static void take_text(struct file *f, const char *text, size_t len)
+{
+	char digest[BH_DIGEST_LEN + 1];
+	struct load load;
+
+	bh_digest(text, len, digest);
+	if (strcmp(digest, f->digest) == 0)
+		return;
+	memcpy(f->digest, digest, sizeof(digest));
+	load_text(f->path, text, len, &load);
+	if (load.error && f->is_good) {
+		replace(&f->error,
+			bh_asprintf("%s; the last good version stays in force", load.error));
+		load_done(&load);
+		return;
+	}
+	replace(&f->error, load.error ? bh_strdup(load.error) : NULL);
+	load_done(&f->load);
+	f->load = load;
+	f->is_good = !load.error;
+}
+
+/* False if the file is gone; a link to nowhere is not. */
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 || errno != ENOENT;
+}
+
+static void read_file(struct file *f, struct scan *scan)
+{
+	bh_auto_free char *text = NULL;
+	struct bh_err err = { 0 };
+	struct version version;
+	struct stat st;
+	size_t len;
+
+	if (stat(f->path, &st) < 0) {
+		bh_err_wrap(&err, -errno, "cannot open");
+		replace(&f->trouble, bh_strdup(bh_err_text(&err)));
+		return;
+	}
+	version = version_of(&st);
+	if (!scan->reads_all && !f->is_young && !f->trouble && *f->digest &&
+	    same_version(&version, &f->version))
+		return;
+	if (scan->wants_settled && !same_version(&version, &f->version) &&
+	    is_younger(&st, SETTLE_NS)) {
+		scan->is_unsettled = true;
+		return;
+	}
+	f->version = version;
+	f->is_young = is_younger(&st, YOUNG_NS);
+	if (bh_read_file(f->path, BH_MANIFEST_MAX_FILE, &text, &len, &err) < 0) {
+		replace(&f->trouble, load_reason(f->path, &err));
+		return;
+	}
+	replace(&f->trouble, NULL);
+	take_text(f, text, len);
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	return strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
+static void forget_file(struct store *s, struct file *f)
+{
+	if (f->told)
+		tell_problem(s, f->path, NULL);
+	free_file(s, f);
+}
+
+/* A folder that cannot be read is listed as a file without objects. */
+static void read_trouble(struct store *s, const struct walk_trouble *t)
+{
+	struct file *folder = get_file(s, t->path), *f;
+
+	folder->is_seen = true;
+	replace(&folder->trouble, bh_strdup(t->why));
+	for (f = s->files; f; f = f->hh.next) {
+		if (is_below(f->path, t->path))
+			f->is_seen = true;
+	}
+}
+
+static void read_files(struct store *s, const struct walk *w, struct scan *scan)
+{
+	struct file *f, *next;
+	size_t i;
+
+	for (f = s->files; f; f = f->hh.next)
+		f->is_seen = false;
+	for (i = 0; i < w->n_files; i++) {
+		f = get_file(s, w->files[i]);
+		read_file(f, scan);
+		f->is_seen = exists(f->path);
+	}
+	for (i = 0; i < w->n_troubles; i++)
+		read_trouble(s, &w->troubles[i]);
+	HASH_ITER (hh, s->files, f, next) {
+		if (!f->is_seen)
+			forget_file(s, f);
+	}
+}
+
+/* --- telling the sink ----------------------------------------------------------- */
+
+static struct bh_key key_of(const struct bh_fact *fact)
+{
+	struct bh_key key = {
+		.kind = fact->kind,
+		.source = fact->source,
+		.namespace = "",
+		.uid = "",
+	};
+
+	switch (fact->kind) {
+	case BH_KIND_POD:
+		key.namespace = fact->pod.namespace;
+		key.name = fact->pod.name;
+		key.uid = fact->pod.uid;
+		return key;
+	case BH_KIND_NAMESPACE: key.name = fact->ns.name; return key;
+	case BH_KIND_NODE: key.name = fact->node.name; return key;
+	case BH_KIND_POLICY:
+		key.policy_kind = fact->policy.kind;
+		key.namespace = fact->policy.namespace;
+		key.name = fact->policy.name;
+		return key;
+	case BH_KIND_COUNT_: break;
+	}
+	abort();
+}
+
+static char *id_of(const struct bh_key *key)
+{
+	return bh_asprintf("%d/%d/%s/%s", key->kind, key->policy_kind, key->namespace, key->name);
+}
+
+static void copy_key(struct told *t, const struct bh_key *key)
+{
+	t->key = *key;
+	t->key.namespace = bh_strdup(key->namespace);
+	t->key.name = bh_strdup(key->name);
+	t->key.uid = bh_strdup(key->uid);
+}
+
+/* The first file in path order that has an object is the one that counts. */
+static void claim(struct store *s, struct file *f, const struct object *o)
+{
+	struct bh_key key = key_of(bh_decoded_fact(o->decoded));
+	bh_auto_free char *id = id_of(&key);
+	struct told *t;
+
+	HASH_FIND_STR(s->told, id, t);
+	if (t && t->object) {
+		if (!f->clash && t->file == f)
+			f->clash =
+				bh_asprintf("%s is described twice in this file; the first counts",
+					    bh_decoded_subject(o->decoded));
+		else if (!f->clash)
+			f->clash = bh_asprintf("%s is described in '%s' too, which counts",
+					       bh_decoded_subject(o->decoded), t->file->path);
+		return;
+	}
+	if (!t) {
+		t = bh_calloc(1, sizeof(*t));
+		t->id = bh_take_ptr(id);
+		t->is_new = true;
+		copy_key(t, &key);
+		HASH_ADD_KEYPTR(hh, s->told, t->id, strlen(t->id), t);
+	}
+	t->object = o;
+	t->file = f;
+}
+
+static void claim_all(struct store *s)
+{
+	struct file *f;
+	struct told *t;
+	size_t i;
+
+	for (t = s->told; t; t = t->hh.next)
+		t->object = NULL;
+	for (f = s->files; f; f = f->hh.next) {
+		replace(&f->clash, NULL);
+		for (i = 0; i < f->load.n_objects; i++)
+			claim(s, f, &f->load.objects[i]);
+	}
+}
+
+static void put(struct store *s, struct told *t)
+{
+	const struct bh_fact *fact = bh_decoded_fact(t->object->decoded);
+	struct bh_key key = key_of(fact);
+
+	if (!t->is_new && strcmp(t->digest, t->object->digest) == 0)
+		return;
+	/* Another uid is another pod. */
+	if (strcmp(t->key.uid, key.uid) != 0) {
+		if (!t->is_new)
+			s->sink.on_delete(s->sink.ctx, &t->key);
+		free((char *)(uintptr_t)t->key.uid);
+		t->key.uid = bh_strdup(key.uid);
+	}
+	memcpy(t->digest, t->object->digest, sizeof(t->digest));
+	t->is_new = false;
+	s->sink.on_put(s->sink.ctx, fact);
+}
+
+/* Policies before pods, additions before removals: never more open than both. */
+static void tell_objects(struct store *s)
+{
+	static const enum bh_kind order[] = { BH_KIND_NAMESPACE, BH_KIND_NODE, BH_KIND_POLICY,
+					      BH_KIND_POD };
+	struct told *t, *next;
+	size_t i;
+
+	for (i = 0; i < BH_ARRAY_LEN(order); i++) {
+		for (t = s->told; t; t = t->hh.next) {
+			if (t->object && t->key.kind == order[i])
+				put(s, t);
+		}
+	}
+	HASH_ITER (hh, s->told, t, next) {
+		if (t->object)
+			continue;
+		s->sink.on_delete(s->sink.ctx, &t->key);
+		HASH_DEL(s->told, t);
+		free_told(t);
+	}
+}
+
+/* What there is to say of a file, the worst first; NULL if nothing. */
+static char *problem_of(const struct file *f)
+{
+	if (f->trouble && f->is_good)
+		return bh_asprintf("%s; the last good version stays in force", f->trouble);
+	if (f->trouble || f->error || f->clash)
+		return bh_strdup(f->trouble ? f->trouble : f->error ? f->error : f->clash);
+	return f->load.warnings ? bh_asprintf("warning: %s", f->load.warnings) : NULL;
+}
+
+static void tell_problems(struct store *s)
+{
+	struct file *f;
+
+	for (f = s->files; f; f = f->hh.next) {
+		bh_auto_free char *problem = problem_of(f);
+
+		if (problem ? f->told && strcmp(problem, f->told) == 0 : !f->told)
+			continue;
+		replace(&f->told, problem ? bh_strdup(problem) : NULL);
+		tell_problem(s, f->path, f->told);
+	}
+}
+
+static int by_path(const struct file *a, const struct file *b)
+{
+	return strcmp(a->path, b->path);
+}
+
+int store_scan(struct store *s, struct scan *scan, struct bh_err *err)
+{
+	struct walk w;
+	int r;
+
+	scan->is_unsettled = false;
+	r = walk_tree(s->path, scan, &w, err);
+	if (r < 0) {
+		if (!s->told_root || strcmp(s->told_root, bh_err_text(err)) != 0)
+			tell_problem(s, s->path, bh_err_text(err));
+		replace(&s->told_root, bh_strdup(bh_err_text(err)));
+		return r;
+	}
+	if (s->told_root)
+		tell_problem(s, s->path, NULL);
+	replace(&s->told_root, NULL);
+	read_files(s, &w, scan);
+	walk_done(&w);
+	HASH_SORT(s->files, by_path);
+	claim_all(s);
+	tell_objects(s);
+	tell_problems(s);
+	return 0;
+}
+
+size_t store_problems(const struct store *s)
+{
+	const struct file *f;
+	size_t n = 0;
+
+	for (f = s->files; f; f = f->hh.next)
+		n += f->trouble || f->error || f->clash;
+	return n;
+}
+
+int bh_manifest_load(const char *path, const struct bh_sink *sink, struct bh_err *err)
+{
+	bh_auto(store_free) struct store *s = store_new(path, sink);
+	struct scan scan = { 0 };
+	int r;
+
+	r = store_scan(s, &scan, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "%s", path);
+	if (sink->on_synced)
+		sink->on_synced(sink->ctx, BH_SOURCE_MANIFEST);
+	return (int)store_problems(s);
+}

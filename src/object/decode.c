@@ -1,0 +1,243 @@
+#include "parts.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct bh_decoded {
+	struct bh_arena *arena;
+	enum bh_decode_status status;
+	struct bh_fact fact;
+	const char *subject;
+	struct bh_decode_warning *warnings;
+	size_t n_warnings;
+	int error_line;
+};
+
+/*
+ * Kinds that are read.  A kind is known by its group, whatever the version: one
+ * that we do not read is an error then, and not another kind.
+ */
+static const struct kind {
+	const char *name, *group, *version;
+	bool is_namespaced;
+	void (*decode)(struct decoder *d, const struct field *root, const struct meta *meta,
+		       struct bh_fact *ret);
+} kinds[] = {
+	{ "Pod", "", "v1", true, decode_pod },
+	{ "Namespace", "", "v1", false, decode_namespace },
+	{ "Node", "", "v1", false, decode_node },
+	{ "NetworkPolicy", "networking.k8s.io", "v1", true, decode_network_policy },
+	/* Removed from Kubernetes; the decoder says so and closes the policy. */
+	{ "NetworkPolicy", "extensions", "v1beta1", true, decode_network_policy },
+};
+
+/* Kinds of other makers and of later versions that people take for enforced. */
+static const char *const other_policies[] = {
+	"NetworkPolicy",
+	"ClusterNetworkPolicy",
+	"AdminNetworkPolicy",
+	"GlobalNetworkPolicy",
+	"BaselineAdminNetworkPolicy",
+	"CiliumNetworkPolicy",
+	"CiliumClusterwideNetworkPolicy",
+};
+
+static const struct kind *find_kind(const char *version, const char *name)
+{
+	const char *slash = strchr(version, '/');
+	size_t i, group_len = slash ? (size_t)(slash - version) : 0;
+
+	for (i = 0; i < BH_ARRAY_LEN(kinds); i++) {
+		if (strcmp(kinds[i].name, name) == 0 && strlen(kinds[i].group) == group_len &&
+		    memcmp(kinds[i].group, version, group_len) == 0)
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+struct size {
+	size_t items, bytes;
+};
+
+static int check_size(const json_t *json, int depth, struct size *size, struct bh_err *err)
+{
+	const char *key;
+	json_t *value;
+	size_t i;
+	int r;
+
+	if (depth > BH_OBJECT_MAX_DEPTH)
+		return bh_err(err, -E2BIG, "is nested deeper than %d levels", BH_OBJECT_MAX_DEPTH);
+	size->bytes += json_string_length(json);
+	if (++size->items > BH_OBJECT_MAX_ITEMS)
+		return bh_err(err, -E2BIG, "has more than %d values", BH_OBJECT_MAX_ITEMS);
+	json_object_foreach((json_t *)(uintptr_t)json, key, value)
+	{
+		size->bytes += strlen(key);
+		r = check_size(value, depth + 1, size, err);
+		if (r < 0)
+			return r;
+	}
+	json_array_foreach(json, i, value)
+	{
+		r = check_size(value, depth + 1, size, err);
+		if (r < 0)
+			return r;
+	}
+	if (size->bytes > BH_OBJECT_MAX_BYTES)
+		return bh_err(err, -E2BIG, "is over %u bytes", BH_OBJECT_MAX_BYTES);
+	return 0;
+}
+
+/* @default_ns: the namespace it has if it names none; NULL if it has none. */
+static const char *make_subject(struct decoder *d, const char *kind, const char *default_ns,
+				const struct field *metadata)
+{
+	struct field name = field_get(metadata, "name"), ns = field_get(metadata, "namespace");
+	const char *n = json_string_value(name.json), *s = json_string_value(ns.json);
+	struct bh_buf b = { 0 };
+	const char *subject;
+
+	if (!n || !*n) {
+		s = default_ns = NULL;
+		n = "without a name";
+	}
+	bh_buf_escape(&b, kind);
+	bh_buf_putc(&b, ' ');
+	if ((s && *s) || default_ns) {
+		bh_buf_escape(&b, s && *s ? s : default_ns);
+		bh_buf_putc(&b, '/');
+	}
+	bh_buf_escape(&b, n);
+	/* A name has at most 253 bytes; more is not worth repeating. */
+	subject = bh_arena_strndup(d->arena, bh_buf_str(&b), strnlen(bh_buf_str(&b), 400));
+	bh_buf_done(&b);
+	return subject;
+}
+
+static void skip_kind(struct decoder *d, const struct field *root, const char *kind)
+{
+	size_t i;
+
+	for (i = 0; i < BH_ARRAY_LEN(other_policies); i++) {
+		if (strcmp(kind, other_policies[i]) == 0)
+			field_warn(d, root, "policies of this kind are not enforced");
+	}
+}
+
+/* "file:line: subject: " before the text. */
+static int wrap_place(struct bh_err *err, int code, const struct decoder *d, int line,
+		      const char *subject)
+{
+	if (subject)
+		bh_err_wrap(err, code, "%s", subject);
+	if (d->origin && d->origin->file && line)
+		return bh_err_wrap(err, code, "%s:%d", d->origin->file, line);
+	if (d->origin && d->origin->file)
+		return bh_err_wrap(err, code, "%s", d->origin->file);
+	return code;
+}
+
+static int decode_root(struct decoder *d, const struct field *root, struct bh_decoded *ret,
+		       struct bh_err *err)
+{
+	struct field version = field_get(root, "apiVersion"), kind = field_get(root, "kind");
+	struct field metadata = field_get(root, "metadata");
+	const char *v = field_string(d, &version), *k = field_string(d, &kind);
+	struct meta meta;
+	const struct kind *known;
+
+	if (!v || !*v || !k || !*k) {
+		bh_err(err, -EINVAL, "%s",
+		       d->error    ? d->error
+		       : !k || !*k ? "kind: Required value"
+				   : "apiVersion: Required value");
+		return wrap_place(err, -EINVAL, d, field_line(d, root), NULL);
+	}
+	known = find_kind(v, k);
+	ret->subject =
+		make_subject(d, k, known && known->is_namespaced ? "default" : NULL, &metadata);
+	if (!known) {
+		ret->status = BH_DECODE_SKIPPED;
+		skip_kind(d, root, k);
+		return 0;
+	}
+	decode_meta(d, &metadata, known->is_namespaced, &meta);
+	known->decode(d, root, &meta, &ret->fact);
+	if (!d->error)
+		return 0;
+	if (ret->fact.kind == BH_KIND_POLICY && meta.is_named) {
+		ret->status = BH_DECODE_INVALID;
+		return 0;
+	}
+	bh_err(err, -EINVAL, "%s", d->error);
+	return wrap_place(err, -EINVAL, d, d->error_line, ret->subject);
+}
+
+int bh_object_decode(const json_t *object, const struct bh_origin *origin, struct bh_decoded **ret,
+		     struct bh_err *err)
+{
+	bh_auto(bh_decoded_free) struct bh_decoded *decoded = NULL;
+	struct bh_arena *arena = bh_arena_new();
+	struct decoder d = { .arena = arena, .origin = origin };
+	struct field root = { .json = object };
+	struct size size = { 0 };
+	int r;
+
+	decoded = bh_arena_alloc(arena, sizeof(*decoded));
+	decoded->arena = arena;
+	decoded->fact.source = origin ? origin->source : BH_SOURCE_MANIFEST;
+	if (!json_is_object(object)) {
+		bh_err(err, -EINVAL, "is not an object with apiVersion and kind");
+		return wrap_place(err, -EINVAL, &d, field_line(&d, &root), NULL);
+	}
+	r = check_size(object, 1, &size, err);
+	if (r < 0)
+		return wrap_place(err, r, &d, field_line(&d, &root), "object");
+	r = decode_root(&d, &root, decoded, err);
+	decoded->warnings = d.warnings;
+	decoded->n_warnings = d.n_warnings;
+	decoded->error_line = d.error_line;
+	if (r < 0)
+		return r;
+	*ret = bh_take_ptr(decoded);
+	return 0;
+}
+
+void bh_decoded_free(struct bh_decoded **d)
+{
+	struct bh_arena *arena;
+
+	if (!*d)
+		return;
+	free((*d)->warnings);
+	arena = (*d)->arena; /* holds *d itself */
+	bh_arena_free(&arena);
+	*d = NULL;
+}
+
+enum bh_decode_status bh_decoded_status(const struct bh_decoded *d)
+{
+	return d->status;
+}
+
+const struct bh_fact *bh_decoded_fact(const struct bh_decoded *d)
+{
+	return d->status == BH_DECODE_SKIPPED ? NULL : &d->fact;
+}
+
+const char *bh_decoded_subject(const struct bh_decoded *d)
+{
+	return d->subject;
+}
+
+size_t bh_decoded_warnings(const struct bh_decoded *d, const struct bh_decode_warning **ret)
+{
+	*ret = d->warnings;
+	return d->n_warnings;
+}
+
+int bh_decoded_error_line(const struct bh_decoded *d)
+{
+	return d->error_line;
+}

@@ -1,0 +1,63 @@
+/*
+ * Reading the fields of one JSON object: types, defaults, paths and lines.
+ *
+ * Nothing here stops at an error.  The first one is kept as what is wrong with
+ * the object, later ones become warnings, so that a person sees them all at
+ * once; whoever asks for a value that is not there or is of another type gets
+ * the empty one.
+ */
+#ifndef BH_OBJECT_FIELD_H
+#define BH_OBJECT_FIELD_H
+
+#include "bh/alloc.h"
+#include "bh/object.h"
+
+/* A value and how it is reached; lives on the stack below its parent. */
+struct field {
+	const json_t *json;     /* NULL where absent or null, which mean the same */
+	const struct field *up; /* NULL for the object itself */
+	const char *name;       /* key within up, or NULL for element @index */
+	size_t index;
+};
+
+struct decoder {
+	struct bh_arena *arena;
+	const struct bh_origin *origin; /* may be NULL */
+	const char *error;              /* the first, NULL if none */
+	int error_line;
+	size_t n_errors;
+	struct bh_decode_warning *warnings; /* malloc'ed */
+	size_t n_warnings, cap_warnings;
+};
+
+struct field field_get(const struct field *up, const char *name);
+struct field field_at(const struct field *up, size_t index);
+/* Of the value or of the nearest around it; 0 where unknown. */
+int field_line(const struct decoder *d, const struct field *f);
+
+void field_error(struct decoder *d, const struct field *f, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void field_warn(struct decoder *d, const struct field *f, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* `Invalid value: "text": why` */
+void field_invalid(struct decoder *d, const struct field *f, const char *text, const char *why);
+/* `Unsupported value: "text": supported values: "a", "b"`; @names ends with NULL. */
+void field_unsupported(struct decoder *d, const struct field *f, const char *text,
+		       const char *const *names);
+
+/* False and an error where the value has another type; false where it is absent. */
+bool field_is_object(struct decoder *d, const struct field *f);
+bool field_is_true(struct decoder *d, const struct field *f);
+/* The number of elements, 0 where absent or no list. */
+size_t field_list(struct decoder *d, const struct field *f);
+/* In the object's own memory; NULL where absent or no string. */
+const char *field_string(struct decoder *d, const struct field *f);
+/* A 32-bit number, as every integer of these objects is. */
+bool field_int(struct decoder *d, const struct field *f, int32_t *ret);
+/* Warns of every key of @f that is not among @names, which ends with NULL. */
+void field_known(struct decoder *d, const struct field *f, const char *const *names);
+
+/* In quotes, escaped, cut after 64 bytes; in the arena. */
+const char *quoted(struct decoder *d, const char *s);
+
+#endif

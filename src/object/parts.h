@@ -1,0 +1,42 @@
+/*
+ * The parts of objects, each read into the arena of the decoder.  What is wrong
+ * is in the decoder afterwards.
+ */
+#ifndef BH_OBJECT_PARTS_H
+#define BH_OBJECT_PARTS_H
+
+#include "field.h"
+
+#define ANNOTATION_PREFIX       "bulkhead.dev/"
+#define ANNOTATION_MODE         ANNOTATION_PREFIX "mode"
+#define ANNOTATION_DEFAULT_DENY ANNOTATION_PREFIX "default-deny"
+
+struct meta {
+	const char *name, *namespace, *uid; /* never NULL; "" where absent */
+	bool is_named;                      /* name and namespace can be used as a key */
+	struct bh_labels labels;
+	struct field annotations; /* borrows from the metadata field given */
+};
+
+void decode_meta(struct decoder *d, const struct field *metadata, bool is_namespaced,
+		 struct meta *ret);
+/* The mode annotation; BH_ENFORCE where absent or wrong. */
+enum bh_mode decode_mode(struct decoder *d, const struct field *annotations);
+/* Warns of annotations of ours that this kind does not have; @names ends with NULL. */
+void check_annotations(struct decoder *d, const struct field *annotations,
+		       const char *const *names);
+
+/* "TCP", "UDP" or "SCTP", TCP where absent; 0 and an error for anything else. */
+uint8_t decode_protocol(struct decoder *d, const struct field *f);
+struct bh_selector decode_selector(struct decoder *d, const struct field *f);
+
+void decode_pod(struct decoder *d, const struct field *root, const struct meta *meta,
+		struct bh_fact *ret);
+void decode_namespace(struct decoder *d, const struct field *root, const struct meta *meta,
+		      struct bh_fact *ret);
+void decode_node(struct decoder *d, const struct field *root, const struct meta *meta,
+		 struct bh_fact *ret);
+void decode_network_policy(struct decoder *d, const struct field *root, const struct meta *meta,
+			   struct bh_fact *ret);
+
+#endif
