@@ -1,0 +1,279 @@
+#include "agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bh/alloc.h"
+#include "bh/clock.h"
+#include "bh/log.h"
+#include "caps.h"
+#include "handle.h"
+
+#define HOUSEKEEPING_MS   10000
+#define BRIDGE_DELAY_MS   200
+#define AUDIT_EVERY       6 /* of housekeeping */
+#define HISTORY_KEEP_NS   (120 * BH_NS_PER_S)
+#define HISTORY_MAX_ENDED 65536
+
+struct bh_world_config bh_world_config_of(const struct bh_config *c)
+{
+	return (struct bh_world_config){
+		.node = c->node,
+		.default_deny = { [BH_INGRESS] = c->default_deny[BH_INGRESS],
+				  [BH_EGRESS] = c->default_deny[BH_EGRESS] },
+		.exempt_namespaces = (const char *const *)c->exempt_namespaces,
+		.n_exempt_namespaces = c->n_exempt_namespaces,
+		.mode = c->mode,
+	};
+}
+
+json_t *bh_agent_not_ready(const struct bh_agent *a)
+{
+	json_t *reasons = json_array();
+
+	for (enum bh_source s = 0; s < BH_SOURCE_COUNT_; s++)
+		if (a->sources.is_wanted[s] && !a->sources.is_synced[s])
+			json_array_append_new(reasons, json_sprintf("source %s is not in sync yet",
+								    bh_source_str(s)));
+	if (bh_reconcile_has_trouble(&a->reconcile))
+		json_array_append_new(reasons, json_sprintf("rules could not be committed: %s",
+							    a->reconcile.trouble));
+	else if (bh_sources_are_synced(&a->sources) && !a->reconcile.is_adopted)
+		json_array_append_new(reasons, json_string("rules are not committed yet"));
+	if (a->bridges == BH_BRIDGE_BYPASSED)
+		json_array_append_new(reasons, json_string(a->bridges_text));
+	return reasons;
+}
+
+static void send_status(const struct bh_agent *a, const json_t *reasons)
+{
+	if (a->is_ready)
+		bh_notify_send(&a->notify, "STATUS=Enforcing %zu policies on %zu pods",
+			       bh_world_stats(a->world).n_policies,
+			       bh_world_stats(a->world).n_local_pods);
+	else
+		bh_notify_send(&a->notify, "STATUS=Not ready: %s",
+			       json_string_value(json_array_get(reasons, 0)));
+}
+
+void bh_agent_update_ready(struct bh_agent *a)
+{
+	json_t *reasons = bh_agent_not_ready(a);
+	bool is_ready = json_array_size(reasons) == 0;
+
+	if (is_ready && !a->was_ready) {
+		bh_log_info("ready");
+		bh_notify_send(&a->notify, "READY=1");
+		a->was_ready = true;
+	} else if (is_ready && !a->is_ready) {
+		bh_log_info("ready again");
+	} else if (!is_ready && a->is_ready) {
+		bh_log_warning("not ready: %s", json_string_value(json_array_get(reasons, 0)));
+	}
+	a->is_ready = is_ready;
+	send_status(a, reasons);
+	json_decref(reasons);
+}
+
+static void check_bridges(struct bh_agent *a)
+{
+	struct bh_buf text = { 0 };
+	enum bh_bridge_state before = a->bridges;
+
+	a->bridges = bh_node_bridges(true, &text);
+	snprintf(a->bridges_text, sizeof(a->bridges_text), "%s",
+		 a->bridges == BH_BRIDGE_BYPASSED ? bh_buf_str(&text) : "");
+	if (a->bridges == BH_BRIDGE_REPAIRED)
+		bh_log_warning("%s", bh_buf_str(&text));
+	bh_buf_done(&text);
+	if (before != a->bridges)
+		bh_agent_update_ready(a);
+}
+
+static void on_housekeeping(uv_timer_t *timer)
+{
+	struct bh_agent *a = bh_container_of(timer, struct bh_agent, housekeeping);
+
+	check_bridges(a);
+	if (++a->n_housekeeping % AUDIT_EVERY == 0)
+		bh_reconcile_audit(&a->reconcile);
+}
+
+/* Soon and not at once: a pod's start changes links several times. */
+void bh_agent_check_bridges(struct bh_agent *a)
+{
+	uv_timer_start(&a->housekeeping, on_housekeeping, BRIDGE_DELAY_MS, HOUSEKEEPING_MS);
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+	struct bh_agent *a = bh_container_of(timer, struct bh_agent, watchdog);
+
+	if (!bh_reconcile_is_stuck(&a->reconcile))
+		bh_notify_send(&a->notify, "WATCHDOG=1");
+}
+
+void bh_agent_reload(struct bh_agent *a)
+{
+	struct bh_err err = { 0 };
+
+	bh_log_info("reading manifests again and reopening the flow log");
+	bh_notify_reloading(&a->notify);
+	if (bh_packets_reopen(&a->packets, &err) < 0)
+		bh_log_error("%s, writing to the file opened before", bh_err_text(&err));
+	bh_manifest_reload(a->sources.manifest);
+	bh_notify_send(&a->notify, "READY=1");
+}
+
+static void stop(struct bh_agent *a)
+{
+	if (a->is_stopping)
+		return;
+	a->is_stopping = true;
+	bh_notify_send(&a->notify, "STOPPING=1");
+	bh_control_free(&a->control);
+	bh_http_free(&a->http);
+	bh_sources_stop(&a->sources);
+	bh_packets_stop(&a->packets);
+	bh_reconcile_stop(&a->reconcile);
+	bh_revoker_stop(&a->revoker);
+	bh_close_handle((uv_handle_t *)&a->housekeeping);
+	bh_close_handle((uv_handle_t *)&a->watchdog);
+	for (size_t i = 0; i < BH_ARRAY_LEN(a->signals); i++)
+		bh_close_handle((uv_handle_t *)&a->signals[i]);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	struct bh_agent *a = signal->data;
+
+	if (number == SIGHUP) {
+		bh_agent_reload(a);
+		return;
+	}
+	bh_log_info("stopping, the rules stay in the kernel");
+	stop(a);
+}
+
+static void start_timers(struct bh_agent *a)
+{
+	static const int numbers[] = { SIGHUP, SIGTERM, SIGINT };
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(numbers); i++) {
+		uv_signal_init(a->loop, &a->signals[i]);
+		a->signals[i].data = a;
+		uv_signal_start(&a->signals[i], on_signal, numbers[i]);
+	}
+	uv_timer_init(a->loop, &a->housekeeping);
+	uv_timer_start(&a->housekeeping, on_housekeeping, HOUSEKEEPING_MS, HOUSEKEEPING_MS);
+	uv_timer_init(a->loop, &a->watchdog);
+	if (a->notify.watchdog_ms > 0)
+		uv_timer_start(&a->watchdog, on_watchdog, a->notify.watchdog_ms,
+			       a->notify.watchdog_ms);
+}
+
+static void make_engine(struct bh_agent *a)
+{
+	const struct bh_config *c = a->config;
+	struct bh_world_config world = bh_world_config_of(c);
+	struct bh_compile_config compile = {
+		.log_group = c->nflog_group,
+		.log_snaplen = BH_SNAPLEN,
+		.log_rate = c->log_rate,
+		.log_burst = 2 * c->log_rate,
+	};
+	struct bh_flowlog_config flowlog = { .node = c->node_name };
+
+	a->world = bh_world_new(&world);
+	a->compiler = bh_compiler_new(a->world, &compile);
+	a->history = bh_history_new(HISTORY_KEEP_NS, HISTORY_MAX_ENDED);
+	a->flowlog = bh_flowlog_new(&flowlog, a->world, a->compiler, a->history);
+}
+
+/* Everything that needs more than CAP_NET_ADMIN is open when this returns. */
+static int open_sockets(struct bh_agent *a, struct bh_err *err)
+{
+	const struct bh_config *c = a->config;
+	int r;
+
+	r = bh_nft_new(&a->nft, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "nftables");
+	r = bh_reconcile_start(&a->reconcile, a, err);
+	if (r < 0)
+		return r;
+	r = bh_packets_start(&a->packets, a, err);
+	if (r < 0)
+		return r;
+	r = bh_control_new(&a->control, a->loop, c->control, bh_methods, a, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "--control");
+	if (c->metrics) {
+		r = bh_http_new(&a->http, a->loop, c->metrics, bh_pages, a, err);
+		if (r < 0)
+			return bh_err_wrap(err, r, "--metrics");
+	}
+	return 0;
+}
+
+static int start(struct bh_agent *a, struct bh_err *err)
+{
+	int r = bh_caps_check(err);
+
+	if (r < 0)
+		return r;
+	r = bh_notify_init(&a->notify, err);
+	if (r < 0)
+		return r;
+	make_engine(a);
+	start_timers(a);
+	bh_revoker_init(&a->revoker, a);
+	/* The control socket's lock comes before anything that a second agent would disturb. */
+	r = open_sockets(a, err);
+	if (r < 0)
+		return r;
+	r = bh_caps_drop(err);
+	if (r < 0)
+		return r;
+	check_bridges(a);
+	return bh_sources_start(&a->sources, a, err);
+}
+
+static void release(struct bh_agent *a)
+{
+	bh_flowlog_free(&a->flowlog);
+	bh_flowfile_free(&a->packets.file);
+	bh_nflog_free(&a->packets.nflog);
+	bh_nft_free(&a->nft);
+	bh_compiler_free(&a->compiler);
+	bh_history_free(&a->history);
+	bh_world_free(&a->world);
+	bh_problems_done(&a->problems);
+	bh_notify_done(&a->notify);
+}
+
+int bh_agent_run(const struct bh_config *config, struct bh_err *err)
+{
+	struct bh_agent a = { .config = config, .start_ns = bh_mono_ns(), .notify.fd = -1 };
+	uv_loop_t loop;
+	int r;
+
+	r = uv_loop_init(&loop);
+	if (r < 0)
+		return bh_err(err, r, "event loop: %s", uv_strerror(r));
+	a.loop = &loop;
+	signal(SIGPIPE, SIG_IGN);
+	umask(0027);
+
+	r = start(&a, err);
+	if (r < 0)
+		stop(&a);
+	/* Ends when every handle is closed. */
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_loop_close(&loop);
+	release(&a);
+	return r;
+}

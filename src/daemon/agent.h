@@ -1,0 +1,90 @@
+/*
+ * The agent: what its parts share.
+ *
+ * One thread, one loop.  Sources put facts into the world (sources.c); the
+ * reconciler brings the kernel to what the world says (reconcile.c); after a
+ * commit, the pass tells the flow log what happened (pass.c) and the revoker cuts
+ * connections that are no longer allowed (revoke.c).  Packets come in at
+ * packets.c, questions at methods.c and metrics.c.
+ */
+#ifndef BH_AGENT_H
+#define BH_AGENT_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "bh/compile.h"
+#include "bh/cri.h"
+#include "bh/flowlog.h"
+#include "bh/history.h"
+#include "bh/manifest.h"
+#include "bh/nft.h"
+#include "bh/node.h"
+#include "bh/serve.h"
+#include "bh/world.h"
+#include "config.h"
+#include "notify.h"
+#include "packets.h"
+#include "problems.h"
+#include "reconcile.h"
+#include "revoke.h"
+#include "sources.h"
+
+struct bh_agent {
+	const struct bh_config *config;
+	uv_loop_t *loop;
+	uint64_t start_ns; /* monotonic */
+
+	struct bh_world *world;
+	struct bh_compiler *compiler;
+	struct bh_history *history;
+	struct bh_flowlog *flowlog;
+	struct bh_nft *nft;
+
+	struct bh_problems problems;
+	struct bh_sources sources;
+	struct bh_reconcile reconcile;
+	struct bh_revoker revoker;
+	struct bh_packets packets;
+	struct bh_notify notify;
+	struct bh_control *control;
+	struct bh_http *http;
+
+	uv_timer_t housekeeping;
+	uv_timer_t watchdog;
+	uv_signal_t signals[3];
+	unsigned int n_housekeeping;
+	enum bh_bridge_state bridges;
+	char bridges_text[BH_ERR_MAX]; /* why, while BH_BRIDGE_BYPASSED */
+	bool was_ready, is_ready;
+	bool is_stopping;
+};
+
+/* Runs until SIGTERM or SIGINT.  A negative errno with text if it cannot start. */
+int bh_agent_run(const struct bh_config *config, struct bh_err *err);
+
+/* Looks at everything that readiness depends on, and tells the service manager. */
+void bh_agent_update_ready(struct bh_agent *a);
+/* Why it is not ready, one sentence each: a new reference. */
+json_t *bh_agent_not_ready(const struct bh_agent *a);
+/* SIGHUP and the method `reload`. */
+void bh_agent_reload(struct bh_agent *a);
+/* Links changed: look at the bridges soon. */
+void bh_agent_check_bridges(struct bh_agent *a);
+
+/* status.c */
+json_t *bh_status_json(struct bh_agent *a);
+
+/* methods.c; ends with a NULL name. */
+extern const struct bh_control_method bh_methods[];
+
+/* metrics.c; ends with a NULL path. */
+extern const struct bh_http_page bh_pages[];
+
+/* check.c: --check-config.  Returns the exit code. */
+int bh_check_config(const struct bh_config *config);
+
+/* The world's part of the configuration; borrows @c. */
+struct bh_world_config bh_world_config_of(const struct bh_config *c);
+
+#endif

@@ -1,0 +1,542 @@
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bh/alloc.h"
+#include "bh/serve.h"
+#include "configfile.h"
+
+#ifndef BH_VERSION
+#define BH_VERSION "unknown"
+#endif
+
+typedef int parse_fn(struct bh_config *c, const char *value, struct bh_err *err);
+
+struct option_spec {
+	const char *name;
+	const char *arg; /* NULL: takes none, command line only */
+	const char *def; /* set before everything else; NULL: nothing */
+	const char *help;
+	parse_fn *parse;
+	bool is_list;      /* may be repeated; giving any replaces the default */
+	bool is_flag_only; /* not in the file */
+};
+
+static void set_string(char **dst, const char *value)
+{
+	free(*dst);
+	*dst = *value ? bh_strdup(value) : NULL;
+}
+
+static int parse_policies(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)err;
+	set_string(&c->policies, value);
+	return 0;
+}
+
+static int parse_runtime(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	if (*value && strncmp(value, "unix:///", 8) != 0)
+		return bh_err(err, -EINVAL, "'%s' is not an endpoint of the form unix:///path",
+			      value);
+	set_string(&c->runtime, value);
+	return 0;
+}
+
+static int parse_node(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	if (strlen(value) > 253)
+		return bh_err(err, -EINVAL, "a node name has at most 253 characters");
+	set_string(&c->node, value);
+	return 0;
+}
+
+static int parse_mode(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	for (enum bh_mode m = 0; m < BH_MODE_COUNT_; m++) {
+		if (strcmp(value, bh_mode_str(m)) == 0) {
+			c->mode = m;
+			return 0;
+		}
+	}
+	return bh_err(err, -EINVAL, "'%s' is neither enforce nor audit", value);
+}
+
+static int parse_flow_log(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)err;
+	set_string(&c->flow_log, value);
+	return 0;
+}
+
+static int parse_default_deny(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	static const struct {
+		const char *name;
+		bool dir[BH_DIR_COUNT_];
+	} t[] = {
+		{ "none", { false, false } },
+		{ "ingress", { [BH_INGRESS] = true } },
+		{ "egress", { [BH_EGRESS] = true } },
+		{ "both", { true, true } },
+	};
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		if (strcmp(value, t[i].name) == 0) {
+			memcpy(c->default_deny, t[i].dir, sizeof(c->default_deny));
+			return 0;
+		}
+	}
+	return bh_err(err, -EINVAL, "'%s' is none of none, ingress, egress, both", value);
+}
+
+/* An empty name stands for no namespace at all. */
+static int parse_exempt(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	if (!*value)
+		return 0;
+	if (c->n_exempt_namespaces == BH_CONFIG_MAX_LIST)
+		return bh_err(err, -E2BIG, "over %d namespaces", BH_CONFIG_MAX_LIST);
+	if (strlen(value) > 63)
+		return bh_err(err, -EINVAL, "a namespace name has at most 63 characters");
+	c->exempt_namespaces = bh_reallocarray(c->exempt_namespaces, c->n_exempt_namespaces + 1,
+					       sizeof(*c->exempt_namespaces));
+	c->exempt_namespaces[c->n_exempt_namespaces++] = bh_strdup(value);
+	return 0;
+}
+
+static int parse_control(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	/* sun_path of struct sockaddr_un, with its NUL. */
+	if (*value != '/' || strlen(value) > 107)
+		return bh_err(err, -EINVAL, "'%s' is not an absolute path of at most 107 bytes",
+			      value);
+	set_string(&c->control, value);
+	return 0;
+}
+
+static int parse_metrics(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)err;
+	set_string(&c->metrics, strcmp(value, "none") == 0 ? "" : value);
+	return 0;
+}
+
+static int parse_number(const char *value, unsigned long max, unsigned long *ret,
+			struct bh_err *err)
+{
+	unsigned long v;
+	char *end;
+
+	errno = 0;
+	v = strtoul(value, &end, 10);
+	if (end == value || *end || *value < '0' || *value > '9')
+		return bh_err(err, -EINVAL, "'%s' is not a number", value);
+	if (errno || v > max)
+		return bh_err(err, -ERANGE, "%s is not within 0-%lu", value, max);
+	*ret = v;
+	return 0;
+}
+
+static int parse_nflog_group(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	unsigned long v;
+	int r = parse_number(value, UINT16_MAX, &v, err);
+
+	if (r == 0)
+		c->nflog_group = (uint16_t)v;
+	return r;
+}
+
+static int parse_log_rate(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	unsigned long v;
+	int r = parse_number(value, 1000000, &v, err);
+
+	if (r == 0)
+		c->log_rate = (uint32_t)v;
+	return r;
+}
+
+static int parse_log_level(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	static const struct {
+		const char *name;
+		enum bh_log_level level;
+	} t[] = {
+		{ "error", BH_LOG_ERROR },
+		{ "warning", BH_LOG_WARNING },
+		{ "info", BH_LOG_INFO },
+		{ "debug", BH_LOG_DEBUG },
+	};
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		if (strcmp(value, t[i].name) == 0) {
+			c->log_level = t[i].level;
+			return 0;
+		}
+	}
+	return bh_err(err, -EINVAL, "'%s' is none of error, warning, info, debug", value);
+}
+
+static int parse_revoke(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	bool is_yes = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
+
+	if (!is_yes && strcmp(value, "no") != 0 && strcmp(value, "false") != 0)
+		return bh_err(err, -EINVAL, "'%s' is neither yes nor no", value);
+	c->is_revoking = is_yes;
+	return 0;
+}
+
+static int parse_file(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)err;
+	set_string(&c->file, value);
+	return 0;
+}
+
+static int parse_check(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)value;
+	(void)err;
+	c->action = BH_CONFIG_CHECK;
+	return 0;
+}
+
+static int parse_help(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)value;
+	(void)err;
+	c->action = BH_CONFIG_HELP;
+	return 0;
+}
+
+static int parse_version(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)value;
+	(void)err;
+	c->action = BH_CONFIG_VERSION;
+	return 0;
+}
+
+static const struct option_spec specs[] = {
+	{ .name = "policies",
+	  .arg = "DIR",
+	  .help = "folder with NetworkPolicy, Namespace, Pod and Node manifests; watched",
+	  .parse = parse_policies },
+	{ .name = "runtime",
+	  .arg = "unix:///PATH",
+	  .help = "socket of the container runtime (CRI); without it, pods come from manifests",
+	  .parse = parse_runtime },
+	{ .name = "node",
+	  .arg = "NAME",
+	  .help = "this node's name: only its pods are enforced; without it, every pod is local",
+	  .parse = parse_node },
+	{ .name = "mode",
+	  .arg = "enforce|audit",
+	  .def = "enforce",
+	  .help = "audit: log what would be denied and let it pass",
+	  .parse = parse_mode },
+	{ .name = "default-deny",
+	  .arg = "ingress|egress|both|none",
+	  .def = "none",
+	  .help = "deny in every namespace what no policy allows",
+	  .parse = parse_default_deny },
+	{ .name = "exempt-namespace",
+	  .arg = "NAME",
+	  .def = "kube-system",
+	  .help = "namespace without default deny; may be repeated, \"\" exempts none",
+	  .parse = parse_exempt,
+	  .is_list = true },
+	{ .name = "flow-log",
+	  .arg = "FILE|-",
+	  .help = "append flow records to FILE, or to standard output",
+	  .parse = parse_flow_log },
+	{ .name = "control",
+	  .arg = "PATH",
+	  .def = BH_CONTROL_PATH,
+	  .help = "control socket for bulkhead(1)",
+	  .parse = parse_control },
+	{ .name = "metrics",
+	  .arg = "ADDR:PORT|unix:PATH|none",
+	  .def = "none",
+	  .help = "serve /metrics, /healthz and /readyz on loopback or a unix socket",
+	  .parse = parse_metrics },
+	{ .name = "nflog-group",
+	  .arg = "N",
+	  .def = "180",
+	  .help = "NFLOG group of denied packets; one agent per group and network namespace",
+	  .parse = parse_nflog_group },
+	{ .name = "log-rate",
+	  .arg = "N",
+	  .def = "100",
+	  .help = "logged packets a second per pod; 0: no limit",
+	  .parse = parse_log_rate },
+	{ .name = "log-level",
+	  .arg = "error|warning|info|debug",
+	  .def = "info",
+	  .help = "messages on standard error",
+	  .parse = parse_log_level },
+	{ .name = "revoke",
+	  .arg = "yes|no",
+	  .def = "yes",
+	  .help = "cut established connections that policy no longer allows",
+	  .parse = parse_revoke },
+	{ .name = "config",
+	  .arg = "FILE",
+	  .help = "YAML file with these options as keys; the command line wins",
+	  .parse = parse_file,
+	  .is_flag_only = true },
+	{ .name = "check-config",
+	  .help = "check configuration and manifests, print every problem, and exit 0 or 1",
+	  .parse = parse_check,
+	  .is_flag_only = true },
+	{ .name = "version",
+	  .help = "print the version and exit",
+	  .parse = parse_version,
+	  .is_flag_only = true },
+	{ .name = "help",
+	  .help = "print this and exit",
+	  .parse = parse_help,
+	  .is_flag_only = true },
+};
+
+#define N_SPECS BH_ARRAY_LEN(specs)
+
+/* What somebody set, and where: "--mode" or "bulkheadd.yaml:3: mode". */
+struct setting {
+	size_t spec;
+	char *value;
+	char *where;
+};
+
+struct settings {
+	struct setting *items;
+	size_t n, cap;
+};
+
+static void add_setting(struct settings *s, size_t spec, const char *value, char *where)
+{
+	bh_grow(&s->items, &s->cap, s->n, sizeof(*s->items));
+	s->items[s->n++] =
+		(struct setting){ .spec = spec, .value = bh_strdup(value), .where = where };
+}
+
+static void settings_done(struct settings *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->items[i].value);
+		free(s->items[i].where);
+	}
+	free(s->items);
+}
+
+static bool has_setting(const struct settings *s, size_t spec)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->items[i].spec == spec)
+			return true;
+	return false;
+}
+
+static int read_argv(int argc, char *const *argv, struct settings *s, struct bh_err *err)
+{
+	struct option options[N_SPECS + 1] = { 0 };
+	int c, index;
+
+	for (size_t i = 0; i < N_SPECS; i++)
+		options[i] = (struct option){
+			.name = specs[i].name,
+			.has_arg = specs[i].arg ? required_argument : no_argument,
+			.val = 256 + (int)i,
+		};
+	opterr = 0;
+	optind = 0; /* glibc: start over */
+	while ((c = getopt_long(argc, argv, ":", options, &index)) != -1) {
+		const char *given = argv[optind > 0 ? optind - 1 : 0];
+		size_t spec = (size_t)(c - 256);
+
+		if (c == ':')
+			return bh_err(err, -EINVAL, "option '%s' needs a value", given);
+		if (c < 256)
+			return bh_err(err, -EINVAL, "unknown option '%s' (see --help)", given);
+		if (!specs[spec].is_list && has_setting(s, spec))
+			return bh_err(err, -EINVAL, "option '--%s' is given twice",
+				      specs[spec].name);
+		add_setting(s, spec, optarg ? optarg : "", bh_asprintf("--%s", specs[spec].name));
+	}
+	if (optind < argc)
+		return bh_err(err, -EINVAL, "unexpected argument '%s' (see --help)", argv[optind]);
+	return 0;
+}
+
+struct file_reader {
+	const char *path;
+	struct settings *out;
+};
+
+static int on_file_value(void *ctx, const char *key, const char *value, int line, bool is_item,
+			 struct bh_err *err)
+{
+	struct file_reader *f = ctx;
+
+	for (size_t i = 0; i < N_SPECS; i++) {
+		if (strcmp(specs[i].name, key) != 0)
+			continue;
+		if (specs[i].is_flag_only)
+			return bh_err(err, -EINVAL, "%s:%d: '%s' is for the command line only",
+				      f->path, line, key);
+		if (is_item && !specs[i].is_list)
+			return bh_err(err, -EINVAL, "%s:%d: %s: takes one value, not a list",
+				      f->path, line, key);
+		add_setting(f->out, i, value, bh_asprintf("%s:%d: %s", f->path, line, key));
+		return 0;
+	}
+	return bh_err(err, -EINVAL, "%s:%d: unknown key '%s'", f->path, line, key);
+}
+
+static int apply_setting(struct bh_config *c, const struct setting *s, struct bh_err *err)
+{
+	int r = specs[s->spec].parse(c, s->value, err);
+
+	return r < 0 ? bh_err_wrap(err, r, "%s", s->where) : 0;
+}
+
+/* The strongest of three places that says anything about an option decides. */
+static int apply_all(struct bh_config *c, const struct settings *const levels[2],
+		     struct bh_err *err)
+{
+	for (size_t i = 0; i < N_SPECS; i++) {
+		const struct settings *from = NULL;
+		int r;
+
+		for (size_t l = 0; l < 2 && !from; l++)
+			if (has_setting(levels[l], i))
+				from = levels[l];
+		if (!from && specs[i].def) {
+			r = specs[i].parse(c, specs[i].def, err);
+			if (r < 0)
+				return r;
+		}
+		for (size_t k = 0; from && k < from->n; k++) {
+			if (from->items[k].spec != i)
+				continue;
+			r = apply_setting(c, &from->items[k], err);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* The values of the file are checked even where the command line wins. */
+static int check_file(const struct settings *file, struct bh_err *err)
+{
+	bh_auto(bh_config_done) struct bh_config scratch = { 0 };
+
+	for (size_t i = 0; i < file->n; i++) {
+		int r = apply_setting(&scratch, &file->items[i], err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static const char *config_path(const struct settings *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (specs[s->items[i].spec].parse == parse_file)
+			return s->items[i].value;
+	return NULL;
+}
+
+static void name_node(struct bh_config *c)
+{
+	char host[HOST_NAME_MAX + 1] = "";
+
+	if (c->node) {
+		c->node_name = bh_strdup(c->node);
+		return;
+	}
+	if (gethostname(host, sizeof(host) - 1) < 0 || !host[0])
+		snprintf(host, sizeof(host), "localhost");
+	c->node_name = bh_strdup(host);
+}
+
+int bh_config_parse(int argc, char *const *argv, struct bh_config *ret, struct bh_err *err)
+{
+	bh_auto(settings_done) struct settings flags = { 0 }, file = { 0 };
+	bh_auto(bh_config_done) struct bh_config c = { 0 };
+	const char *path;
+	int r;
+
+	r = read_argv(argc, argv, &flags, err);
+	if (r < 0)
+		return r;
+	path = config_path(&flags);
+	if (path) {
+		struct file_reader reader = { .path = path, .out = &file };
+
+		r = bh_configfile_read(path, on_file_value, &reader, err);
+		if (r < 0)
+			return r;
+		r = check_file(&file, err);
+		if (r < 0)
+			return r;
+	}
+	r = apply_all(&c, (const struct settings *const[]){ &flags, &file }, err);
+	if (r < 0)
+		return r;
+	if ((c.action == BH_CONFIG_RUN || c.action == BH_CONFIG_CHECK) && !c.policies)
+		return bh_err(err, -EINVAL, "option '--policies' is missing (see --help)");
+
+	name_node(&c);
+	*ret = c;
+	c = (struct bh_config){ 0 };
+	return 0;
+}
+
+void bh_config_done(struct bh_config *c)
+{
+	free(c->policies);
+	free(c->runtime);
+	free(c->node);
+	free(c->node_name);
+	free(c->flow_log);
+	for (size_t i = 0; i < c->n_exempt_namespaces; i++)
+		free(c->exempt_namespaces[i]);
+	free(c->exempt_namespaces);
+	free(c->control);
+	free(c->metrics);
+	free(c->file);
+	*c = (struct bh_config){ 0 };
+}
+
+void bh_config_help(struct bh_buf *out)
+{
+	bh_buf_puts(out,
+		    "usage: bulkheadd --policies DIR [OPTION]...\n\n"
+		    "Compiles NetworkPolicies to nftables, keeps the kernel as they say, and logs "
+		    "what they deny.\n\n");
+	for (size_t i = 0; i < N_SPECS; i++) {
+		bh_buf_printf(out, "  --%s%s%s\n        %s", specs[i].name, specs[i].arg ? " " : "",
+			      specs[i].arg ? specs[i].arg : "", specs[i].help);
+		if (specs[i].def)
+			bh_buf_printf(out, " (default: %s)", specs[i].def);
+		bh_buf_putc(out, '\n');
+	}
+	bh_buf_puts(out,
+		    "\nExit status: 0 for success, 1 for a failure, 2 for wrong usage or "
+		    "configuration.\n"
+		    "SIGHUP reads manifests again and reopens the flow log; SIGTERM leaves the "
+		    "rules in place.\n");
+}

@@ -1,0 +1,312 @@
+/*
+ * Metrics in Prometheus' text format, and health.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "bh/alloc.h"
+#include "bh/clock.h"
+#include "bh/file.h"
+
+#ifndef BH_VERSION
+#define BH_VERSION "unknown"
+#endif
+
+/* Everything that a scrape shows, taken at one moment. */
+struct scrape {
+	struct bh_agent *agent;
+	struct bh_world_stats world;
+	struct bh_compile_stats plan;
+	struct bh_account books[BH_BOOK_COUNT_];
+	struct bh_flowlog_stats log;
+};
+
+static void add(struct bh_buf *b, const char *name, const char *labels, double value)
+{
+	bh_buf_printf(b, "bulkhead_%s%s %.17g\n", name, labels, value);
+}
+
+static void add_count(struct bh_buf *b, const char *name, const char *labels, uint64_t value)
+{
+	bh_buf_printf(b, "bulkhead_%s%s %llu\n", name, labels, (unsigned long long)value);
+}
+
+static void build_info(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	(void)s;
+	add_count(b, name, "{version=\"" BH_VERSION "\"}", 1);
+}
+
+static void ready(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->is_ready);
+}
+
+static void source_in_sync(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	for (enum bh_source i = 0; i < BH_SOURCE_COUNT_; i++) {
+		char labels[64];
+
+		if (!s->agent->sources.is_wanted[i])
+			continue;
+		snprintf(labels, sizeof(labels), "{source=\"%s\"}", bh_source_str(i));
+		add_count(b, name, labels, s->agent->sources.is_synced[i]);
+	}
+}
+
+static void objects(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "{kind=\"pod\"}", s->world.n_pods);
+	add_count(b, name, "{kind=\"local_pod\"}", s->world.n_local_pods);
+	add_count(b, name, "{kind=\"namespace\"}", s->world.n_namespaces);
+	add_count(b, name, "{kind=\"node\"}", s->world.n_nodes);
+	add_count(b, name, "{kind=\"policy\"}", s->world.n_policies);
+}
+
+static void plan_objects(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "{kind=\"profile\"}", s->plan.n_profiles);
+	add_count(b, name, "{kind=\"closed_profile\"}", s->plan.n_closed);
+	add_count(b, name, "{kind=\"set\"}", s->plan.n_sets);
+	add_count(b, name, "{kind=\"chain\"}", s->plan.n_chains);
+	add_count(b, name, "{kind=\"element\"}", s->plan.n_elems);
+}
+
+static void problems(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->problems.n);
+}
+
+static void generation(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "{state=\"acknowledged\"}", s->agent->reconcile.generation);
+	add_count(b, name, "{state=\"wanted\"}", bh_reconcile_wanted(&s->agent->reconcile));
+}
+
+static void commits(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "{result=\"ok\"}", s->agent->reconcile.n_commits);
+	add_count(b, name, "{result=\"error\"}", s->agent->reconcile.n_failures);
+}
+
+static void commit_duration(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	static const double bounds[] = BH_COMMIT_BUCKETS;
+	const struct bh_reconcile *r = &s->agent->reconcile;
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(bounds); i++)
+		bh_buf_printf(b, "bulkhead_%s_bucket{le=\"%g\"} %llu\n", name, bounds[i],
+			      (unsigned long long)r->buckets[i]);
+	bh_buf_printf(b, "bulkhead_%s_bucket{le=\"+Inf\"} %llu\n", name,
+		      (unsigned long long)r->n_commits);
+	bh_buf_printf(b, "bulkhead_%s_sum %.9g\nbulkhead_%s_count %llu\n", name, r->commit_seconds,
+		      name, (unsigned long long)r->n_commits);
+}
+
+static void read_backs(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->reconcile.n_read_backs);
+}
+
+static void tampers(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->reconcile.n_tampers);
+}
+
+static void revoked(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->revoker.n_revoked);
+}
+
+static void revocation_failures(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->revoker.n_failed);
+}
+
+static const char *const verdicts[] = {
+	[BH_BOOK_DENIED] = "denied",
+	[BH_BOOK_AUDIT] = "audit",
+};
+
+static void packets(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	for (enum bh_book i = 0; i < BH_BOOK_COUNT_; i++) {
+		char labels[64];
+
+		snprintf(labels, sizeof(labels), "{verdict=\"%s\"}", verdicts[i]);
+		add_count(b, name, labels, s->books[i].denied);
+	}
+}
+
+static void packet_outcomes(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	static const struct {
+		const char *outcome;
+		size_t offset;
+	} t[] = {
+		{ "recorded", offsetof(struct bh_account, recorded) },
+		{ "suppressed", offsetof(struct bh_account, suppressed) },
+		{ "pending", offsetof(struct bh_account, pending) },
+		{ "in_flight", offsetof(struct bh_account, in_flight) },
+		{ "lost", offsetof(struct bh_account, lost) },
+	};
+
+	for (enum bh_book i = 0; i < BH_BOOK_COUNT_; i++) {
+		for (size_t k = 0; k < BH_ARRAY_LEN(t); k++) {
+			char labels[96];
+			uint64_t value;
+
+			memcpy(&value, (const char *)&s->books[i] + t[k].offset, sizeof(value));
+			snprintf(labels, sizeof(labels), "{verdict=\"%s\",outcome=\"%s\"}",
+				 verdicts[i], t[k].outcome);
+			add_count(b, name, labels, value);
+		}
+	}
+}
+
+static void flow_records(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "{result=\"written\"}", s->log.records);
+	add_count(b, name, "{result=\"lost\"}", s->log.records_lost);
+}
+
+/* A number from a file of /proc; nothing is shown where it is not there. */
+static void add_proc(struct bh_buf *b, const char *name, const char *path)
+{
+	bh_auto_free char *text = NULL;
+	size_t len;
+
+	if (bh_read_file(path, 64, &text, &len, NULL) == 0)
+		add_count(b, name, "", strtoull(text, NULL, 10));
+}
+
+static void conntrack_entries(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	(void)s;
+	add_proc(b, name, "/proc/sys/net/netfilter/nf_conntrack_count");
+}
+
+static void conntrack_limit(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	(void)s;
+	add_proc(b, name, "/proc/sys/net/netfilter/nf_conntrack_max");
+}
+
+/* The second number of /proc/self/statm, in pages, proc(5). */
+static void resident(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	bh_auto_free char *text = NULL;
+	const char *blank;
+	size_t len;
+
+	(void)s;
+	if (bh_read_file("/proc/self/statm", 256, &text, &len, NULL) < 0)
+		return;
+	blank = strchr(text, ' ');
+	if (blank)
+		add_count(b, name, "", strtoull(blank, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+static void start_time(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	uint64_t age_ns = bh_mono_ns() - s->agent->start_ns;
+
+	add(b, name, "", (double)((bh_real_ns() - age_ns) / BH_NS_PER_MS) / 1000);
+}
+
+static const struct {
+	const char *name, *type, *help;
+	void (*print)(const struct scrape *s, const char *name, struct bh_buf *b);
+} metrics[] = {
+	{ "build_info", "gauge", "Version of the agent.", build_info },
+	{ "start_time_seconds", "gauge", "When the agent started, since 1970.", start_time },
+	{ "resident_memory_bytes", "gauge", "Resident memory of the agent.", resident },
+	{ "ready", "gauge", "1 if rules are in force and nothing bypasses them.", ready },
+	{ "source_in_sync", "gauge", "1 if the source has told all that exists.", source_in_sync },
+	{ "objects", "gauge", "Objects the agent knows.", objects },
+	{ "plan_objects", "gauge", "What the rules consist of.", plan_objects },
+	{ "problems", "gauge", "Things that are wrong now, see bulkhead status.", problems },
+	{ "generation", "gauge", "Generation of the rules.", generation },
+	{ "commits_total", "counter", "Transactions sent to the kernel.", commits },
+	{ "commit_duration_seconds", "histogram", "Time until the kernel acknowledged.",
+	  commit_duration },
+	{ "read_backs_total", "counter", "Times the kernel's table was read back.", read_backs },
+	{ "tamper_events_total", "counter", "Foreign changes to the table, repaired.", tampers },
+	{ "revoked_connections_total", "counter", "Connections cut because policy narrowed.",
+	  revoked },
+	{ "revocation_failures_total", "counter", "Walks over conntrack that failed.",
+	  revocation_failures },
+	{ "packets_total", "counter", "Packets that policy denied, or would deny in audit.",
+	  packets },
+	{ "packet_outcomes", "gauge",
+	  "What became of them in the flow log; adds up to "
+	  "bulkhead_packets_total.",
+	  packet_outcomes },
+	{ "flow_records_total", "counter", "Flow records.", flow_records },
+	{ "conntrack_entries", "gauge", "Connections tracked.", conntrack_entries },
+	{ "conntrack_entries_limit", "gauge", "Most connections the kernel tracks.",
+	  conntrack_limit },
+};
+
+static int on_metrics(void *ctx, struct bh_buf *body)
+{
+	struct bh_agent *a = ctx;
+	struct scrape s = {
+		.agent = a,
+		.world = bh_world_stats(a->world),
+		.plan = bh_compiler_stats(a->compiler),
+	};
+
+	bh_packets_account(&a->packets, s.books);
+	s.log = bh_flowlog_stats(a->flowlog);
+	for (size_t i = 0; i < BH_ARRAY_LEN(metrics); i++) {
+		bh_buf_printf(body, "# HELP bulkhead_%s %s\n# TYPE bulkhead_%s %s\n",
+			      metrics[i].name, metrics[i].help, metrics[i].name, metrics[i].type);
+		metrics[i].print(&s, metrics[i].name, body);
+	}
+	return 200;
+}
+
+/* It answers, so the loop is alive. */
+static int on_health(void *ctx, struct bh_buf *body)
+{
+	const struct bh_agent *a = ctx;
+
+	if (bh_reconcile_is_stuck(&a->reconcile)) {
+		bh_buf_puts(body, "the reconciler is stuck\n");
+		return 503;
+	}
+	bh_buf_puts(body, "ok\n");
+	return 200;
+}
+
+static int on_ready(void *ctx, struct bh_buf *body)
+{
+	const struct bh_agent *a = ctx;
+	json_t *reasons = bh_agent_not_ready(a);
+	const json_t *reason;
+	size_t i;
+
+	json_array_foreach(reasons, i, reason)
+		bh_buf_printf(body, "%s\n", json_string_value(reason));
+	json_decref(reasons);
+	if (i > 0)
+		return 503;
+	bh_buf_puts(body, "ok\n");
+	return 200;
+}
+
+#define TEXT "text/plain; charset=utf-8"
+
+const struct bh_http_page bh_pages[] = {
+	{ .path = "/metrics",
+	  .content_type = "text/plain; version=0.0.4; charset=utf-8",
+	  .on_get = on_metrics },
+	{ .path = "/healthz", .content_type = TEXT, .on_get = on_health },
+	{ .path = "/readyz", .content_type = TEXT, .on_get = on_ready },
+	{ .path = NULL },
+};

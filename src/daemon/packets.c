@@ -1,0 +1,267 @@
+/*
+ * The kernel counts every denied packet (named counters) and logs those that its
+ * rate limit lets through; NFLOG hands these over, or loses them; the flow log
+ * records, aggregates or suppresses what came.  The books balance these figures.
+ * The base of the counters is read before the NFLOG group is bound, so that a
+ * packet denied in between counts as lost rather than not at all.
+ */
+#include "packets.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent.h"
+#include "bh/alloc.h"
+#include "bh/clock.h"
+#include "handle.h"
+
+#define TICK_MS 1000
+/* Longer than the interval of repeats: the last of them has been written. */
+#define QUIET_MS 15000
+/* Packets take a moment from the kernel's counter to us (its own batching). */
+#define SETTLE_NS (2 * BH_NS_PER_S)
+/* Reads in one go for exact figures; under a flood they are not exact anyway. */
+#define MAX_DRAIN 256
+
+static void on_tick(uv_timer_t *timer);
+
+static void wake(struct bh_packets *p)
+{
+	p->quiet_since_ms = uv_now(p->agent->loop);
+	if (p->is_ticking)
+		return;
+	p->is_ticking = true;
+	uv_timer_start(&p->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+static void on_packet(void *ctx, const struct bh_nflog_msg *msg)
+{
+	struct bh_packets *p = ctx;
+
+	bh_flowlog_packet(p->agent->flowlog, msg, bh_real_ns());
+	wake(p);
+}
+
+static void on_lost(void *ctx, uint32_t n)
+{
+	struct bh_packets *p = ctx;
+
+	bh_flowlog_lost(p->agent->flowlog, n, "nflog-sequence", bh_real_ns());
+	wake(p);
+}
+
+/* How many shows by the next packet's sequence number. */
+static void on_overrun(void *ctx)
+{
+	wake(ctx);
+}
+
+static int read_once(struct bh_packets *p)
+{
+	const struct bh_nflog_handler handler = {
+		.ctx = p,
+		.on_packet = on_packet,
+		.on_lost = on_lost,
+		.on_overrun = on_overrun,
+	};
+
+	return bh_nflog_read(p->nflog, &handler, NULL);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	read_once(bh_container_of(poll, struct bh_packets, poll));
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct bh_packets *p = bh_container_of(timer, struct bh_packets, tick);
+	struct bh_account books[BH_BOOK_COUNT_];
+	struct bh_flowlog_stats stats;
+
+	bh_flowlog_tick(p->agent->flowlog, bh_real_ns());
+	stats = bh_flowlog_stats(p->agent->flowlog);
+	if (stats.pending[0] + stats.pending[1] > 0 ||
+	    uv_now(p->agent->loop) < p->quiet_since_ms + QUIET_MS)
+		return;
+	/* Nothing to do any more: one last look at the counters, and no wake-ups. */
+	bh_packets_account(p, books);
+	uv_timer_stop(timer);
+	p->is_ticking = false;
+}
+
+static void follow(struct bh_counter_base *c, uint64_t value)
+{
+	if (!c->is_known)
+		c->is_known = true;
+	else
+		c->total += value >= c->last ? value - c->last : value;
+	c->last = value;
+}
+
+static int read_counters(struct bh_packets *p, struct bh_err *err)
+{
+	const struct {
+		const char *name;
+		struct bh_counter_base *base;
+	} t[] = {
+		{ BH_COUNTER_DENIED, &p->denied[BH_BOOK_DENIED] },
+		{ BH_COUNTER_LOGGED, &p->logged[BH_BOOK_DENIED] },
+		{ BH_COUNTER_AUDIT, &p->denied[BH_BOOK_AUDIT] },
+		{ BH_COUNTER_AUDIT_LOGGED, &p->logged[BH_BOOK_AUDIT] },
+	};
+	bh_auto_free struct bh_nft_counter *counters = NULL;
+	size_t n = 0;
+	int r = bh_nft_counters(p->agent->nft, &counters, &n, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		uint64_t value = 0; /* no table yet */
+
+		for (size_t k = 0; k < n; k++)
+			if (strcmp(counters[k].name, t[i].name) == 0)
+				value = counters[k].packets;
+		follow(t[i].base, value);
+	}
+	return 0;
+}
+
+static uint64_t at_least(uint64_t v, uint64_t min)
+{
+	return v > min ? v : min;
+}
+
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static void balance(const struct bh_packets *p, const struct bh_flowlog_stats *s, enum bh_book b,
+		    struct bh_account *ret)
+{
+	uint64_t logged = at_least(p->logged[b].total, s->received[b]);
+	uint64_t denied = at_least(p->denied[b].total, logged);
+	uint64_t missing = logged - s->received[b];
+	uint64_t lost = minus(p->settled[b], s->received[b]);
+
+	/* Gaps in the sequence prove a loss at once; they are not told apart by book. */
+	if (lost < s->lost)
+		lost = s->lost;
+	if (lost > missing)
+		lost = missing;
+	*ret = (struct bh_account){
+		.denied = denied,
+		.logged = logged,
+		.recorded = s->recorded[b],
+		.suppressed = denied - logged + s->suppressed[b],
+		.pending = s->pending[b],
+		.lost = lost,
+		.in_flight = missing - lost,
+	};
+}
+
+static void take_sample(struct bh_packets *p)
+{
+	uint64_t now = bh_mono_ns();
+
+	if (now - p->sample_ns < SETTLE_NS)
+		return;
+	for (enum bh_book b = 0; b < BH_BOOK_COUNT_; b++) {
+		p->settled[b] = p->sample[b];
+		p->sample[b] = p->logged[b].total;
+	}
+	p->sample_ns = now;
+}
+
+void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUNT_])
+{
+	struct bh_flowlog_stats stats;
+
+	/* Counters first: what is received by then is never more than they say. */
+	(void)read_counters(p, NULL);
+	for (int i = 0; i < MAX_DRAIN && read_once(p) >= 0; i++)
+		;
+	take_sample(p);
+	stats = bh_flowlog_stats(p->agent->flowlog);
+	for (enum bh_book b = 0; b < BH_BOOK_COUNT_; b++)
+		balance(p, &stats, b, &ret[b]);
+}
+
+static json_t *account_json(const struct bh_account *a)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "denied", (json_int_t)a->denied,
+			 "logged", (json_int_t)a->logged, "suppressed", (json_int_t)a->suppressed,
+			 "lost", (json_int_t)a->lost, "recorded", (json_int_t)a->recorded,
+			 "pending", (json_int_t)a->pending, "in_flight", (json_int_t)a->in_flight);
+}
+
+json_t *bh_packets_json(struct bh_packets *p)
+{
+	struct bh_account books[BH_BOOK_COUNT_];
+	json_t *denied;
+
+	bh_packets_account(p, books);
+	denied = account_json(&books[BH_BOOK_DENIED]);
+	json_object_set_new(denied, "audit", account_json(&books[BH_BOOK_AUDIT]));
+	return denied;
+}
+
+static int open_file(struct bh_packets *p, const char *path, struct bh_err *err)
+{
+	struct bh_flowlog_subscriber s;
+	int r;
+
+	if (!path)
+		return 0;
+	r = bh_flowfile_new(&p->file, path, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "--flow-log");
+	s = bh_flowfile_subscriber(p->file);
+	bh_flowlog_subscribe(p->agent->flowlog, &s);
+	return 0;
+}
+
+int bh_packets_start(struct bh_packets *p, struct bh_agent *agent, struct bh_err *err)
+{
+	const struct bh_nflog_config config = {
+		.group = agent->config->nflog_group,
+		.copy_len = BH_SNAPLEN,
+	};
+	int r;
+
+	*p = (struct bh_packets){ .agent = agent };
+	uv_timer_init(agent->loop, &p->tick);
+	r = open_file(p, agent->config->flow_log, err);
+	if (r < 0)
+		return r;
+	r = read_counters(p, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "cannot read counters");
+	r = bh_nflog_new(&p->nflog, &config, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "--nflog-group %u", config.group);
+	r = uv_poll_init(agent->loop, &p->poll, bh_nflog_fd(p->nflog));
+	if (r < 0)
+		return bh_err(err, r, "cannot watch NFLOG: %s", uv_strerror(r));
+	uv_poll_start(&p->poll, UV_READABLE, on_readable);
+	return 0;
+}
+
+void bh_packets_stop(struct bh_packets *p)
+{
+	for (int i = 0; p->nflog && i < MAX_DRAIN && read_once(p) >= 0; i++)
+		;
+	bh_close_handle((uv_handle_t *)&p->poll);
+	bh_close_handle((uv_handle_t *)&p->tick);
+	if (p->agent)
+		bh_flowlog_flush(p->agent->flowlog, bh_real_ns());
+}
+
+int bh_packets_reopen(struct bh_packets *p, struct bh_err *err)
+{
+	bh_flowlog_flush(p->agent->flowlog, bh_real_ns());
+	return p->file ? bh_flowfile_reopen(p->file, err) : 0;
+}

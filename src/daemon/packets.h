@@ -1,0 +1,69 @@
+/*
+ * Denied packets: from NFLOG to the flow log, and the books about them.
+ */
+#ifndef BH_PACKETS_H
+#define BH_PACKETS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "bh/err.h"
+
+struct bh_agent;
+struct bh_flowfile;
+struct bh_nflog;
+
+/* Bytes of each packet that are logged: IPv6 extension headers and ports fit. */
+#define BH_SNAPLEN 128
+
+/* Of the packets that were denied, and of those that audit would have denied. */
+enum bh_book { BH_BOOK_DENIED, BH_BOOK_AUDIT, BH_BOOK_COUNT_ };
+
+/*
+ * In packets, since the agent's start.  Always
+ * denied == recorded + suppressed + pending + lost + in_flight.
+ */
+struct bh_account {
+	uint64_t denied;     /* by the kernel's counter */
+	uint64_t logged;     /* of these, handed to NFLOG */
+	uint64_t recorded;   /* in written flow records */
+	uint64_t suppressed; /* by the rate limit in the kernel or a limit of the flow log */
+	uint64_t pending;    /* repeats that wait for their record */
+	uint64_t lost;       /* handed to NFLOG and never seen again */
+	uint64_t in_flight;  /* handed to NFLOG less than a moment ago, not read yet */
+};
+
+/* A kernel counter that may start again at 0 when somebody deletes our table. */
+struct bh_counter_base {
+	uint64_t last, total;
+	bool is_known;
+};
+
+struct bh_packets {
+	struct bh_agent *agent;
+	struct bh_nflog *nflog;
+	struct bh_flowfile *file;
+	uv_poll_t poll;
+	uv_timer_t tick;
+	bool is_ticking;
+	uint64_t quiet_since_ms; /* loop time of the last packet or record */
+	struct bh_counter_base denied[BH_BOOK_COUNT_], logged[BH_BOOK_COUNT_];
+	/* `logged` at an earlier look: what of it is still missing is lost. */
+	uint64_t settled[BH_BOOK_COUNT_];
+	uint64_t sample[BH_BOOK_COUNT_];
+	uint64_t sample_ns;
+};
+
+int bh_packets_start(struct bh_packets *p, struct bh_agent *agent, struct bh_err *err);
+/* Writes out what is pending. */
+void bh_packets_stop(struct bh_packets *p);
+/* logrotate: writes out what is pending and opens the flow log by name again. */
+int bh_packets_reopen(struct bh_packets *p, struct bh_err *err);
+/* Reads what is waiting, then fills @ret. */
+void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUNT_]);
+/* The object `packets` of `status`; a new reference. */
+json_t *bh_packets_json(struct bh_packets *p);
+
+#endif

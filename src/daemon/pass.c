@@ -1,0 +1,121 @@
+#include "pass.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "bh/alloc.h"
+#include "bh/clock.h"
+
+void bh_pass_done(struct bh_pass *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		json_decref(p->events[i].fields);
+	free(p->events);
+	*p = (struct bh_pass){ 0 };
+}
+
+static void add_event(struct bh_pass *p, const char *action, json_t *fields)
+{
+	bh_grow(&p->events, &p->cap, p->n, sizeof(*p->events));
+	p->events[p->n++] = (struct bh_pass_event){ .action = action, .fields = fields };
+}
+
+static json_t *pod_fields(const struct bh_pod *pod)
+{
+	json_t *addrs = json_array(), *labels = json_object();
+
+	for (size_t i = 0; i < pod->n_addrs; i++) {
+		char text[BH_ADDR_STRLEN];
+
+		json_array_append_new(addrs, json_string(bh_addr_format(&pod->addrs[i], text)));
+	}
+	for (size_t i = 0; i < pod->labels.n; i++)
+		json_object_set_new(labels, pod->labels.items[i].key,
+				    json_string(pod->labels.items[i].value));
+	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "k8s.namespace.name", pod->namespace,
+			 "k8s.pod.name", pod->name, "k8s.pod.uid", pod->uid, "k8s.pod.labels",
+			 labels, "k8s.pod.ip", addrs);
+}
+
+static bool is_bound(const struct bh_pod *pod)
+{
+	return pod && pod->is_local && pod->n_addrs > 0;
+}
+
+static bool have_same_addrs(const struct bh_pod *a, const struct bh_pod *b)
+{
+	return a->n_addrs == b->n_addrs &&
+	       (a->n_addrs == 0 || memcmp(a->addrs, b->addrs, a->n_addrs * sizeof(*a->addrs)) == 0);
+}
+
+/* A pod that learnt its uid from a second source is the same pod. */
+static bool is_same_pod(const struct bh_pod *a, const struct bh_pod *b)
+{
+	return strcmp(a->namespace, b->namespace) == 0 && strcmp(a->name, b->name) == 0 &&
+	       (!*a->uid || !*b->uid || strcmp(a->uid, b->uid) == 0);
+}
+
+/* Whoever owns the address by now. */
+static void note_addr(struct bh_agent *a, const struct bh_pod *before, const struct bh_addr *addr,
+		      uint64_t now_ns)
+{
+	const struct bh_pod *owner = bh_world_pod_by_addr(a->world, addr);
+
+	bh_history_bind(a->history, addr, owner, now_ns);
+	bh_revoker_touch(&a->revoker, addr);
+	if (before && before->is_local && !(owner && is_same_pod(before, owner)))
+		bh_revoker_forget(&a->revoker, addr);
+}
+
+static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_change *c,
+		     uint64_t now_ns)
+{
+	for (size_t i = 0; c->before && i < c->before->n_addrs; i++)
+		note_addr(a, c->before, &c->before->addrs[i], now_ns);
+	for (size_t i = 0; c->after && i < c->after->n_addrs; i++)
+		note_addr(a, NULL, &c->after->addrs[i], now_ns);
+
+	if (is_bound(c->before) && is_bound(c->after) && have_same_addrs(c->before, c->after))
+		return;
+	if (is_bound(c->before))
+		add_event(p, "pod-unbound", pod_fields(c->before));
+	if (is_bound(c->after))
+		add_event(p, "pod-bound", pod_fields(c->after));
+}
+
+static void note_policy(struct bh_pass *p, const struct bh_policy_change *c)
+{
+	const struct bh_policy *policy = c->after ? c->after : c->before;
+	const char *change = !c->before ? "added" : !c->after ? "removed" : "changed";
+
+	add_event(p, "policy-changed",
+		  json_pack("{s:{s:s, s:s, s:s}, s:s}", "policy.rule", "kind",
+			    bh_policy_kind_str(policy->kind), "namespace", policy->namespace,
+			    "name", policy->name, "policy.change", change));
+}
+
+void bh_pass_note(struct bh_pass *p, struct bh_agent *a)
+{
+	const struct bh_changes *c = bh_world_changes(a->world);
+	uint64_t now_ns = bh_real_ns();
+
+	for (size_t i = 0; i < c->n_pods; i++)
+		note_pod(p, a, &c->pods[i], now_ns);
+	for (size_t i = 0; i < c->n_policies; i++)
+		note_policy(p, &c->policies[i]);
+	if (c->n_policies > 0 || c->n_namespaces > 0 || c->n_nodes > 0 || c->is_mode_changed)
+		bh_revoker_touch_all(&a->revoker);
+}
+
+void bh_pass_commit(struct bh_pass *p, struct bh_agent *a)
+{
+	uint64_t now_ns = bh_real_ns();
+
+	bh_flowlog_set_generation(a->flowlog, a->reconcile.generation);
+	for (size_t i = 0; i < p->n; i++)
+		bh_flowlog_event(a->flowlog, p->events[i].action, bh_take_ptr(p->events[i].fields),
+				 now_ns);
+	p->n = 0;
+	bh_revoker_commit(&a->revoker);
+}

@@ -1,0 +1,30 @@
+/*
+ * One pass: what changed in the world between two acknowledged commits, and
+ * what follows from it once the kernel has it.
+ */
+#ifndef BH_PASS_H
+#define BH_PASS_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct bh_agent;
+
+struct bh_pass_event {
+	const char *action; /* of the flow record */
+	json_t *fields;
+};
+
+/* Zero is empty. */
+struct bh_pass {
+	struct bh_pass_event *events;
+	size_t n, cap;
+};
+
+void bh_pass_done(struct bh_pass *p);
+/* Before the compiler settles the world: notes its changes. */
+void bh_pass_note(struct bh_pass *p, struct bh_agent *a);
+/* After the commit: writes the events to the flow log and revokes. */
+void bh_pass_commit(struct bh_pass *p, struct bh_agent *a);
+
+#endif

@@ -1,0 +1,422 @@
+/*
+ * World -> compile -> commit.
+ *
+ * Sources only change the world and defer.  The job runs once per burst: it
+ * waits until nothing came for QUIET_MS (MAX_DELAY_MS at the most), or not at
+ * all where a pod of this node came or changed.  It notes what changed (pass.c),
+ * lets the compiler follow, and commits the plan's delta as one transaction.
+ *
+ * The kernel's table is the state that counts.  Nothing is written before all
+ * sources are in sync for the first time; then the table that is there, of an
+ * earlier run perhaps, is read back and patched: no flush, no window.  The same
+ * is done after every doubt: an answer that was lost, a transaction that was cut,
+ * a change by somebody else.
+ *
+ * When the kernel refuses one set or chain, the profiles that need it are closed
+ * and everything else is committed.  Any other error is tried again with
+ * growing delay; meanwhile the rules stay as they are and the agent is not ready.
+ */
+#include "reconcile.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "bh/alloc.h"
+#include "bh/clock.h"
+#include "bh/log.h"
+#include "handle.h"
+
+#define QUIET_MS       50
+#define MAX_DELAY_MS   500
+#define MIN_BACKOFF_MS 100
+#define MAX_BACKOFF_MS 30000
+/* One job: commits, read-backs and closed profiles together. */
+#define MAX_TRIES    16
+#define MAX_DESCRIBE 32
+#define STUCK_MS     30000
+
+/* Who changed our table, as far as the kernel told. */
+struct culprit {
+	char program[64];
+	uint32_t pid;
+};
+
+static void run_job(struct bh_reconcile *r);
+
+static void on_job(uv_timer_t *timer)
+{
+	struct bh_reconcile *r = bh_container_of(timer, struct bh_reconcile, job);
+
+	r->is_armed = false;
+	run_job(r);
+}
+
+static void arm(struct bh_reconcile *r, uint64_t delay_ms)
+{
+	r->is_armed = true;
+	r->due_ms = uv_now(r->agent->loop) + delay_ms;
+	uv_timer_start(&r->job, on_job, delay_ms, 0);
+}
+
+void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent)
+{
+	uint64_t now = uv_now(r->agent->loop), due;
+
+	if (!bh_world_is_dirty(r->agent->world) && r->is_adopted)
+		return;
+	if (!r->is_armed)
+		r->deadline_ms = now + MAX_DELAY_MS;
+	due = is_urgent ? now : now + QUIET_MS < r->deadline_ms ? now + QUIET_MS : r->deadline_ms;
+	/* After an error, a change may be the cure, but a storm of them is not. */
+	if (r->backoff_ms > 0)
+		due = now + MIN_BACKOFF_MS;
+	/* What is urgent stays so. */
+	if (r->is_armed && (r->due_ms <= now || (r->backoff_ms > 0 && r->due_ms <= due)))
+		return;
+	arm(r, due > now ? due - now : 0);
+}
+
+uint64_t bh_reconcile_wanted(const struct bh_reconcile *r)
+{
+	bool is_behind = !r->is_adopted || bh_reconcile_has_trouble(r) ||
+			 bh_world_is_dirty(r->agent->world) ||
+			 bh_plan_is_dirty(bh_compiler_plan(r->agent->compiler));
+
+	return r->generation + is_behind;
+}
+
+bool bh_reconcile_has_trouble(const struct bh_reconcile *r)
+{
+	return r->trouble[0] != '\0';
+}
+
+bool bh_reconcile_is_stuck(const struct bh_reconcile *r)
+{
+	return r->is_armed && uv_now(r->agent->loop) > r->due_ms + STUCK_MS;
+}
+
+static void count_commit(struct bh_reconcile *r, size_t n_ops, uint64_t duration_ns)
+{
+	static const double bounds[] = BH_COMMIT_BUCKETS;
+	double seconds = (double)duration_ns / (double)BH_NS_PER_S;
+
+	static_assert(BH_ARRAY_LEN(bounds) == BH_N_COMMIT_BUCKETS, "a bound for every bucket");
+	for (size_t i = 0; i < BH_ARRAY_LEN(bounds); i++)
+		if (seconds <= bounds[i])
+			r->buckets[i]++;
+	r->commit_seconds += seconds;
+	r->n_commits++;
+	r->last_real_ns = bh_real_ns();
+	r->last_duration_us = duration_ns / 1000;
+	r->last_n_ops = n_ops;
+}
+
+static void note_ruleset(struct bh_reconcile *r)
+{
+	uint32_t id;
+
+	if (bh_nft_generation(r->agent->nft, &id, NULL) == 0)
+		r->ruleset_id = id;
+}
+
+static int commit(struct bh_reconcile *r, const struct bh_delta *delta,
+		  struct bh_nft_refusal *refusal, struct bh_err *err)
+{
+	uint64_t start_ns = bh_mono_ns();
+	int e = bh_nft_commit(r->agent->nft, delta, refusal, err);
+
+	if (e == 0)
+		count_commit(r, delta->n_ops, bh_mono_ns() - start_ns);
+	else
+		r->n_failures++;
+	return e;
+}
+
+static void log_tamper(struct bh_reconcile *r, const struct culprit *by,
+		       const struct bh_delta *delta)
+{
+	struct bh_buf text = { 0 };
+	json_t *lines = json_array();
+	char *save = NULL;
+
+	bh_nft_diff_describe(delta, MAX_DESCRIBE, &text);
+	r->n_tampers++;
+	bh_log_warning("table inet %s was changed by %s (pid %u), repairing it: %s", BH_TABLE,
+		       by->program[0] ? by->program : "an unknown program", by->pid,
+		       bh_buf_str(&text));
+	for (char *l = text.data ? strtok_r(text.data, "\n", &save) : NULL; l;
+	     l = strtok_r(NULL, "\n", &save))
+		json_array_append_new(lines, json_string(l));
+	bh_flowlog_event(r->agent->flowlog, "tamper",
+			 json_pack("{s:s, s:I, s:o}", "process.name", by->program, "process.pid",
+				   (json_int_t)by->pid, "tamper.differences", lines),
+			 bh_real_ns());
+	bh_buf_done(&text);
+}
+
+/*
+ * Reads the kernel's table and brings it to the plan.  With @by, differences are
+ * somebody else's doing.
+ */
+static int read_back(struct bh_reconcile *r, const struct culprit *by,
+		     struct bh_nft_refusal *refusal, struct bh_err *err)
+{
+	bh_auto(bh_nft_state_free) struct bh_nft_state *state = NULL;
+	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
+	int e;
+
+	r->n_read_backs++;
+	e = bh_nft_read(r->agent->nft, &state, err);
+	if (e < 0)
+		return bh_err_wrap(err, e, "cannot read table inet %s", BH_TABLE);
+	delta = bh_nft_diff(state, bh_compiler_plan(r->agent->compiler));
+	if (!delta)
+		return 0;
+	if (by) {
+		log_tamper(r, by, delta);
+		/* Whatever the hole let through is judged again. */
+		bh_revoker_touch_all(&r->agent->revoker);
+	} else if (!r->is_adopted && !bh_nft_state_is_absent(state)) {
+		bh_log_info("found table inet %s, patching it with %zu operations", BH_TABLE,
+			    delta->n_ops);
+	}
+	return commit(r, delta, refusal, err);
+}
+
+static int commit_delta(struct bh_reconcile *r, struct bh_nft_refusal *refusal, struct bh_err *err)
+{
+	bh_auto(bh_delta_free) struct bh_delta *delta =
+		bh_plan_delta(bh_compiler_plan(r->agent->compiler));
+
+	return delta ? commit(r, delta, refusal, err) : 0;
+}
+
+static void log_closed(struct bh_reconcile *r, const char *name, size_t n_profiles)
+{
+	const struct bh_pod *const *pods;
+	size_t n = bh_world_pods(r->agent->world, &pods);
+	size_t n_named = 0;
+
+	bh_log_error("the kernel refused %s: %zu profiles are closed, everything else is enforced",
+		     name, n_profiles);
+	for (size_t i = 0; i < n && n_named < MAX_DESCRIBE; i++) {
+		for (enum bh_dir d = 0; d < BH_DIR_COUNT_; d++) {
+			const struct bh_profile *p =
+				bh_compiler_profile_of(r->agent->compiler, pods[i], d);
+
+			if (!p || !p->closed)
+				continue;
+			n_named++;
+			for (size_t k = 0; k < p->n_enforced; k++)
+				bh_log_error("%s %s/%s: pod %s/%s is closed for %s: %s",
+					     bh_policy_kind_str(p->enforced[k].kind),
+					     p->enforced[k].namespace, p->enforced[k].name,
+					     pods[i]->namespace, pods[i]->name, bh_dir_str(d),
+					     p->closed);
+		}
+	}
+}
+
+/* True if something was closed, so that another try is worth it. */
+static bool close_refused(struct bh_reconcile *r, const struct bh_nft_refusal *refusal,
+			  const struct bh_err *why)
+{
+	size_t n;
+
+	if (!refusal->name[0])
+		return false;
+	n = bh_compiler_close(r->agent->compiler, refusal->name, bh_err_text(why));
+	if (n == 0)
+		return false;
+	log_closed(r, refusal->name, n);
+	return true;
+}
+
+static bool is_doubt(int code)
+{
+	return code == -ENOBUFS || code == -ESTALE || code == -EINPROGRESS;
+}
+
+static void on_foreign(void *ctx, const char *program, uint32_t pid)
+{
+	struct culprit *by = ctx;
+
+	snprintf(by->program, sizeof(by->program), "%s", program ? program : "");
+	by->pid = pid;
+}
+
+/* True if our table may have been changed; fills @by as far as it is known. */
+static bool drain_watch(struct bh_reconcile *r, struct culprit *by)
+{
+	struct bh_err err = { 0 };
+	bool is_changed = false;
+	struct culprit found = { .pid = UINT32_MAX };
+	int e = bh_nft_watch_read(r->agent->nft, on_foreign, &found, &err);
+
+	if (found.pid != UINT32_MAX) {
+		*by = found;
+		is_changed = true;
+	}
+	if (e < 0 && e != -EAGAIN) {
+		bh_log_warning("%s, reading the table back",
+			       e == -ENOBUFS ? "nftables notifications were lost"
+					     : bh_err_text(&err));
+		is_changed = true;
+	}
+	return is_changed;
+}
+
+static void succeed(struct bh_reconcile *r)
+{
+	bh_plan_settle(bh_compiler_plan(r->agent->compiler));
+	if (!r->is_adopted)
+		bh_log_info("rules are in force");
+	else if (bh_reconcile_has_trouble(r))
+		bh_log_info("rules are up to date again");
+	r->is_adopted = true;
+	r->is_doubtful = false;
+	r->trouble[0] = '\0';
+	r->backoff_ms = 0;
+	r->generation++;
+	note_ruleset(r);
+	bh_pass_commit(&r->pass, r->agent);
+}
+
+static void fail(struct bh_reconcile *r, const struct bh_err *err)
+{
+	r->backoff_ms = r->backoff_ms == 0                   ? MIN_BACKOFF_MS
+			: r->backoff_ms * 2 > MAX_BACKOFF_MS ? MAX_BACKOFF_MS
+							     : r->backoff_ms * 2;
+	if (strcmp(r->trouble, bh_err_text(err)) != 0)
+		bh_log_error("%s, keeping the rules that are in the kernel and trying again",
+			     bh_err_text(err));
+	snprintf(r->trouble, sizeof(r->trouble), "%s",
+		 bh_err_text(err)[0] ? bh_err_text(err) : "unknown error");
+	/* Whatever it was: the next try trusts only what it reads. */
+	r->is_doubtful = true;
+	arm(r, r->backoff_ms);
+}
+
+/* Brings the kernel to the plan, whatever that takes within reason. */
+static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct bh_err *err)
+{
+	struct culprit by = tamperer ? *tamperer : (struct culprit){ .pid = 0 };
+	bool is_tamper = tamperer != NULL;
+	int e = -EAGAIN;
+
+	for (int i = 0; i < MAX_TRIES; i++) {
+		struct bh_nft_refusal refusal = { .code = 0 };
+
+		bh_err_clear(err);
+		if (!r->is_adopted || r->is_doubtful || is_tamper)
+			e = read_back(r, r->is_adopted && is_tamper ? &by : NULL, &refusal, err);
+		else
+			e = commit_delta(r, &refusal, err);
+		if (e == 0)
+			return 0;
+
+		is_tamper = false;
+		if (is_doubt(e)) {
+			r->is_doubtful = true;
+			is_tamper = drain_watch(r, &by);
+		} else if (close_refused(r, &refusal, err)) {
+			bh_compiler_update(r->agent->compiler);
+		} else {
+			return e;
+		}
+	}
+	return e;
+}
+
+static void finish(struct bh_reconcile *r, int e, const struct bh_err *err)
+{
+	if (e == 0)
+		succeed(r);
+	else
+		fail(r, err);
+	bh_agent_update_ready(r->agent);
+}
+
+static void run_job(struct bh_reconcile *r)
+{
+	struct bh_agent *a = r->agent;
+	struct bh_err err = { 0 };
+	bool is_dirty;
+
+	if (!bh_sources_are_synced(&a->sources))
+		return;
+	bh_pass_note(&r->pass, a);
+	bh_compiler_update(a->compiler);
+	is_dirty = bh_plan_is_dirty(bh_compiler_plan(a->compiler));
+	if (r->is_adopted && !r->is_doubtful && !is_dirty) {
+		/* The world changed in what the rules do not depend on. */
+		bh_pass_commit(&r->pass, a);
+		return;
+	}
+	finish(r, push(r, NULL, &err), &err);
+}
+
+/* Somebody else's change to our table; the plan is what it was. */
+static void repair(struct bh_reconcile *r, const struct culprit *by)
+{
+	struct bh_err err = { 0 };
+	uint64_t n_tampers = r->n_tampers;
+	int e;
+
+	if (!r->is_adopted)
+		return;
+	e = push(r, by, &err);
+	if (e == 0 && n_tampers == r->n_tampers && !r->is_doubtful) {
+		/* Changed and changed back, or a notification lost without a change. */
+		note_ruleset(r);
+		return;
+	}
+	finish(r, e, &err);
+}
+
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+	struct bh_reconcile *r = bh_container_of(poll, struct bh_reconcile, watch);
+	struct culprit by = { .program = "" };
+
+	(void)status;
+	(void)events;
+	if (drain_watch(r, &by))
+		repair(r, &by);
+}
+
+void bh_reconcile_audit(struct bh_reconcile *r)
+{
+	struct culprit by = { .program = "" };
+	uint32_t id;
+
+	if (!r->is_adopted || bh_reconcile_has_trouble(r))
+		return;
+	/* Any writer in this network namespace moves it, mostly in tables of its own. */
+	if (bh_nft_generation(r->agent->nft, &id, NULL) == 0 && id == r->ruleset_id)
+		return;
+	repair(r, &by);
+}
+
+int bh_reconcile_start(struct bh_reconcile *r, struct bh_agent *agent, struct bh_err *err)
+{
+	int e;
+
+	*r = (struct bh_reconcile){ .agent = agent };
+	uv_timer_init(agent->loop, &r->job);
+	e = uv_poll_init(agent->loop, &r->watch, bh_nft_watch_fd(agent->nft));
+	if (e < 0)
+		return bh_err(err, e, "cannot watch nftables: %s", uv_strerror(e));
+	uv_poll_start(&r->watch, UV_READABLE, on_watch);
+	return 0;
+}
+
+void bh_reconcile_stop(struct bh_reconcile *r)
+{
+	bh_close_handle((uv_handle_t *)&r->job);
+	bh_close_handle((uv_handle_t *)&r->watch);
+	bh_pass_done(&r->pass);
+}

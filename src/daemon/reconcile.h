@@ -1,0 +1,62 @@
+/*
+ * Brings the kernel to what the world says, and keeps it there.
+ */
+#ifndef BH_RECONCILE_H
+#define BH_RECONCILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "bh/err.h"
+#include "bh/plan.h"
+#include "pass.h"
+
+struct bh_agent;
+
+/* Upper bounds of the commit-duration histogram, in seconds. */
+#define BH_COMMIT_BUCKETS                                                                          \
+	{                                                                                          \
+		0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5                           \
+	}
+#define BH_N_COMMIT_BUCKETS 10
+
+struct bh_reconcile {
+	struct bh_agent *agent;
+	struct bh_pass pass;
+	uv_timer_t job;
+	uv_poll_t watch;
+	bool is_armed;
+	uint64_t deadline_ms; /* loop time by which an armed job runs at the latest */
+	uint64_t due_ms;      /* loop time at which it is planned */
+	uint64_t backoff_ms;  /* 0: the last commit was fine */
+
+	bool is_adopted;          /* what was in the kernel was read and brought to the plan */
+	bool is_doubtful;         /* the kernel may hold something else than the settled plan */
+	char trouble[BH_ERR_MAX]; /* why the kernel is not at the plan; "" if it is */
+	uint32_t ruleset_id;      /* of the kernel when we last knew its content */
+
+	uint64_t generation; /* acknowledged by the kernel */
+	uint64_t last_real_ns, last_duration_us;
+	size_t last_n_ops;
+	uint64_t n_commits, n_failures, n_read_backs, n_tampers;
+	double commit_seconds;
+	uint64_t buckets[BH_N_COMMIT_BUCKETS];
+};
+
+int bh_reconcile_start(struct bh_reconcile *r, struct bh_agent *agent, struct bh_err *err);
+void bh_reconcile_stop(struct bh_reconcile *r);
+
+/* The world may have changed: runs the job soon, or with @is_urgent in this turn. */
+void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent);
+/* Generation that the kernel will have once it is at what the world says now. */
+uint64_t bh_reconcile_wanted(const struct bh_reconcile *r);
+/* The last commit failed and was not made good since. */
+bool bh_reconcile_has_trouble(const struct bh_reconcile *r);
+/* Reads back if anybody changed the ruleset since our last look. */
+void bh_reconcile_audit(struct bh_reconcile *r);
+/* The job is long overdue: something is wrong with this process. */
+bool bh_reconcile_is_stuck(const struct bh_reconcile *r);
+
+#endif

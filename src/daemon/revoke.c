@@ -1,0 +1,175 @@
+/*
+ * A pass touches addresses: those of pods that came, went or changed, or all
+ * when policies or namespaces did.  After the commit one walk over conntrack
+ * judges every connection that has a touched address at either end by the
+ * evaluator, with the source before SNAT and the destination after DNAT, and
+ * deletes what is denied.  Its next packet is then judged as new by the rules
+ * that are in the kernel already, so whatever was wrongly deleted comes back.
+ *
+ * Walks cost time in proportion to the table; they are merged to one in
+ * MIN_WALK_MS, and none is left out.
+ */
+#include "revoke.h"
+
+#include "agent.h"
+#include "bh/alloc.h"
+#include "bh/hash.h"
+#include "bh/log.h"
+#include "handle.h"
+
+#define MIN_WALK_MS 100
+#define MAX_RETRIES 5
+
+struct bh_touched {
+	struct bh_addr addr;
+	bool is_forgotten;
+	UT_hash_handle hh;
+};
+
+static void clear(struct bh_revoker *rv)
+{
+	struct bh_touched *t, *next;
+
+	HASH_ITER (hh, rv->touched, t, next) {
+		HASH_DEL(rv->touched, t);
+		free(t);
+	}
+	rv->is_all = false;
+	rv->is_due = false;
+}
+
+static struct bh_touched *find(const struct bh_revoker *rv, const struct bh_addr *a)
+{
+	struct bh_touched *t;
+
+	HASH_FIND(hh, rv->touched, a, sizeof(*a), t);
+	return t;
+}
+
+static bool is_local(const struct bh_agent *a, const struct bh_addr *addr)
+{
+	const struct bh_pod *pod = bh_world_pod_by_addr(a->world, addr);
+
+	return pod && pod->is_local;
+}
+
+static bool is_revoked(void *ctx, const struct bh_conn *conn)
+{
+	const struct bh_revoker *rv = ctx;
+	const struct bh_touched *src = find(rv, &conn->src), *dst = find(rv, &conn->dst);
+	struct bh_result result;
+	struct bh_flow flow;
+
+	if ((src && src->is_forgotten) || (dst && dst->is_forgotten))
+		return true;
+	if (!rv->is_all && !src && !dst)
+		return false;
+	if (!is_local(rv->agent, &conn->src) && !is_local(rv->agent, &conn->dst))
+		return false;
+
+	flow = (struct bh_flow){
+		.src = conn->src,
+		.dst = conn->dst,
+		.protocol = conn->protocol,
+		.dst_port = conn->dst_port,
+	};
+	bh_eval(rv->agent->world, &flow, &result);
+	return result.verdict == BH_VERDICT_DENIED;
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct bh_revoker *rv, uint64_t delay_ms)
+{
+	uv_timer_start(&rv->timer, on_timer, delay_ms, 0);
+}
+
+static void walk(struct bh_revoker *rv)
+{
+	struct bh_err err = { 0 };
+	size_t n_deleted = 0;
+	int r;
+
+	/* What was touched and is not in the kernel yet waits for its commit. */
+	if (!rv->is_due || bh_reconcile_has_trouble(&rv->agent->reconcile))
+		return;
+	rv->n_walks++;
+	r = bh_conntrack_revoke(is_revoked, rv, &n_deleted, &err);
+	uv_update_time(rv->agent->loop);
+	rv->last_walk_ms = uv_now(rv->agent->loop);
+	rv->n_revoked += n_deleted;
+	if (n_deleted > 0)
+		bh_log_info("cut %zu connections that policy no longer allows", n_deleted);
+	if (r < 0 && rv->n_retries < MAX_RETRIES) {
+		rv->n_retries++;
+		arm(rv, MIN_WALK_MS);
+		return;
+	}
+	if (r < 0) {
+		rv->n_failed++;
+		bh_log_error("%s: connections that policy no longer allows may live on",
+			     bh_err_text(&err));
+	}
+	rv->n_retries = 0;
+	clear(rv);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	walk(bh_container_of(timer, struct bh_revoker, timer));
+}
+
+void bh_revoker_init(struct bh_revoker *rv, struct bh_agent *agent)
+{
+	*rv = (struct bh_revoker){ .agent = agent };
+	uv_timer_init(agent->loop, &rv->timer);
+}
+
+void bh_revoker_stop(struct bh_revoker *rv)
+{
+	bh_close_handle((uv_handle_t *)&rv->timer);
+	clear(rv);
+}
+
+static struct bh_touched *touch(struct bh_revoker *rv, const struct bh_addr *a)
+{
+	struct bh_touched *t = find(rv, a);
+
+	if (t)
+		return t;
+	t = bh_calloc(1, sizeof(*t));
+	t->addr = *a;
+	HASH_ADD(hh, rv->touched, addr, sizeof(t->addr), t);
+	return t;
+}
+
+void bh_revoker_touch(struct bh_revoker *rv, const struct bh_addr *a)
+{
+	if (rv->agent->config->is_revoking)
+		touch(rv, a);
+}
+
+/* Also with --revoke no: those connections were never the new owner's. */
+void bh_revoker_forget(struct bh_revoker *rv, const struct bh_addr *a)
+{
+	touch(rv, a)->is_forgotten = true;
+}
+
+void bh_revoker_touch_all(struct bh_revoker *rv)
+{
+	if (rv->agent->config->is_revoking)
+		rv->is_all = true;
+}
+
+void bh_revoker_commit(struct bh_revoker *rv)
+{
+	uint64_t now = uv_now(rv->agent->loop), next = rv->last_walk_ms + MIN_WALK_MS;
+
+	if (!rv->is_all && !rv->touched)
+		return;
+	rv->is_due = true;
+	if (rv->n_walks == 0 || now >= next)
+		walk(rv);
+	else
+		arm(rv, next - now);
+}

@@ -1,0 +1,265 @@
+#include "sources.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "bh/alloc.h"
+#include "bh/log.h"
+
+/* "Pod shop/web-1" */
+static const char *subject_of(enum bh_kind kind, const char *namespace, const char *name,
+			      char buf[BH_ERR_MAX])
+{
+	snprintf(buf, BH_ERR_MAX, "%s %s%s%s", bh_kind_str(kind), namespace, *namespace ? "/" : "",
+		 name);
+	return buf;
+}
+
+static const char *subject_of_fact(const struct bh_fact *fact, char buf[BH_ERR_MAX])
+{
+	switch (fact->kind) {
+	case BH_KIND_POD: return subject_of(fact->kind, fact->pod.namespace, fact->pod.name, buf);
+	case BH_KIND_NAMESPACE: return subject_of(fact->kind, "", fact->ns.name, buf);
+	case BH_KIND_NODE: return subject_of(fact->kind, "", fact->node.name, buf);
+	case BH_KIND_POLICY:
+		return subject_of(fact->kind, fact->policy.namespace, fact->policy.name, buf);
+	case BH_KIND_COUNT_: break;
+	}
+	abort();
+}
+
+/* A pod of this node is about to send packets: it does not wait for a burst to end. */
+static bool is_urgent(const struct bh_sources *s, const struct bh_fact *fact)
+{
+	const char *node = s->agent->config->node;
+
+	return fact->kind == BH_KIND_POD &&
+	       (!node || !*fact->pod.node || strcmp(fact->pod.node, node) == 0);
+}
+
+static void put(struct bh_sources *s, const struct bh_fact *fact)
+{
+	struct bh_agent *a = s->agent;
+	char subject[BH_ERR_MAX];
+	struct bh_err err = { 0 };
+	int r = bh_world_apply(a->world, fact, &err);
+
+	if (r < 0) {
+		subject_of_fact(fact, subject);
+		if (bh_problems_set(&a->problems, fact->source, subject, bh_err_text(&err)))
+			bh_log_error("%s: %s, keeping its previous state", subject,
+				     bh_err_text(&err));
+		return;
+	}
+	if (a->problems.n > 0)
+		bh_problems_clear(&a->problems, fact->source, subject_of_fact(fact, subject));
+	bh_reconcile_defer(&a->reconcile, is_urgent(s, fact));
+}
+
+/*
+ * The kernel's own word on which addresses are this node's is added to what
+ * manifests or an API say of it.
+ */
+static void put_own_node(struct bh_sources *s, enum bh_source source,
+			 const struct bh_labels *labels)
+{
+	size_t n = s->n_kernel_addrs + s->n_told_addrs;
+	bh_auto_free struct bh_addr *addrs = bh_calloc(n + 1, sizeof(*addrs));
+	struct bh_fact fact = {
+		.kind = BH_KIND_NODE,
+		.source = source,
+		.node = { .name = s->agent->config->node_name, .addrs = addrs },
+	};
+
+	if (labels)
+		fact.node.labels = *labels;
+	if (s->n_kernel_addrs > 0)
+		memcpy(addrs, s->kernel_addrs, s->n_kernel_addrs * sizeof(*addrs));
+	n = s->n_kernel_addrs;
+	for (size_t i = 0; i < s->n_told_addrs; i++) {
+		bool is_known = false;
+
+		for (size_t k = 0; k < n && !is_known; k++)
+			is_known = bh_addr_eq(&addrs[k], &s->told_addrs[i]);
+		if (!is_known)
+			addrs[n++] = s->told_addrs[i];
+	}
+	fact.node.n_addrs = n;
+	put(s, &fact);
+}
+
+static void tell_own_node(struct bh_sources *s, enum bh_source source, const struct bh_addr *addrs,
+			  size_t n)
+{
+	free(s->told_addrs);
+	s->told_addrs = n > 0 ? bh_calloc(n, sizeof(*addrs)) : NULL;
+	if (n > 0)
+		memcpy(s->told_addrs, addrs, n * sizeof(*addrs));
+	s->n_told_addrs = n;
+	s->told_by = source;
+}
+
+static bool is_own_node(const struct bh_sources *s, enum bh_kind kind, const char *name)
+{
+	return kind == BH_KIND_NODE && strcmp(name, s->agent->config->node_name) == 0;
+}
+
+static void on_put(void *ctx, const struct bh_fact *fact)
+{
+	struct bh_sources *s = ctx;
+
+	if (!is_own_node(s, fact->kind, fact->kind == BH_KIND_NODE ? fact->node.name : "")) {
+		put(s, fact);
+		return;
+	}
+	tell_own_node(s, fact->source, fact->node.addrs, fact->node.n_addrs);
+	put_own_node(s, fact->source, &fact->node.labels);
+}
+
+static void on_delete(void *ctx, const struct bh_key *key)
+{
+	struct bh_sources *s = ctx;
+	char subject[BH_ERR_MAX];
+
+	bh_world_remove(s->agent->world, key);
+	if (s->agent->problems.n > 0)
+		bh_problems_clear(&s->agent->problems, key->source,
+				  subject_of(key->kind, key->namespace ? key->namespace : "",
+					     key->name, subject));
+	if (is_own_node(s, key->kind, key->name)) {
+		tell_own_node(s, key->source, NULL, 0);
+		put_own_node(s, BH_SOURCE_CRI, NULL);
+	}
+	bh_reconcile_defer(&s->agent->reconcile, false);
+}
+
+static void on_synced(void *ctx, enum bh_source source)
+{
+	struct bh_sources *s = ctx;
+
+	if (!s->is_synced[source])
+		bh_log_info("source %s is in sync", bh_source_str(source));
+	s->is_synced[source] = true;
+	bh_reconcile_defer(&s->agent->reconcile, true);
+	bh_agent_update_ready(s->agent);
+}
+
+static void on_problem(void *ctx, enum bh_source source, const char *subject, const char *text)
+{
+	struct bh_sources *s = ctx;
+
+	if (text && bh_problems_set(&s->agent->problems, source, subject, text))
+		bh_log_warning("%s: %s, keeping the last good state", subject, text);
+	else if (!text && bh_problems_clear(&s->agent->problems, source, subject))
+		bh_log_info("%s: is fine again", subject);
+}
+
+static void read_node(struct bh_sources *s)
+{
+	bh_auto_free struct bh_addr *addrs = NULL;
+	const struct bh_node *node;
+	struct bh_err err = { 0 };
+	size_t n = 0;
+
+	if (bh_node_addrs(&addrs, &n, &err) < 0) {
+		bh_log_warning("%s, keeping the addresses known before", bh_err_text(&err));
+		return;
+	}
+	if (n == s->n_kernel_addrs &&
+	    (n == 0 || memcmp(addrs, s->kernel_addrs, n * sizeof(*addrs)) == 0))
+		return;
+
+	free(s->kernel_addrs);
+	s->kernel_addrs = bh_take_ptr(addrs);
+	s->n_kernel_addrs = n;
+	put_own_node(s, BH_SOURCE_CRI, NULL);
+	node = bh_world_node(s->agent->world, s->agent->config->node_name);
+	if (s->told_addrs && node)
+		put_own_node(s, s->told_by, &node->labels);
+}
+
+static void on_node_change(void *ctx)
+{
+	struct bh_sources *s = ctx;
+
+	read_node(s);
+	bh_agent_check_bridges(s->agent);
+}
+
+int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err *err)
+{
+	const struct bh_config *c = agent->config;
+	int r;
+
+	s->agent = agent;
+	s->sink = (struct bh_sink){
+		.ctx = s,
+		.on_put = on_put,
+		.on_delete = on_delete,
+		.on_synced = on_synced,
+		.on_problem = on_problem,
+	};
+	s->is_wanted[BH_SOURCE_MANIFEST] = true;
+	s->is_wanted[BH_SOURCE_CRI] = c->runtime != NULL;
+
+	r = bh_node_watch_new(&s->node_watch, agent->loop, on_node_change, s, err);
+	if (r < 0)
+		return r;
+	read_node(s);
+	if (c->runtime) {
+		struct bh_cri_config cri = { .endpoint = c->runtime, .node = c->node_name };
+
+		r = bh_cri_new(&s->cri, agent->loop, &cri, &s->sink, err);
+		if (r < 0)
+			return bh_err_wrap(err, r, "--runtime");
+	}
+	r = bh_manifest_new(&s->manifest, agent->loop, c->policies, &s->sink, err);
+	return r < 0 ? bh_err_wrap(err, r, "--policies") : 0;
+}
+
+void bh_sources_stop(struct bh_sources *s)
+{
+	bh_manifest_free(&s->manifest);
+	bh_cri_free(&s->cri);
+	bh_node_watch_free(&s->node_watch);
+	free(s->kernel_addrs);
+	free(s->told_addrs);
+	s->kernel_addrs = s->told_addrs = NULL;
+}
+
+bool bh_sources_are_synced(const struct bh_sources *s)
+{
+	for (enum bh_source i = 0; i < BH_SOURCE_COUNT_; i++)
+		if (s->is_wanted[i] && !s->is_synced[i])
+			return false;
+	return true;
+}
+
+static void describe_cri(const struct bh_sources *s, char *buf, size_t size)
+{
+	struct bh_cri_stats stats = bh_cri_stats(s->cri);
+
+	snprintf(buf, size, "%s %s at %s", stats.is_connected ? "connected to" : "no connection to",
+		 stats.runtime[0] ? stats.runtime : "the runtime", s->agent->config->runtime);
+}
+
+json_t *bh_sources_json(const struct bh_sources *s)
+{
+	json_t *list = json_array();
+
+	for (enum bh_source i = 0; i < BH_SOURCE_COUNT_; i++) {
+		char detail[512] = "";
+
+		if (!s->is_wanted[i])
+			continue;
+		if (i == BH_SOURCE_CRI)
+			describe_cri(s, detail, sizeof(detail));
+		else if (i == BH_SOURCE_MANIFEST)
+			snprintf(detail, sizeof(detail), "folder %s", s->agent->config->policies);
+		json_array_append_new(list,
+				      json_pack("{s:s, s:b, s:s}", "source", bh_source_str(i),
+						"in_sync", (int)s->is_synced[i], "detail", detail));
+	}
+	return list;
+}

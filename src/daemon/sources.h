@@ -1,0 +1,38 @@
+/*
+ * The agent's sources and the sink that they feed.
+ */
+#ifndef BH_SOURCES_H
+#define BH_SOURCES_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "bh/cri.h"
+#include "bh/manifest.h"
+#include "bh/node.h"
+#include "bh/source.h"
+
+struct bh_agent;
+
+struct bh_sources {
+	struct bh_agent *agent;
+	struct bh_sink sink;
+	struct bh_manifest *manifest;
+	struct bh_cri *cri;
+	struct bh_node_watch *node_watch;
+	bool is_wanted[BH_SOURCE_COUNT_];
+	bool is_synced[BH_SOURCE_COUNT_];
+	/* This node's addresses: by the kernel, and as another source told them. */
+	struct bh_addr *kernel_addrs, *told_addrs;
+	size_t n_kernel_addrs, n_told_addrs;
+	enum bh_source told_by; /* if told_addrs */
+};
+
+int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err *err);
+void bh_sources_stop(struct bh_sources *s);
+/* Every configured source has handed over what existed when it started. */
+bool bh_sources_are_synced(const struct bh_sources *s);
+/* [{"source","in_sync","detail"}]; a new reference. */
+json_t *bh_sources_json(const struct bh_sources *s);
+
+#endif

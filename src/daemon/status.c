@@ -1,0 +1,166 @@
+/*
+ * The answer to `bulkhead status`.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "bh/alloc.h"
+#include "bh/clock.h"
+#include "bh/hash.h"
+
+#ifndef BH_VERSION
+#define BH_VERSION "unknown"
+#endif
+
+/* Why pods of a policy are closed, by kind, namespace and name. */
+struct closed {
+	char *key;
+	const char *why;
+	UT_hash_handle hh;
+};
+
+static char *policy_key(enum bh_policy_kind kind, const char *ns, const char *name)
+{
+	return bh_asprintf("%s %s/%s", bh_policy_kind_str(kind), ns, name);
+}
+
+static void add_closed(struct closed **map, const struct bh_profile *p)
+{
+	for (size_t i = 0; i < p->n_enforced; i++) {
+		bh_auto_free char *key = policy_key(p->enforced[i].kind, p->enforced[i].namespace,
+						    p->enforced[i].name);
+		struct closed *c;
+
+		HASH_FIND_STR(*map, key, c);
+		if (c)
+			continue;
+		c = bh_calloc(1, sizeof(*c));
+		c->why = p->closed;
+		c->key = bh_take_ptr(key);
+		HASH_ADD_KEYPTR(hh, *map, c->key, strlen(c->key), c);
+	}
+}
+
+/* Empty unless the kernel refused something. */
+static struct closed *find_closed(const struct bh_agent *a)
+{
+	struct closed *map = NULL;
+	const struct bh_pod *const *pods;
+	size_t n;
+
+	if (bh_compiler_stats(a->compiler).n_closed == 0)
+		return NULL;
+	n = bh_world_pods(a->world, &pods);
+	for (size_t i = 0; i < n; i++) {
+		for (enum bh_dir d = 0; d < BH_DIR_COUNT_; d++) {
+			const struct bh_profile *p =
+				bh_compiler_profile_of(a->compiler, pods[i], d);
+
+			if (p && p->closed)
+				add_closed(&map, p);
+		}
+	}
+	return map;
+}
+
+static void free_closed(struct closed **map)
+{
+	struct closed *c, *next;
+
+	HASH_ITER (hh, *map, c, next) {
+		HASH_DEL(*map, c);
+		free(c->key);
+		free(c);
+	}
+}
+
+static const char *why_closed(struct closed *map, const struct bh_policy *p)
+{
+	bh_auto_free char *key = NULL;
+	struct closed *c;
+
+	if (p->invalid || !map)
+		return p->invalid;
+	key = policy_key(p->kind, p->namespace, p->name);
+	HASH_FIND_STR(map, key, c);
+	return c ? c->why : NULL;
+}
+
+static void count_local(void *ctx, const struct bh_pod *pod)
+{
+	*(size_t *)ctx += pod->is_local;
+}
+
+static json_t *policies_json(const struct bh_agent *a)
+{
+	bh_auto(free_closed) struct closed *closed = find_closed(a);
+	const struct bh_policy *const *policies;
+	size_t n = bh_world_policies(a->world, &policies);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct bh_policy *p = policies[i];
+		size_t n_pods = 0;
+
+		bh_world_find_pods(a->world, *p->namespace ? p->namespace : NULL, &p->namespaces,
+				   &p->pods, count_local, &n_pods);
+		json_array_append_new(
+			list,
+			json_pack("{s:s, s:s, s:s, s:s, s:I, s:s?}", "kind",
+				  bh_policy_kind_str(p->kind), "namespace", p->namespace, "name",
+				  p->name, "mode", bh_mode_str(bh_world_policy_mode(a->world, p)),
+				  "pods", (json_int_t)n_pods, "error", why_closed(closed, p)));
+	}
+	return list;
+}
+
+static json_t *last_commit_json(const struct bh_reconcile *r)
+{
+	char time[BH_TIME_STRLEN];
+
+	if (r->n_commits == 0)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I}", "time", bh_time_format(r->last_real_ns, time),
+			 "duration_us", (json_int_t)r->last_duration_us, "operations",
+			 (json_int_t)r->last_n_ops);
+}
+
+static void set_int(json_t *o, const char *key, uint64_t value)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)value));
+}
+
+json_t *bh_status_json(struct bh_agent *a)
+{
+	const struct bh_world_stats world = bh_world_stats(a->world);
+	const struct bh_compile_stats plan = bh_compiler_stats(a->compiler);
+	json_t *s = json_object();
+
+	json_object_set_new(s, "version", json_string(BH_VERSION));
+	json_object_set_new(s, "node", json_string(a->config->node_name));
+	json_object_set_new(s, "mode", json_string(bh_mode_str(a->config->mode)));
+	json_object_set_new(s, "in_sync", json_boolean(bh_sources_are_synced(&a->sources)));
+	json_object_set_new(s, "ready", json_boolean(a->is_ready));
+	json_object_set_new(s, "not_ready", bh_agent_not_ready(a));
+	set_int(s, "generation", a->reconcile.generation);
+	set_int(s, "wanted_generation", bh_reconcile_wanted(&a->reconcile));
+	set_int(s, "uptime_s", (bh_mono_ns() - a->start_ns) / BH_NS_PER_S);
+	json_object_set_new(s, "sources", bh_sources_json(&a->sources));
+	set_int(s, "pods", world.n_pods);
+	set_int(s, "local_pods", world.n_local_pods);
+	set_int(s, "namespaces", world.n_namespaces);
+	set_int(s, "policies", world.n_policies);
+	set_int(s, "profiles", plan.n_profiles);
+	set_int(s, "profiles_closed", plan.n_closed);
+	set_int(s, "sets", plan.n_sets);
+	set_int(s, "chains", plan.n_chains);
+	set_int(s, "elements", plan.n_elems);
+	json_object_set_new(s, "problems", bh_problems_json(&a->problems));
+	json_object_set_new(s, "policies_status", policies_json(a));
+	json_object_set_new(s, "packets", bh_packets_json(&a->packets));
+	set_int(s, "tamper_events", a->reconcile.n_tampers);
+	set_int(s, "revoked_connections", a->revoker.n_revoked);
+	json_object_set_new(s, "last_commit", last_commit_json(&a->reconcile));
+	return s;
+}
