@@ -47,6 +47,11 @@ const struct bh_node *bh_world_node(const struct bh_world *w, const char *name)
 	return e ? bh_obj_public(e->live) : NULL;
 }
 
+const char *bh_world_own_node(const struct bh_world *w)
+{
+	return w->node;
+}
+
 const struct bh_node *bh_world_node_by_addr(const struct bh_world *w, const struct bh_addr *a)
 {
 	const struct bh_node_obj *best = NULL;

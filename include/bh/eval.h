@@ -2,7 +2,14 @@
  * The evaluator: what happens to one flow, and why.
  *
  * Written from the meaning of the API and not from the plan, so that the two
- * check each other.  Pure; reads the world only.
+ * check each other.  Pure; reads the world only; allocates nothing.
+ *
+ * Decisions where the API is silent: a policy that failed validation isolates
+ * its pods in both directions in whatever tier it would have been, after the
+ * Admin tier; rules of a direction that a v1 policy
+ * does not isolate say nothing.  An egress rule's named port together with an
+ * ipBlock matches nothing, even where the address is a pod's.  Finished pods
+ * are not subject, and host-network pods are their node.
  */
 #ifndef BH_EVAL_H
 #define BH_EVAL_H
@@ -19,7 +26,8 @@ struct bh_flow {
 	uint16_t dst_port; /* host byte order; 0 where the protocol has none */
 	/*
 	 * Pods, where the caller knows them better than the addresses tell
-	 * (pods without addresses in the simulator); NULL: by address.
+	 * (pods without addresses in the simulator); NULL: by address.  A
+	 * pod whose address is left zero is in no ipBlock.
 	 */
 	const struct bh_pod *src_pod, *dst_pod;
 };
@@ -76,7 +84,7 @@ struct bh_dir_verdict {
 	/* BH_REASON_DEFAULT_DENY: who isolates the pod, in name order. */
 	const struct bh_policy *isolating[BH_MAX_ISOLATING];
 	size_t n_isolating; /* all of them; only the first BH_MAX_ISOLATING are kept */
-	/* Denied: the rules that came nearest, nearest first. */
+	/* Denied: the Allow rules that came nearest, nearest first. */
 	struct bh_near_miss near[BH_MAX_NEAR_MISSES];
 	size_t n_near;
 	enum bh_verdict audit_verdict;
@@ -91,8 +99,8 @@ const char *bh_entity_str(enum bh_entity e); /* "pod", "node", "external" */
 
 struct bh_end {
 	enum bh_entity entity;
-	const struct bh_pod *pod;   /* BH_ENTITY_POD */
-	const struct bh_node *node; /* BH_ENTITY_NODE */
+	const struct bh_pod *pod;   /* BH_ENTITY_POD, and BH_ENTITY_NODE if host-network */
+	const struct bh_node *node; /* BH_ENTITY_NODE; NULL if nobody described it */
 };
 
 struct bh_result {

@@ -64,10 +64,12 @@ int bh_world_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err
 void bh_world_remove(struct bh_world *w, const struct bh_key *key);
 
 /*
- * Everything below returns objects owned by the world, with interned strings
- * (equal strings are equal pointers) and labels sorted by key, valid until the
- * next apply, remove or configure.  Objects that were replaced stay valid
- * until bh_world_settle().
+ * Everything below returns objects owned by the world, with labels sorted by
+ * key and interned strings: equal strings are equal pointers, except for names,
+ * uids and sandboxes of pods.  An object never changes: it is replaced by
+ * another, which is listed as a change, and stays valid until the settle after.
+ * Arrays (listings, policies of a namespace) are valid until the next apply,
+ * remove or configure.
  */
 const struct bh_pod *bh_world_pod_by_addr(const struct bh_world *w, const struct bh_addr *a);
 /* The live pod of that name; the newest where several have it.  NULL if none. */
@@ -76,6 +78,8 @@ const struct bh_pod *bh_world_pod_by_name(const struct bh_world *w, const char *
 /* Never NULL for the namespace of an object of the world. */
 const struct bh_namespace *bh_world_namespace(const struct bh_world *w, const char *name);
 const struct bh_node *bh_world_node(const struct bh_world *w, const char *name);
+/* The world's own node as configured, "" if it has no name. */
+const char *bh_world_own_node(const struct bh_world *w);
 const struct bh_node *bh_world_node_by_addr(const struct bh_world *w, const struct bh_addr *a);
 const struct bh_policy *bh_world_policy(const struct bh_world *w, enum bh_policy_kind kind,
 					const char *ns, const char *name);
@@ -95,18 +99,22 @@ enum bh_mode bh_world_policy_mode(const struct bh_world *w, const struct bh_poli
  */
 size_t bh_world_policies_of(const struct bh_world *w, const char *ns,
 			    const struct bh_policy *const **ret);
-/* Whether @p is about @pod: namespace, labels; never host-network pods. */
+/*
+ * Whether @p is about @pod: namespace, labels; never host-network and finished
+ * pods, nor pods of which no labels are known yet (their ends are closed
+ * whatever the policies say).
+ */
 bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_pod *pod);
-/* Whether @peer, in a rule of @p, is @pod. */
+/* Whether @peer, in a rule of @p, is @pod; with the same exceptions. */
 bool bh_world_peer_is(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_peer *peer, const struct bh_pod *pod);
 
 /*
  * Indexed search for the compiler: calls @on_pod for every pod that @ns and
  * @pods select (@own_ns not NULL: only that namespace, @ns ignored), without a
- * look at all pods where an index helps.  Host-network and finished pods are
- * left out.
+ * look at all pods where an index helps.  The pods are those that
+ * bh_world_selects() would accept, in no particular order.
  */
 void bh_world_find_pods(const struct bh_world *w, const char *own_ns, const struct bh_selector *ns,
 			const struct bh_selector *pods,
@@ -114,7 +122,9 @@ void bh_world_find_pods(const struct bh_world *w, const char *own_ns, const stru
 
 /*
  * What changed since the last settle; @before is NULL for new objects and
- * @after for gone ones.  Each object is listed once.
+ * @after for gone ones.  Each object is listed once, in the order in which they
+ * first changed.  Objects that are not listed are where they were.  A pod that
+ * claims other addresses than before, but owns the same, is listed too.
  */
 struct bh_changes {
 	const struct bh_pod_change {

@@ -1,0 +1,497 @@
+/*
+ * One flow, judged from the text of the API.
+ *
+ * Each end that is a pod judges in its own direction.  There, the tiers speak
+ * in order.  Admin: the first rule that matches decides; Pass goes on to the
+ * next tier.  NetworkPolicy: a pod that no policy isolates is left to the next
+ * tier; an isolated one is open to what any rule of any of its policies allows,
+ * and to nothing else.  Baseline: the first rule that matches decides; what
+ * none matches is allowed.
+ */
+#include "bh/eval.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "bh/selector.h"
+
+/* One direction of one flow. */
+struct query {
+	const struct bh_world *w;
+	const struct bh_flow *flow;
+	enum bh_dir dir;
+	const struct bh_pod *subject; /* the pod that judges */
+	struct bh_end other;          /* whom it judges */
+	const struct bh_addr *addr;   /* of the other; NULL if it has none */
+	const struct bh_pod *dst_pod; /* where named ports are looked up, or NULL */
+	const struct bh_policy *const *policies;
+	size_t n_policies;
+};
+
+struct judgement {
+	enum bh_verdict verdict;
+	enum bh_reason reason;
+	struct bh_rule_ref rule;
+	const struct bh_policy *isolating[BH_MAX_ISOLATING];
+	size_t n_isolating;
+	/* A policy that selects the pod was left out on the way to the verdict. */
+	bool saw_audited;
+	/* Asked for in a second walk over what denies, so that most flows are quick. */
+	bool wants_near;
+	struct bh_near_miss near[BH_MAX_NEAR_MISSES];
+	size_t n_near;
+};
+
+/* --- ports -------------------------------------------------------------------------- */
+
+enum ports { PORTS_MATCH, PORTS_OTHER_PORT, PORTS_OTHER_PROTOCOL };
+
+static bool has_port_numbers(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
+/* Whether the destination's port of that name is the one of the flow. */
+static bool is_named_port(const struct query *q, const char *name)
+{
+	size_t i;
+
+	for (i = 0; q->dst_pod && i < q->dst_pod->n_ports; i++) {
+		const struct bh_port *p = &q->dst_pod->ports[i];
+
+		if (p->protocol == q->flow->protocol && p->number == q->flow->dst_port && p->name &&
+		    strcmp(p->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool port_matches(const struct query *q, const struct bh_policy_port *p, bool may_resolve)
+{
+	if (p->name)
+		return may_resolve && has_port_numbers(q->flow->protocol) &&
+		       is_named_port(q, p->name);
+	if (!has_port_numbers(q->flow->protocol))
+		return p->first == 0 && p->last == UINT16_MAX;
+	return q->flow->dst_port >= p->first && q->flow->dst_port <= p->last;
+}
+
+/* @may_resolve: names of ports mean something here. */
+static enum ports match_ports(const struct query *q, const struct bh_rule *r, bool may_resolve)
+{
+	enum ports best = PORTS_OTHER_PROTOCOL;
+	size_t i;
+
+	if (!r->has_ports)
+		return PORTS_MATCH;
+	for (i = 0; i < r->n_ports; i++) {
+		const struct bh_policy_port *p = &r->ports[i];
+
+		if (p->protocol && p->protocol != q->flow->protocol)
+			continue;
+		if (port_matches(q, p, may_resolve))
+			return PORTS_MATCH;
+		best = PORTS_OTHER_PORT;
+	}
+	return best;
+}
+
+/* --- peers -------------------------------------------------------------------------- */
+
+static bool is_in_block(const struct query *q, const struct bh_peer *peer)
+{
+	size_t i;
+
+	if (!q->addr || !bh_cidr_contains(&peer->cidr, q->addr))
+		return false;
+	for (i = 0; i < peer->n_except; i++)
+		if (bh_cidr_contains(&peer->except[i], q->addr))
+			return false;
+	return true;
+}
+
+static bool peer_matches(const struct query *q, const struct bh_policy *p,
+			 const struct bh_peer *peer)
+{
+	switch (peer->kind) {
+	case BH_PEER_PODS:
+		return q->other.entity == BH_ENTITY_POD &&
+		       bh_world_peer_is(q->w, p, peer, q->other.pod);
+	case BH_PEER_CIDR: return is_in_block(q, peer);
+	case BH_PEER_NODES:
+		return q->other.entity == BH_ENTITY_NODE && q->other.node &&
+		       bh_selector_matches(&peer->pods, &q->other.node->labels);
+	case BH_PEER_NOTHING:
+	case BH_PEER_KIND_COUNT_: break;
+	}
+	return false;
+}
+
+/*
+ * A block of addresses has no pod in which the name of an egress port could be
+ * looked up; that a pod may happen to be there does not matter.
+ */
+static bool may_resolve(const struct query *q, const struct bh_peer *peer)
+{
+	return q->dir == BH_INGRESS || peer->kind != BH_PEER_CIDR;
+}
+
+static bool rule_matches(const struct query *q, const struct bh_policy *p, const struct bh_rule *r)
+{
+	size_t i;
+
+	if (match_ports(q, r, true) != PORTS_MATCH)
+		return false;
+	if (!r->has_peers)
+		return true;
+	for (i = 0; i < r->n_peers; i++)
+		if (peer_matches(q, p, &r->peers[i]) &&
+		    match_ports(q, r, may_resolve(q, &r->peers[i])) == PORTS_MATCH)
+			return true;
+	return false;
+}
+
+/* --- near misses ---------------------------------------------------------------------- */
+
+static enum bh_miss miss_of_peer(const struct query *q, const struct bh_policy *p,
+				 const struct bh_peer *peer)
+{
+	struct bh_peer any_pod = *peer;
+
+	if (peer->kind == BH_PEER_CIDR)
+		return BH_MISS_IP_BLOCK;
+	if (peer->kind == BH_PEER_NOTHING)
+		return BH_MISS_COUNT_;
+	any_pod.pods = (struct bh_selector){ 0 };
+	return peer_matches(q, p, &any_pod) ? BH_MISS_POD_SELECTOR : BH_MISS_NAMESPACE_SELECTOR;
+}
+
+/* What alone is missing for the rule to match; BH_MISS_COUNT_ if it is more. */
+static enum bh_miss miss_of_rule(const struct query *q, const struct bh_policy *p,
+				 const struct bh_rule *r)
+{
+	enum ports ports = match_ports(q, r, true);
+	enum bh_miss best = BH_MISS_COUNT_;
+	bool is_peer = !r->has_peers;
+	size_t i;
+
+	for (i = 0; i < r->n_peers && !is_peer; i++) {
+		enum bh_miss miss;
+
+		is_peer = peer_matches(q, p, &r->peers[i]);
+		miss = miss_of_peer(q, p, &r->peers[i]);
+		best = miss < best ? miss : best;
+	}
+	if (is_peer)
+		return ports == PORTS_OTHER_PROTOCOL ? BH_MISS_PROTOCOL : BH_MISS_PORT;
+	return ports == PORTS_MATCH ? best : BH_MISS_COUNT_;
+}
+
+static void note_near(const struct query *q, struct judgement *j, const struct bh_policy *p,
+		      size_t rule_index)
+{
+	const struct bh_rule *r = &p->rules[q->dir].items[rule_index];
+	enum bh_miss why = miss_of_rule(q, p, r);
+	size_t at = j->n_near;
+
+	if (why == BH_MISS_COUNT_)
+		return;
+	while (at > 0 && j->near[at - 1].why > why)
+		at--;
+	if (at == BH_MAX_NEAR_MISSES)
+		return;
+	if (j->n_near < BH_MAX_NEAR_MISSES)
+		j->n_near++;
+	memmove(&j->near[at + 1], &j->near[at], (j->n_near - at - 1) * sizeof(j->near[0]));
+	j->near[at] = (struct bh_near_miss){ { p, rule_index }, why };
+}
+
+/* --- tiers ---------------------------------------------------------------------------- */
+
+/* Whether @p is about the pod and has a say in this walk. */
+static bool is_present(const struct query *q, const struct bh_policy *p, bool with_audited,
+		       struct judgement *j)
+{
+	if (!bh_world_selects(q->w, p, q->subject))
+		return false;
+	if (with_audited || bh_world_policy_mode(q->w, p) == BH_ENFORCE)
+		return true;
+	j->saw_audited = true;
+	return false;
+}
+
+/* The first rule of @p that matches; a near miss of it if that is asked for. */
+static const struct bh_rule *first_match(const struct query *q, const struct bh_policy *p,
+					 struct judgement *j)
+{
+	const struct bh_rules *rules = &p->rules[q->dir];
+	size_t i;
+
+	for (i = 0; i < rules->n; i++) {
+		if (rule_matches(q, p, &rules->items[i])) {
+			j->rule = (struct bh_rule_ref){ p, i };
+			return &rules->items[i];
+		}
+		if (j->wants_near && rules->items[i].action == BH_ALLOW)
+			note_near(q, j, p, i);
+	}
+	return NULL;
+}
+
+static void decide(struct judgement *j, enum bh_verdict verdict, enum bh_reason reason)
+{
+	j->verdict = verdict;
+	j->reason = reason;
+	if (reason != BH_REASON_RULE)
+		j->rule = (struct bh_rule_ref){ 0 };
+}
+
+/* Admin and Baseline.  False where the next tier is asked. */
+static bool judge_in_order(const struct query *q, enum bh_tier tier, bool with_audited,
+			   struct judgement *j)
+{
+	size_t i;
+
+	for (i = 0; i < q->n_policies; i++) {
+		const struct bh_policy *p = q->policies[i];
+		const struct bh_rule *r;
+
+		if (p->tier != tier || p->invalid || !is_present(q, p, with_audited, j))
+			continue;
+		r = first_match(q, p, j);
+		if (!r)
+			continue;
+		if (r->action == BH_PASS)
+			return false;
+		decide(j, r->action == BH_ALLOW ? BH_VERDICT_ALLOWED : BH_VERDICT_DENIED,
+		       BH_REASON_RULE);
+		return true;
+	}
+	return false;
+}
+
+static void note_isolating(struct judgement *j, const struct bh_policy *p)
+{
+	size_t n = j->n_isolating < BH_MAX_ISOLATING ? j->n_isolating : BH_MAX_ISOLATING;
+	size_t at = n;
+
+	j->n_isolating++;
+	while (at > 0 && strcmp(j->isolating[at - 1]->name, p->name) > 0)
+		at--;
+	if (at == BH_MAX_ISOLATING)
+		return;
+	if (n == BH_MAX_ISOLATING)
+		n--;
+	memmove(&j->isolating[at + 1], &j->isolating[at], (n - at) * sizeof(j->isolating[0]));
+	j->isolating[at] = p;
+}
+
+/*
+ * Policies that failed validation isolate in both directions, in whatever tier
+ * they would have been: nobody knows what they would have allowed or denied.
+ */
+static bool isolates(const struct query *q, const struct bh_policy *p)
+{
+	return p->invalid || (p->tier == BH_TIER_NETWORK_POLICY && p->isolates[q->dir]);
+}
+
+static bool judge_additive(const struct query *q, bool with_audited, struct judgement *j)
+{
+	size_t i;
+
+	for (i = 0; i < q->n_policies; i++) {
+		const struct bh_policy *p = q->policies[i];
+
+		if (!isolates(q, p) || !is_present(q, p, with_audited, j))
+			continue;
+		note_isolating(j, p);
+		if (!p->invalid && first_match(q, p, j)) {
+			decide(j, BH_VERDICT_ALLOWED, BH_REASON_RULE);
+			return true;
+		}
+	}
+	if (j->n_isolating == 0)
+		return false;
+	decide(j, BH_VERDICT_DENIED, BH_REASON_DEFAULT_DENY);
+	return true;
+}
+
+static void judge(const struct query *q, bool with_audited, struct judgement *j)
+{
+	if (judge_in_order(q, BH_TIER_ADMIN, with_audited, j) ||
+	    judge_additive(q, with_audited, j) ||
+	    judge_in_order(q, BH_TIER_BASELINE, with_audited, j))
+		return;
+	decide(j, BH_VERDICT_ALLOWED, BH_REASON_NOT_ISOLATED);
+}
+
+static size_t keep_isolating(const struct judgement *j, const struct bh_policy **ret)
+{
+	size_t n = j->n_isolating < BH_MAX_ISOLATING ? j->n_isolating : BH_MAX_ISOLATING;
+
+	if (j->reason != BH_REASON_DEFAULT_DENY)
+		return 0;
+	memcpy(ret, j->isolating, n * sizeof(*ret));
+	return j->n_isolating;
+}
+
+static void judge_policies(const struct query *q, struct bh_dir_verdict *ret)
+{
+	struct judgement all = { 0 }, j = { 0 };
+	bool saw_audited;
+
+	judge(q, false, &j);
+	saw_audited = j.saw_audited;
+	if (j.verdict == BH_VERDICT_DENIED) {
+		j = (struct judgement){ .wants_near = true };
+		judge(q, false, &j);
+	}
+	ret->verdict = j.verdict;
+	ret->reason = j.reason;
+	ret->rule = j.rule;
+	ret->n_isolating = keep_isolating(&j, ret->isolating);
+	memcpy(ret->near, j.near, sizeof(j.near));
+	ret->n_near = j.n_near;
+	ret->audit_verdict = j.verdict;
+	if (!saw_audited)
+		return;
+
+	judge(q, true, &all);
+	ret->audit_verdict = all.verdict;
+	if (all.verdict == BH_VERDICT_ALLOWED || j.verdict == BH_VERDICT_DENIED)
+		return;
+	ret->audit_rule = all.rule;
+	ret->n_audit_isolating = keep_isolating(&all, ret->audit_isolating);
+}
+
+/* --- ends ------------------------------------------------------------------------------ */
+
+struct bh_end bh_eval_end(const struct bh_world *w, const struct bh_addr *a,
+			  const struct bh_pod *pod)
+{
+	struct bh_end end = { .entity = BH_ENTITY_EXTERNAL };
+
+	end.pod = pod ? pod : bh_world_pod_by_addr(w, a);
+	if (end.pod && end.pod->is_host_network) {
+		end.entity = BH_ENTITY_NODE;
+		end.node = bh_world_node(w, end.pod->node);
+	} else if (end.pod) {
+		end.entity = BH_ENTITY_POD;
+	} else {
+		end.node = bh_world_node_by_addr(w, a);
+		if (end.node)
+			end.entity = BH_ENTITY_NODE;
+	}
+	return end;
+}
+
+static bool same_pod(const struct bh_pod *a, const struct bh_pod *b)
+{
+	return a == b || (strcmp(a->name, b->name) == 0 &&
+			  strcmp(a->namespace, b->namespace) == 0 && strcmp(a->uid, b->uid) == 0);
+}
+
+static bool is_addr_of(const struct bh_node *node, const struct bh_addr *a)
+{
+	size_t i;
+
+	for (i = 0; i < node->n_addrs; i++)
+		if (bh_addr_eq(&node->addrs[i], a))
+			return true;
+	return false;
+}
+
+/* The name of the node a pod runs on; "" where nobody said. */
+static const char *node_of(const struct bh_world *w, const struct bh_pod *pod)
+{
+	if (*pod->node)
+		return pod->node;
+	return pod->is_local ? bh_world_own_node(w) : "";
+}
+
+/*
+ * Whether @src is the node on which @pod runs.  Where nobody named that node,
+ * it is the only one that is known.
+ */
+static bool is_own_node(const struct bh_world *w, const struct bh_pod *pod,
+			const struct bh_end *src, const struct bh_addr *a)
+{
+	const char *name = node_of(w, pod);
+	const struct bh_node *node;
+
+	if (src->entity != BH_ENTITY_NODE)
+		return false;
+	if (src->pod)
+		return strcmp(node_of(w, src->pod), name) == 0;
+	if (!*name)
+		return bh_world_stats(w).n_nodes == 1;
+	node = bh_world_node(w, name);
+	return node && is_addr_of(node, a);
+}
+
+static bool is_unspecified(const struct bh_addr *a)
+{
+	static const uint8_t zero[sizeof(a->bytes)];
+
+	return memcmp(a->bytes, zero, sizeof(zero)) == 0;
+}
+
+static void settle_at(struct bh_dir_verdict *ret, enum bh_verdict verdict, enum bh_reason reason)
+{
+	ret->verdict = verdict;
+	ret->audit_verdict = verdict;
+	ret->reason = reason;
+}
+
+static void eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
+		     const struct bh_end *src, const struct bh_end *dst, struct bh_dir_verdict *ret)
+{
+	const struct bh_end *own = dir == BH_INGRESS ? dst : src;
+	const struct bh_end *other = dir == BH_INGRESS ? src : dst;
+	const struct bh_addr *addr = dir == BH_INGRESS ? &flow->src : &flow->dst;
+	struct query q = { .w = w, .flow = flow, .dir = dir, .subject = own->pod, .other = *other };
+
+	memset(ret, 0, sizeof(*ret));
+	if (own->entity != BH_ENTITY_POD || own->pod->is_finished) {
+		settle_at(ret, BH_VERDICT_ALLOWED, BH_REASON_NOT_SUBJECT);
+	} else if (other->entity == BH_ENTITY_POD && same_pod(own->pod, other->pod)) {
+		settle_at(ret, BH_VERDICT_ALLOWED, BH_REASON_SELF);
+	} else if (dir == BH_INGRESS && is_own_node(w, own->pod, other, addr)) {
+		settle_at(ret, BH_VERDICT_ALLOWED, BH_REASON_OWN_NODE);
+	} else if (own->pod->has_no_labels_yet) {
+		settle_at(ret, BH_VERDICT_DENIED, BH_REASON_NO_LABELS);
+	} else {
+		q.addr = other->pod && is_unspecified(addr) ? NULL : addr;
+		q.dst_pod = dst->entity == BH_ENTITY_POD ? dst->pod : NULL;
+		q.n_policies = bh_world_policies_of(w, own->pod->namespace, &q.policies);
+		judge_policies(&q, ret);
+	}
+}
+
+void bh_eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
+		 struct bh_dir_verdict *ret)
+{
+	struct bh_end src = bh_eval_end(w, &flow->src, flow->src_pod);
+	struct bh_end dst = bh_eval_end(w, &flow->dst, flow->dst_pod);
+
+	eval_dir(w, flow, dir, &src, &dst, ret);
+}
+
+void bh_eval(const struct bh_world *w, const struct bh_flow *flow, struct bh_result *ret)
+{
+	size_t d;
+
+	ret->src = bh_eval_end(w, &flow->src, flow->src_pod);
+	ret->dst = bh_eval_end(w, &flow->dst, flow->dst_pod);
+	ret->verdict = BH_VERDICT_ALLOWED;
+	ret->audit_verdict = BH_VERDICT_ALLOWED;
+	for (d = 0; d < BH_DIR_COUNT_; d++) {
+		struct bh_dir_verdict *v = &ret->dir[d];
+
+		eval_dir(w, flow, (enum bh_dir)d, &ret->src, &ret->dst, v);
+		if (v->verdict == BH_VERDICT_DENIED)
+			ret->verdict = BH_VERDICT_DENIED;
+		if (v->audit_verdict == BH_VERDICT_DENIED)
+			ret->audit_verdict = BH_VERDICT_DENIED;
+	}
+}
