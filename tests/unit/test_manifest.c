@@ -305,6 +305,305 @@ static void one_file_ends_with_its_first_problem(void **state)
 	assert_int_equal(n, 3);
 }
 
+/* --- watching ------------------------------------------------------------------- */
+
+struct watcher {
+	uv_loop_t loop;
+	uv_timer_t limit;
+	struct bh_manifest *m;
+	struct seen seen;
+	const char *want; /* stop as soon as the log holds it */
+	uv_prepare_t prepare;
+	bool is_over;
+};
+
+static void on_limit(uv_timer_t *t)
+{
+	struct watcher *w = bh_container_of(t, struct watcher, limit);
+
+	w->is_over = true;
+	uv_stop(&w->loop);
+}
+
+static void on_prepare(uv_prepare_t *c)
+{
+	struct watcher *w = bh_container_of(c, struct watcher, prepare);
+
+	if (strstr(bh_buf_str(&w->seen.log), w->want))
+		uv_stop(&w->loop);
+}
+
+static void start(struct watcher *w, const char *path)
+{
+	struct bh_sink sink = sink_of(&w->seen);
+	struct bh_err err = { 0 };
+
+	assert_int_equal(uv_loop_init(&w->loop), 0);
+	uv_timer_init(&w->loop, &w->limit);
+	uv_prepare_init(&w->loop, &w->prepare);
+	assert_ok(bh_manifest_new(&w->m, &w->loop, path, &sink, &err), &err);
+}
+
+/* Runs until the sink was told @want; the limit only ends a test that failed. */
+static void wait_for(struct watcher *w, const char *want)
+{
+	w->want = want;
+	w->is_over = false;
+	uv_timer_start(&w->limit, on_limit, 10000, 0);
+	uv_prepare_start(&w->prepare, on_prepare);
+	if (!strstr(bh_buf_str(&w->seen.log), want))
+		uv_run(&w->loop, UV_RUN_DEFAULT);
+	uv_timer_stop(&w->limit);
+	uv_prepare_stop(&w->prepare);
+	if (w->is_over)
+		fail_msg("waiting for '%s', seen: %s", want, bh_buf_str(&w->seen.log));
+}
+
+/* What was told since the last call; to be freed. */
+static char *take_log(struct watcher *w)
+{
+	return bh_buf_take(&w->seen.log);
+}
+
+/* What is told until @want, which comes last. */
+static void assert_told(struct watcher *w, const char *want)
+{
+	bh_auto_free char *log = NULL;
+
+	wait_for(w, want);
+	log = take_log(w);
+	assert_string_equal(log, want);
+}
+
+static void stop(struct watcher *w)
+{
+	bh_manifest_free(&w->m);
+	uv_close((uv_handle_t *)&w->limit, NULL);
+	uv_close((uv_handle_t *)&w->prepare, NULL);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&w->loop), 0);
+	bh_buf_done(&w->seen.log);
+}
+
+static void files_that_come_change_and_go_are_followed(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+	char path[128];
+
+	put_file(d, "a.yaml", POD("a", "10.0.0.1"));
+	start(&w, d->path);
+	assert_int_equal(w.seen.n_synced, 1);
+	assert_told(&w, "+P shop/a\n");
+	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+	assert_told(&w, "+P shop/b\n");
+	put_file(d, "a.yaml", POD("a", "10.0.0.3"));
+	assert_told(&w, "+P shop/a\n");
+	make_dir(d, "sub");
+	put_file(d, "sub/c.yaml", POD("c", "10.0.0.4"));
+	assert_told(&w, "+P shop/c\n");
+	put_file(d, "sub/c.yaml", POD("c", "10.0.0.5"));
+	assert_told(&w, "+P shop/c\n");
+	snprintf(path, sizeof(path), "%s/b.yaml", d->path);
+	assert_int_equal(unlink(path), 0);
+	assert_told(&w, "-P shop/b\n");
+	snprintf(path, sizeof(path), "%s/sub", d->path);
+	remove_tree(path);
+	assert_told(&w, "-P shop/c\n");
+	assert_int_equal(w.seen.n_synced, 1);
+	stop(&w);
+}
+
+static void only_what_really_changed_is_handed_over(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", POD("a", "10.0.0.1") "---\n" POD("b", "10.0.0.2"));
+	put_file(d, "z.yaml", POD("z", "10.0.0.9"));
+	start(&w, d->path);
+	assert_told(&w, "+P shop/a\n+P shop/b\n+P shop/z\n");
+	put_file(d, "a.yaml", POD("a", "10.0.0.1") "---\n" POD("b", "10.0.0.3"));
+	assert_told(&w, "+P shop/b\n");
+	/* Another order of keys and another file with the same text are no change. */
+	put_file(d, "z.yaml",
+		 "kind: Pod\napiVersion: v1\nmetadata: {namespace: shop, name: z}\n"
+		 "status: {podIP: 10.0.0.9}\n");
+	put_file(d, "a.yaml", POD("a", "10.0.0.1") "---\n" POD("b", "10.0.0.3"));
+	put_file(d, "y.yaml", POD("y-end", "10.0.0.4"));
+	assert_told(&w, "+P shop/y-end\n");
+	stop(&w);
+}
+
+static void a_broken_file_leaves_its_last_good_version_in_force(void **state)
+{
+	static const struct {
+		const char *text, *problem;
+	} t[] = {
+		{ "a: ]", "!a.yaml: line 1: " },
+		{ POD("a", "10.0.0"), "!a.yaml: line 4: Pod shop/a: status.podIP: Invalid value" },
+		{ POLICY("p", "7"), "!a.yaml: line 6: NetworkPolicy shop/p: spec: Invalid value" },
+	};
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+	size_t i;
+
+	put_file(d, "a.yaml", POD("a", "10.0.0.1") "---\n" POLICY("p", "{}"));
+	start(&w, d->path);
+	assert_told(&w, "+R shop/p\n+P shop/a\n");
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		bh_auto_free char *log = NULL;
+
+		put_file(d, "a.yaml", t[i].text);
+		wait_for(&w, "; the last good version stays in force\n");
+		log = take_log(&w);
+		assert_contains(log, t[i].problem);
+		assert_null(strchr(log, '+'));
+		assert_null(strchr(log, '-'));
+	}
+	put_file(d, "a.yaml", POLICY("p", "{}"));
+	assert_told(&w, "+R shop/p\n-P shop/a\n!a.yaml: over\n");
+	stop(&w);
+}
+
+static void a_new_policy_that_is_invalid_is_closed_until_it_is_mended(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	start(&w, d->path);
+	put_file(d, "a.yaml", POLICY("p", "7"));
+	wait_for(&w, "+R shop/p invalid\n!a.yaml: line 6: ");
+	free(take_log(&w));
+	put_file(d, "a.yaml", POLICY("p", "{}"));
+	assert_told(&w, "+R shop/p\n!a.yaml: over\n");
+	stop(&w);
+}
+
+static void the_other_file_counts_when_the_first_one_goes(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+	char path[128];
+
+	put_file(d, "a.yaml", POD("x", "10.0.0.1"));
+	put_file(d, "b.yaml", POD("x", "10.0.0.2"));
+	start(&w, d->path);
+	wait_for(&w, "!b.yaml: Pod shop/x is described in ");
+	free(take_log(&w));
+	snprintf(path, sizeof(path), "%s/a.yaml", d->path);
+	assert_int_equal(unlink(path), 0);
+	assert_told(&w, "+P shop/x\n!b.yaml: over\n");
+	stop(&w);
+}
+
+static void another_uid_is_another_pod(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", "kind: Pod\napiVersion: v1\nmetadata: {name: a, uid: u1}\n");
+	start(&w, d->path);
+	assert_told(&w, "+P default/a\n");
+	put_file(d, "a.yaml", "kind: Pod\napiVersion: v1\nmetadata: {name: a, uid: u2}\n");
+	assert_told(&w, "-P default/a u1\n+P default/a\n");
+	stop(&w);
+}
+
+static void a_config_map_volume_is_followed_through_its_swap(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+	char from[128], to[128];
+
+	make_dir(d, "..v1");
+	put_file(d, "..v1/a.yaml", POD("a", "10.0.0.1"));
+	make_link(d, "..v1", "..data");
+	make_link(d, "..data/a.yaml", "a.yaml");
+	start(&w, d->path);
+	assert_told(&w, "+P shop/a\n");
+
+	make_dir(d, "..v2");
+	put_file(d, "..v2/a.yaml", POD("a", "10.0.0.2"));
+	make_link(d, "..v2", "..data_tmp");
+	snprintf(from, sizeof(from), "%s/..data_tmp", d->path);
+	snprintf(to, sizeof(to), "%s/..data", d->path);
+	assert_int_equal(rename(from, to), 0);
+	snprintf(from, sizeof(from), "%s/..v1", d->path);
+	remove_tree(from);
+	assert_told(&w, "+P shop/a\n");
+	stop(&w);
+}
+
+static void a_file_behind_a_link_is_followed(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+	char tree[128];
+
+	make_dir(d, "tree");
+	make_dir(d, "elsewhere");
+	put_file(d, "elsewhere/x.yaml", POD("a", "10.0.0.1"));
+	make_link(d, "../elsewhere/x.yaml", "tree/a.yaml");
+	snprintf(tree, sizeof(tree), "%s/tree", d->path);
+	start(&w, tree);
+	assert_told(&w, "+P shop/a\n");
+	put_file(d, "elsewhere/x.yaml", POD("a", "10.0.0.2"));
+	assert_told(&w, "+P shop/a\n");
+	stop(&w);
+}
+
+static void a_folder_that_goes_leaves_everything_in_force_until_it_is_back(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+	char tree[128], aside[128];
+
+	make_dir(d, "tree");
+	put_file(d, "tree/a.yaml", POD("a", "10.0.0.1"));
+	snprintf(tree, sizeof(tree), "%s/tree", d->path);
+	snprintf(aside, sizeof(aside), "%s/aside", d->path);
+	start(&w, tree);
+	assert_told(&w, "+P shop/a\n");
+	assert_int_equal(rename(tree, aside), 0);
+	assert_told(&w, "!tree: cannot read: No such file or directory\n");
+	put_file(d, "aside/b.yaml", POD("b", "10.0.0.2"));
+	assert_int_equal(rename(aside, tree), 0);
+	assert_told(&w, "!tree: over\n+P shop/b\n");
+	stop(&w);
+}
+
+static void a_folder_that_is_missing_at_the_start_is_waited_for(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+	char tree[128];
+
+	snprintf(tree, sizeof(tree), "%s/tree/", d->path);
+	start(&w, tree);
+	assert_int_equal(w.seen.n_synced, 0);
+	assert_told(&w, "!tree: cannot read: No such file or directory\n");
+	make_dir(d, "tree");
+	put_file(d, "tree/a.yaml", POD("a", "10.0.0.1"));
+	wait_for(&w, "+P shop/a\n");
+	assert_int_equal(w.seen.n_synced, 1);
+	stop(&w);
+}
+
+static void a_reload_reads_what_no_event_told_of(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", POD("a", "10.0.0.1"));
+	start(&w, d->path);
+	assert_told(&w, "+P shop/a\n");
+	put_file(d, "a.yaml", POD("a", "10.0.0.2"));
+	bh_manifest_reload(w.m);
+	assert_string_equal(bh_buf_str(&w.seen.log), "+P shop/a\n");
+	stop(&w);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -317,6 +616,17 @@ int main(void)
 		T(what_is_no_regular_file_is_a_problem_and_stops_nothing),
 		T(a_folder_that_is_not_there_is_an_error),
 		T(one_file_ends_with_its_first_problem),
+		T(files_that_come_change_and_go_are_followed),
+		T(only_what_really_changed_is_handed_over),
+		T(a_broken_file_leaves_its_last_good_version_in_force),
+		T(a_new_policy_that_is_invalid_is_closed_until_it_is_mended),
+		T(the_other_file_counts_when_the_first_one_goes),
+		T(another_uid_is_another_pod),
+		T(a_config_map_volume_is_followed_through_its_swap),
+		T(a_file_behind_a_link_is_followed),
+		T(a_folder_that_goes_leaves_everything_in_force_until_it_is_back),
+		T(a_folder_that_is_missing_at_the_start_is_waited_for),
+		T(a_reload_reads_what_no_event_told_of),
 	};
 
 	return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);

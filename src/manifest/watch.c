@@ -1,0 +1,278 @@
+/*
+ * Follows a folder.  inotify(7) only says that something happened; what it was
+ * is found by scanning the tree again, which costs a stat(2) per file.  So a
+ * lost event (queue overflow, a file system without inotify) costs time at
+ * most: the tree is scanned every SLOW_MS anyway.
+ *
+ * Watched are all folders of the tree, the folders that links lead to, and the
+ * folder around the tree, where the tree itself comes and goes.  A ConfigMap
+ * volume swaps its link ..data within the folder, which is one event there.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "bh/alloc.h"
+#include "bh/hash.h"
+#include "store.h"
+
+/* After an event, until quiet; but no longer than BURST_MS while events go on. */
+#define DEBOUNCE_MS 50
+#define BURST_MS    500
+/* While the tree cannot be read. */
+#define RETRY_MS 1000
+#define SLOW_MS  60000
+
+#define NAME_EVENTS   (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
+#define FOLDER_EVENTS (NAME_EVENTS | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
+
+struct watch {
+	int wd;            /* key */
+	bool is_folder;    /* of the tree or of a link's target; else only around the tree */
+	unsigned int scan; /* the last that found it */
+	UT_hash_handle hh;
+};
+
+struct bh_manifest {
+	uv_poll_t poll;
+	uv_timer_t timer; /* the next scan */
+	int n_handles;
+	int fd;              /* inotify, -1 where it cannot be had */
+	char *parent, *base; /* of the tree */
+	struct bh_sink sink;
+	struct store *store;
+	struct watch *watches;
+	unsigned int n_scans;
+	uint64_t burst_ms; /* when the first event since the last scan came; 0: none */
+	bool is_synced;
+	bool is_watch_missing, is_told_missing;
+};
+
+static void watch(struct bh_manifest *m, const char *path, uint32_t events, bool is_folder)
+{
+	struct watch *w;
+	int wd;
+
+	if (m->fd < 0)
+		return;
+	wd = inotify_add_watch(m->fd, path, events | IN_ONLYDIR | IN_MASK_ADD);
+	if (wd < 0) {
+		/* A folder that is not there is the scan's to tell. */
+		m->is_watch_missing |= errno == ENOSPC || errno == ENOMEM;
+		return;
+	}
+	HASH_FIND_INT(m->watches, &wd, w);
+	if (!w) {
+		w = bh_calloc(1, sizeof(*w));
+		w->wd = wd;
+		HASH_ADD_INT(m->watches, wd, w);
+	}
+	w->is_folder |= is_folder;
+	w->scan = m->n_scans;
+}
+
+static void on_folder(void *ctx, const char *path)
+{
+	watch(ctx, path, FOLDER_EVENTS, true);
+}
+
+static void drop_watch(struct bh_manifest *m, struct watch *w)
+{
+	HASH_DEL(m->watches, w);
+	free(w);
+}
+
+static void drop_old_watches(struct bh_manifest *m)
+{
+	struct watch *w, *next;
+
+	HASH_ITER (hh, m->watches, w, next) {
+		if (w->scan == m->n_scans)
+			continue;
+		inotify_rm_watch(m->fd, w->wd);
+		drop_watch(m, w);
+	}
+}
+
+static void tell_missing_watches(struct bh_manifest *m)
+{
+	bool is_missing = m->is_watch_missing || m->fd < 0;
+
+	if (is_missing == m->is_told_missing)
+		return;
+	m->is_told_missing = is_missing;
+	m->sink.on_problem(m->sink.ctx, BH_SOURCE_MANIFEST, "inotify",
+			   is_missing ? "not every folder can be watched (see fs.inotify in "
+					"sysctl), changes are noticed within a minute"
+				      : NULL);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void scan_now(struct bh_manifest *m, bool reads_all, bool wants_settled)
+{
+	struct scan scan = {
+		.on_folder = on_folder,
+		.ctx = m,
+		.reads_all = reads_all,
+		.wants_settled = wants_settled,
+	};
+	struct bh_err err = { 0 }; /* the store tells it */
+	uint64_t delay_ms = SLOW_MS;
+
+	m->n_scans++;
+	m->burst_ms = 0;
+	m->is_watch_missing = false;
+	watch(m, m->parent, NAME_EVENTS, false);
+	if (store_scan(m->store, &scan, &err) < 0) {
+		delay_ms = RETRY_MS;
+	} else {
+		drop_old_watches(m);
+		tell_missing_watches(m);
+		if (!m->is_synced)
+			m->sink.on_synced(m->sink.ctx, BH_SOURCE_MANIFEST);
+		m->is_synced = true;
+	}
+	if (scan.is_unsettled)
+		delay_ms = DEBOUNCE_MS;
+	uv_timer_start(&m->timer, on_timer, delay_ms, 0);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	scan_now(bh_container_of(timer, struct bh_manifest, timer), false, true);
+}
+
+static void scan_soon(struct bh_manifest *m)
+{
+	uint64_t now = uv_now(m->timer.loop), delay_ms = DEBOUNCE_MS;
+
+	if (m->burst_ms == 0)
+		m->burst_ms = now;
+	if (now + delay_ms > m->burst_ms + BURST_MS)
+		delay_ms = m->burst_ms + BURST_MS > now ? m->burst_ms + BURST_MS - now : 0;
+	uv_timer_start(&m->timer, on_timer, delay_ms, 0);
+}
+
+/* Whether an event can have to do with the tree. */
+static bool is_ours(struct bh_manifest *m, const struct inotify_event *e)
+{
+	struct watch *w;
+
+	if (e->mask & IN_Q_OVERFLOW)
+		return true;
+	HASH_FIND_INT(m->watches, &e->wd, w);
+	if (!w)
+		return false;
+	if (e->mask & IN_IGNORED) {
+		drop_watch(m, w);
+		return true;
+	}
+	if (!w->is_folder)
+		return e->len > 0 && strcmp(e->name, m->base) == 0;
+	return true;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct bh_manifest *m = bh_container_of(poll, struct bh_manifest, poll);
+	char buf[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t at, n = read(m->fd, buf, sizeof(buf));
+	bool is_any = false;
+
+	(void)status;
+	(void)events;
+	for (at = 0; at < n;) {
+		const struct inotify_event *e = (const void *)(buf + at);
+
+		is_any |= is_ours(m, e);
+		at += (ssize_t)sizeof(*e) + e->len;
+	}
+	if (is_any)
+		scan_soon(m);
+}
+
+/* The folder around @path and the name in it. */
+static void split_path(struct bh_manifest *m, const char *path)
+{
+	size_t len = strlen(path);
+	const char *slash;
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	m->base = bh_strndup(path, len);
+	slash = strrchr(m->base, '/');
+	if (!slash) {
+		m->parent = bh_strdup(".");
+		return;
+	}
+	m->parent =
+		slash == m->base ? bh_strdup("/") : bh_strndup(m->base, (size_t)(slash - m->base));
+	memmove(m->base, slash + 1, strlen(slash));
+}
+
+int bh_manifest_new(struct bh_manifest **ret, uv_loop_t *loop, const char *dir,
+		    const struct bh_sink *sink, struct bh_err *err)
+{
+	struct bh_manifest *m;
+
+	if (!*dir)
+		return bh_err(err, -EINVAL, "no folder of manifests is named");
+	m = bh_calloc(1, sizeof(*m));
+	m->sink = *sink;
+	m->store = store_new(dir, sink);
+	split_path(m, dir);
+	uv_timer_init(loop, &m->timer);
+	m->n_handles = 1;
+	m->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (m->fd >= 0 && uv_poll_init(loop, &m->poll, m->fd) < 0)
+		bh_close(&m->fd);
+	if (m->fd >= 0) {
+		m->n_handles = 2;
+		uv_poll_start(&m->poll, UV_READABLE, on_readable);
+	}
+	scan_now(m, true, false);
+	*ret = m;
+	return 0;
+}
+
+void bh_manifest_reload(struct bh_manifest *m)
+{
+	scan_now(m, true, false);
+}
+
+static void closed(struct bh_manifest *m)
+{
+	if (--m->n_handles > 0)
+		return;
+	bh_close(&m->fd);
+	free(m);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	closed(bh_container_of(h, struct bh_manifest, timer));
+}
+
+static void on_poll_closed(uv_handle_t *h)
+{
+	closed(bh_container_of(h, struct bh_manifest, poll));
+}
+
+void bh_manifest_free(struct bh_manifest **m)
+{
+	struct watch *w, *next;
+
+	if (!*m)
+		return;
+	HASH_ITER (hh, (*m)->watches, w, next)
+		drop_watch(*m, w);
+	store_free(&(*m)->store);
+	free((*m)->parent);
+	free((*m)->base);
+	if ((*m)->fd >= 0)
+		uv_close((uv_handle_t *)&(*m)->poll, on_poll_closed);
+	uv_close((uv_handle_t *)&(*m)->timer, on_timer_closed);
+	*m = NULL;
+}
