@@ -109,7 +109,8 @@ struct bh_space *bh_space_get(struct bh_world *w, const char *name, struct bh_er
 
 void bh_entry_doom(struct bh_world *w, struct bh_entry *e)
 {
-	if (e->is_doomed)
+	/* A default deny's entry is a part of its namespace. */
+	if (e->is_doomed || (e->kind == BH_KIND_POLICY && e->policy_kind == BH_DEFAULT_DENY))
 		return;
 	e->is_doomed = true;
 	bh_ptrs_add(&w->doomed, e);

@@ -318,8 +318,9 @@ static void publish(struct bh_world *w, struct bh_pod_obj *old, struct bh_pod_ob
 	}
 	change = bh_change_note(w, BH_KIND_POD, change, old ? &old->obj : NULL, p ? &p->obj : NULL,
 				NULL);
-	if (old && bh_change_before(w, BH_KIND_POD, change) != &old->obj)
-		old->obj.change = 0;
+	if (old)
+		old->obj.change =
+			bh_change_before(w, BH_KIND_POD, change) == &old->obj ? change : 0;
 	if (p)
 		p->obj.change = change;
 	if (old && old != p)
@@ -472,10 +473,14 @@ static void update_pod(struct bh_world *w, const struct group *g, const char *ui
 	}
 	if (old == p)
 		return;
-	if (old && bh_pod_same(old, p))
-		bh_obj_drop_role(w, &p->obj, 0);
-	else
+	if (!old || !bh_pod_same(old, p)) {
 		publish(w, old, p);
+		return;
+	}
+	/* Who was told of when decides ties, and readers do not see it. */
+	old->told = p->told;
+	bh_addrs_resolve(w, bh_pod_claimed(old), old->n_claims);
+	bh_obj_drop_role(w, &p->obj, 0);
 }
 
 /* The told objects of @first's list, those of one uid side by side. */
