@@ -75,8 +75,8 @@ void bh_reply_on_close(struct bh_reply *reply, void (*on_close)(void *ctx), void
  * The client's side, blocking.  Calls @on_data for each answer; it returns 0 to
  * go on, 1 to stop early, or a negative errno that is returned.  The server's
  * error comes back as its code and text.  @timeout_ms: the longest wait for the
- * next answer (-ETIMEDOUT); -1: for ever.  Where no agent listens the code is
- * -ENOENT or -ECONNREFUSED.
+ * next answer (-ETIMEDOUT); -1: for ever.  -EHOSTDOWN: nobody listens on @path;
+ * -ECONNRESET: the agent went away in between.
  */
 int bh_control_call(const char *path, const json_t *request, int timeout_ms,
 		    int (*on_data)(void *ctx, const json_t *data), void *ctx, struct bh_err *err);

@@ -37,7 +37,7 @@ static int open_socket(const char *path, int *ret, struct bh_err *err)
 		return bh_err_wrap(err, -errno, "socket");
 	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0) {
 		if (errno == ENOENT || errno == ECONNREFUSED)
-			return bh_err(err, -errno, "no agent listens on '%s'", path);
+			return bh_err(err, -EHOSTDOWN, "no agent listens on '%s'", path);
 		return bh_err_wrap(err, -errno, "cannot connect to '%s'", path);
 	}
 	*ret = bh_take_fd(fd);
