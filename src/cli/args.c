@@ -1,0 +1,295 @@
+#include "cli.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "bh/clock.h"
+
+const struct bh_cli_option bh_cli_common[] = {
+	{ .name = "control",
+	  .arg = "PATH",
+	  .text = "the agent's control socket (also $BULKHEAD_CONTROL)" },
+	{ .letter = 'h', .name = "help", .text = "show this help" },
+	{ .name = NULL },
+};
+
+/* --- the nearest word -------------------------------------------------------- */
+
+#define MAX_WORD 32
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+	size_t m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+/* Levenshtein's distance; words beyond MAX_WORD are far from everything. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[MAX_WORD + 1], n = strlen(b), i, k;
+
+	if (strlen(a) > MAX_WORD || n > MAX_WORD)
+		return MAX_WORD;
+	for (k = 0; k <= n; k++)
+		row[k] = k;
+	for (i = 0; a[i]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (k = 0; k < n; k++) {
+			size_t above = row[k + 1];
+
+			row[k + 1] = min3(above + 1, row[k] + 1, diagonal + (a[i] != b[k]));
+			diagonal = above;
+		}
+	}
+	return row[n];
+}
+
+struct nearest {
+	const char *word;
+	size_t distance;
+};
+
+static void consider(struct nearest *n, const char *given, const char *word)
+{
+	size_t d = distance(given, word);
+
+	/* A third of the letters may be wrong, and two of any word. */
+	if (d > 2 && d > strlen(word) / 3)
+		return;
+	if (d < strlen(word) && (!n->word || d < n->distance))
+		*n = (struct nearest){ .word = word, .distance = d };
+}
+
+/* --- commands ------------------------------------------------------------------ */
+
+/* How many of @argv are the words of @name; 0 if they are not. */
+static int match_words(const char *name, int argc, char *const *argv)
+{
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		size_t len = strcspn(name, " ");
+
+		if (strlen(argv[i]) != len || strncmp(argv[i], name, len) != 0)
+			return 0;
+		name += len;
+		if (!*name)
+			return i + 1;
+		name++;
+	}
+	return 0;
+}
+
+const struct bh_cli_command *bh_cli_find(int *argc, char *const **argv, struct bh_err *err)
+{
+	const struct bh_cli_command *const *c;
+	struct nearest near = { 0 };
+
+	for (c = bh_cli_commands; *c; c++) {
+		int n = match_words((*c)->name, *argc, *argv);
+
+		if (n > 0) {
+			*argc -= n;
+			*argv += n;
+			return *c;
+		}
+		consider(&near, (*argv)[0], (*c)->name);
+	}
+	if (near.word)
+		bh_err(err, -EINVAL, "unknown command '%.64s'; did you mean '%s'?", (*argv)[0],
+		       near.word);
+	else
+		bh_err(err, -EINVAL, "unknown command '%.64s'", (*argv)[0]);
+	return NULL;
+}
+
+/* --- options ------------------------------------------------------------------- */
+
+static const struct bh_cli_option *find_in(const struct bh_cli_option *list, const char *name,
+					   size_t len, char letter)
+{
+	const struct bh_cli_option *o;
+
+	for (o = list; o && o->name; o++) {
+		if (letter && o->letter == letter)
+			return o;
+		if (!letter && strlen(o->name) == len && !strncmp(o->name, name, len))
+			return o;
+	}
+	return NULL;
+}
+
+static const struct bh_cli_option *find_option(const struct bh_cli *cli, const char *name,
+					       size_t len, char letter)
+{
+	const struct bh_cli_option *o = find_in(bh_cli_common, name, len, letter);
+
+	if (!o && cli->command)
+		o = find_in(cli->command->options, name, len, letter);
+	return o;
+}
+
+static int unknown_option(const struct bh_cli *cli, const char *given, struct bh_err *err)
+{
+	bh_auto_free char *name = bh_strndup(given, strcspn(given, "="));
+	struct nearest near = { 0 };
+	const struct bh_cli_option *o;
+
+	for (o = bh_cli_common; o->name; o++)
+		consider(&near, name + strspn(name, "-"), o->name);
+	for (o = cli->command ? cli->command->options : NULL; o && o->name; o++)
+		consider(&near, name + strspn(name, "-"), o->name);
+	if (near.word && given[1] == '-')
+		return bh_err(err, -EINVAL, "unknown option '%.64s'; did you mean '--%s'?", name,
+			      near.word);
+	return bh_err(err, -EINVAL, "unknown option '%.64s'", name);
+}
+
+/* @arg is "a|b|c". */
+static bool is_choice(const char *arg, const char *value)
+{
+	size_t len = strlen(value);
+
+	while (*arg) {
+		size_t n = strcspn(arg, "|");
+
+		if (n == len && !strncmp(arg, value, n))
+			return true;
+		arg += n;
+		arg += *arg == '|';
+	}
+	return false;
+}
+
+static int add_value(struct bh_cli *cli, const struct bh_cli_option *o, const char *text,
+		     struct bh_err *err)
+{
+	if (o->arg && strchr(o->arg, '|') && !is_choice(o->arg, text))
+		return bh_err(err, -EINVAL, "--%s is one of %s, not '%.64s'", o->name, o->arg,
+			      text);
+	assert(cli->n_values < BH_ARRAY_LEN(cli->values));
+	cli->values[cli->n_values++] = (struct bh_cli_value){ .option = o, .text = text };
+	return 0;
+}
+
+/* One option at argv[0]; the number of arguments it takes. */
+static int parse_option(struct bh_cli *cli, int argc, char *const *argv, struct bh_err *err)
+{
+	bool is_long = argv[0][1] == '-';
+	const char *name = argv[0] + (is_long ? 2 : 1);
+	size_t len = is_long ? strcspn(name, "=") : 1;
+	const char *rest = name + len;
+	const struct bh_cli_option *o = find_option(cli, name, len, is_long ? 0 : name[0]);
+	int r;
+
+	if (!o)
+		return unknown_option(cli, argv[0], err);
+	if (!o->arg) {
+		if (*rest)
+			return bh_err(err, -EINVAL, "--%s takes no value", o->name);
+		r = add_value(cli, o, "", err);
+		return r < 0 ? r : 1;
+	}
+	if (*rest) {
+		r = add_value(cli, o, rest + (*rest == '='), err);
+		return r < 0 ? r : 1;
+	}
+	if (argc < 2)
+		return bh_err(err, -EINVAL, "--%s needs a value: %s", o->name, o->arg);
+	r = add_value(cli, o, argv[1], err);
+	return r < 0 ? r : 2;
+}
+
+int bh_cli_parse(struct bh_cli *cli, int argc, char *const *argv, struct bh_err *err)
+{
+	bool are_options_over = false;
+	int i = 0;
+
+	if (argc > BH_CLI_MAX_ARGS - (int)cli->n_values)
+		return bh_err(err, -EINVAL, "over %d arguments", BH_CLI_MAX_ARGS);
+	while (i < argc) {
+		bool is_option = !are_options_over && argv[i][0] == '-' && argv[i][1];
+		int r;
+
+		if (is_option && !strcmp(argv[i], "--")) {
+			are_options_over = true;
+			i++;
+		} else if (is_option) {
+			r = parse_option(cli, argc - i, argv + i, err);
+			if (r < 0)
+				return r;
+			i += r;
+		} else if (cli->command) {
+			cli->operands[cli->n_operands++] = argv[i++];
+		} else {
+			break;
+		}
+	}
+	return i;
+}
+
+const char *bh_cli_nth_value(const struct bh_cli *cli, const char *name, size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < cli->n_values; k++)
+		if (!strcmp(cli->values[k].option->name, name) && i-- == 0)
+			return cli->values[k].text;
+	return NULL;
+}
+
+const char *bh_cli_value(const struct bh_cli *cli, const char *name)
+{
+	size_t k;
+
+	for (k = cli->n_values; k > 0; k--)
+		if (!strcmp(cli->values[k - 1].option->name, name))
+			return cli->values[k - 1].text;
+	return NULL;
+}
+
+bool bh_cli_has(const struct bh_cli *cli, const char *name)
+{
+	return bh_cli_value(cli, name) != NULL;
+}
+
+bool bh_cli_is_json(const struct bh_cli *cli)
+{
+	const char *format = bh_cli_value(cli, "output");
+
+	return format && !strcmp(format, "json");
+}
+
+/* --- values -------------------------------------------------------------------- */
+
+int bh_cli_parse_duration(const char *s, uint64_t *ret_ns, struct bh_err *err)
+{
+	static const struct {
+		const char *unit;
+		uint64_t seconds;
+	} t[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
+	unsigned long v;
+	char *end;
+	size_t i;
+
+	errno = 0;
+	v = strtoul(s, &end, 10);
+	if (*s < '0' || *s > '9')
+		return bh_err(err, -EINVAL, "'%.64s' is not a duration such as 30s, 10m, 2h or 1d",
+			      s);
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		if (strcmp(end, t[i].unit) != 0)
+			continue;
+		if (errno || v > UINT64_MAX / 2 / BH_NS_PER_S / t[i].seconds)
+			return bh_err(err, -ERANGE, "duration '%.64s' is too long", s);
+		*ret_ns = v * t[i].seconds * BH_NS_PER_S;
+		return 0;
+	}
+	return bh_err(err, -EINVAL, "'%.64s' is not a duration such as 30s, 10m, 2h or 1d", s);
+}

@@ -1,0 +1,17 @@
+/*
+ * Every command of the program; see commands.c for their order in --help.
+ */
+#ifndef BH_CLI_COMMANDS_H
+#define BH_CLI_COMMANDS_H
+
+#include "cli.h"
+
+extern const struct bh_cli_command bh_cli_status;
+extern const struct bh_cli_command bh_cli_explain;
+extern const struct bh_cli_command bh_cli_flows;
+extern const struct bh_cli_command bh_cli_render;
+extern const struct bh_cli_command bh_cli_reload;
+extern const struct bh_cli_command bh_cli_cleanup;
+extern const struct bh_cli_command bh_cli_version;
+
+#endif

@@ -1,0 +1,453 @@
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "bh/alloc.h"
+#include "bh/clock.h"
+#include "bh/log.h"
+#include "bh/serve.h"
+#include "commands.h"
+
+#define POLL_MS           200
+#define DEFAULT_TIMEOUT_S 60
+
+static json_t *status_request(void)
+{
+	return json_pack("{s:s}", "method", "status");
+}
+
+/* --- the screen ---------------------------------------------------------------- */
+
+#define LABEL_WIDTH 12
+
+static void add_label(const struct bh_cli *cli, struct bh_buf *out, const char *label)
+{
+	bh_cli_paint(cli, out, BH_CLI_BOLD, label);
+	bh_buf_printf(out, "%*s", (int)(LABEL_WIDTH - strlen(label)), "");
+}
+
+/* Whole numbers of the smallest unit that keeps them below ten thousand. */
+static void add_microseconds(struct bh_buf *out, json_int_t us)
+{
+	if (us < 10000)
+		bh_buf_printf(out, "%lld us", (long long)us);
+	else if (us < 10000000)
+		bh_buf_printf(out, "%lld ms", (long long)us / 1000);
+	else
+		bh_buf_printf(out, "%lld s", (long long)us / 1000000);
+}
+
+static void add_headline(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	bool is_ready = bh_cli_true(status, "ready");
+	const json_t *reason;
+	size_t i;
+
+	bh_buf_puts(out, "bulkheadd ");
+	bh_buf_escape(out, bh_cli_str(status, "version"));
+	if (*bh_cli_str(status, "node")) {
+		bh_buf_puts(out, " on ");
+		bh_buf_escape(out, bh_cli_str(status, "node"));
+	}
+	bh_buf_puts(out, ": ");
+	bh_cli_paint(cli, out, is_ready ? BH_CLI_GREEN : BH_CLI_RED,
+		     is_ready ? "ready" : "not ready");
+	bh_buf_puts(out, ", up ");
+	bh_cli_duration(out, (uint64_t)bh_cli_int(status, "uptime_s"));
+	if (!strcmp(bh_cli_str(status, "mode"), "audit")) {
+		bh_buf_puts(out, ", ");
+		bh_cli_paint(cli, out, BH_CLI_YELLOW, "audit mode: nothing is denied");
+	}
+	bh_buf_putc(out, '\n');
+	json_array_foreach(json_object_get(status, "not_ready"), i, reason)
+	{
+		const char *text = json_string_value(reason);
+
+		bh_buf_puts(out, "  ");
+		bh_cli_paint(cli, out, BH_CLI_RED, text ? text : "?");
+		bh_buf_putc(out, '\n');
+	}
+	bh_buf_putc(out, '\n');
+}
+
+static void add_kernel(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	json_int_t have = bh_cli_int(status, "generation");
+	json_int_t want = bh_cli_int(status, "wanted_generation");
+	const json_t *last = json_object_get(status, "last_commit");
+
+	add_label(cli, out, "Kernel");
+	bh_buf_printf(out, "generation %lld", (long long)have);
+	if (have != want) {
+		bh_buf_puts(out, ", ");
+		bh_cli_paint(cli, out, BH_CLI_YELLOW, "a newer one waits");
+		bh_buf_printf(out, " (%lld)", (long long)want);
+	}
+	if (json_is_object(last)) {
+		bh_buf_puts(out, "; last change ");
+		bh_buf_escape(out, bh_cli_str(last, "time"));
+		bh_buf_puts(out, ", ");
+		bh_cli_count(out, bh_cli_int(last, "operations"), "operation");
+		bh_buf_puts(out, " in ");
+		add_microseconds(out, bh_cli_int(last, "duration_us"));
+	}
+	bh_buf_putc(out, '\n');
+}
+
+static void add_sources(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *source;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "sources"), i, source)
+	{
+		bool is_in_sync = bh_cli_true(source, "in_sync");
+
+		add_label(cli, out, i == 0 ? "Sources" : "");
+		bh_buf_escape(out, bh_cli_str(source, "source"));
+		bh_buf_puts(out, ": ");
+		bh_cli_paint(cli, out, is_in_sync ? BH_CLI_GREEN : BH_CLI_RED,
+			     is_in_sync ? "in sync" : "not in sync");
+		if (*bh_cli_str(source, "detail")) {
+			bh_buf_puts(out, ", ");
+			bh_buf_escape(out, bh_cli_str(source, "detail"));
+		}
+		bh_buf_putc(out, '\n');
+	}
+}
+
+/* "N things" after what stands before. */
+static void add_count(struct bh_buf *out, const char *before, const json_t *status, const char *key,
+		      const char *noun)
+{
+	bh_buf_puts(out, before);
+	bh_cli_count(out, bh_cli_int(status, key), noun);
+}
+
+static void add_rules(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	add_label(cli, out, "Rules");
+	add_count(out, "", status, "profiles", "profile");
+	add_count(out, ", ", status, "chains", "chain");
+	add_count(out, ", ", status, "sets", "set");
+	add_count(out, ", ", status, "elements", "element");
+	bh_buf_putc(out, '\n');
+}
+
+static void add_world(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	add_label(cli, out, "World");
+	add_count(out, "", status, "pods", "pod");
+	bh_buf_printf(out, " (%lld on this node)", (long long)bh_cli_int(status, "local_pods"));
+	add_count(out, ", ", status, "namespaces", "namespace");
+	add_count(out, ", ", status, "policies", "policy");
+	bh_buf_putc(out, '\n');
+}
+
+/* denied = recorded + suppressed + pending + lost + in flight */
+static const struct {
+	const char *key, *title;
+} packet_columns[] = {
+	{ "denied", "DENIED" },         { "logged", "LOGGED" },   { "recorded", "RECORDED" },
+	{ "suppressed", "SUPPRESSED" }, { "pending", "PENDING" }, { "lost", "LOST" },
+	{ "in_flight", "IN FLIGHT" },
+};
+
+static void add_packet_row(struct bh_buf *out, const char *name, const json_t *packets)
+{
+	size_t i;
+
+	bh_buf_printf(out, "  %-10s", name);
+	for (i = 0; i < BH_ARRAY_LEN(packet_columns); i++) {
+		const json_t *n = json_object_get(packets, packet_columns[i].key);
+
+		if (json_is_integer(n))
+			bh_buf_printf(out, " %10lld", (long long)json_integer_value(n));
+		else
+			bh_buf_printf(out, " %10s", "-");
+	}
+	bh_buf_putc(out, '\n');
+}
+
+static void add_packets(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *packets = json_object_get(status, "packets");
+	struct bh_buf head = { 0 };
+	size_t i;
+
+	bh_buf_printf(&head, "%-12s", "PACKETS");
+	for (i = 0; i < BH_ARRAY_LEN(packet_columns); i++)
+		bh_buf_printf(&head, " %10s", packet_columns[i].title);
+	bh_buf_putc(out, '\n');
+	bh_cli_paint(cli, out, BH_CLI_BOLD, bh_buf_str(&head));
+	bh_buf_putc(out, '\n');
+	bh_buf_done(&head);
+	add_packet_row(out, "enforced", packets);
+	add_packet_row(out, "audit", json_object_get(packets, "audit"));
+}
+
+static void add_name(struct bh_buf *out, const json_t *policy)
+{
+	bh_buf_escape(out, bh_cli_str(policy, "kind"));
+	bh_buf_putc(out, ' ');
+	if (*bh_cli_str(policy, "namespace")) {
+		bh_buf_escape(out, bh_cli_str(policy, "namespace"));
+		bh_buf_putc(out, '/');
+	}
+	bh_buf_escape(out, bh_cli_str(policy, "name"));
+}
+
+static size_t name_width(const json_t *policies)
+{
+	const json_t *policy;
+	size_t i, width = strlen("POLICY");
+
+	json_array_foreach(policies, i, policy)
+	{
+		struct bh_buf name = { 0 };
+
+		add_name(&name, policy);
+		width = name.len > width ? name.len : width;
+		bh_buf_done(&name);
+	}
+	return width;
+}
+
+static void add_policies(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *policies = json_object_get(status, "policies_status");
+	size_t i, width = name_width(policies);
+	struct bh_buf head = { 0 };
+	const json_t *policy;
+
+	if (json_array_size(policies) == 0)
+		return;
+	bh_buf_printf(&head, "%-*s  %-8s %5s", (int)width, "POLICY", "MODE", "PODS");
+	bh_buf_putc(out, '\n');
+	bh_cli_paint(cli, out, BH_CLI_BOLD, bh_buf_str(&head));
+	bh_buf_putc(out, '\n');
+	bh_buf_done(&head);
+	json_array_foreach(policies, i, policy)
+	{
+		size_t start = out->len;
+
+		add_name(out, policy);
+		bh_buf_printf(out, "%*s", (int)(width + 2 - (out->len - start)), "");
+		start = out->len;
+		bh_buf_escape(out, bh_cli_str(policy, "mode"));
+		bh_buf_printf(out, "%*s", out->len - start < 8 ? (int)(8 - (out->len - start)) : 0,
+			      "");
+		bh_buf_printf(out, " %5lld", (long long)bh_cli_int(policy, "pods"));
+		if (*bh_cli_str(policy, "error")) {
+			bh_buf_puts(out, "  ");
+			bh_cli_paint(cli, out, BH_CLI_RED, bh_cli_str(policy, "error"));
+		}
+		bh_buf_putc(out, '\n');
+	}
+}
+
+static void add_problems(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *problems = json_object_get(status, "problems");
+	const json_t *problem;
+	size_t i;
+
+	if (json_array_size(problems) == 0)
+		return;
+	bh_buf_putc(out, '\n');
+	bh_cli_paint(cli, out, BH_CLI_RED, "PROBLEMS");
+	bh_buf_puts(out, " (the last good state stays in force)\n");
+	json_array_foreach(problems, i, problem)
+	{
+		bh_buf_puts(out, "  ");
+		bh_buf_escape(out, bh_cli_str(problem, "source"));
+		bh_buf_puts(out, ": ");
+		bh_buf_escape(out, bh_cli_str(problem, "subject"));
+		bh_buf_puts(out, ": ");
+		bh_buf_escape(out, bh_cli_str(problem, "text"));
+		bh_buf_puts(out, " (since ");
+		bh_buf_escape(out, bh_cli_str(problem, "since"));
+		bh_buf_puts(out, ")\n");
+	}
+}
+
+/* The kernel refused something: these pods get nothing through. */
+static void add_closed(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	json_int_t n = bh_cli_int(status, "profiles_closed");
+	struct bh_buf text = { 0 };
+
+	if (n == 0)
+		return;
+	bh_cli_count(&text, n, "profile");
+	bh_buf_puts(&text, " closed because the kernel refused their rules");
+	add_label(cli, out, "");
+	bh_cli_paint(cli, out, BH_CLI_RED, bh_buf_str(&text));
+	bh_buf_putc(out, '\n');
+	bh_buf_done(&text);
+}
+
+static void add_events(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	json_int_t tampers = bh_cli_int(status, "tamper_events");
+
+	add_label(cli, out, "Events");
+	bh_cli_count(out, bh_cli_int(status, "revoked_connections"), "connection");
+	bh_buf_puts(out, " cut by policy changes, ");
+	if (tampers == 0) {
+		bh_buf_puts(out, "no tampering\n");
+		return;
+	}
+	bh_cli_count(out, tampers, "change");
+	bh_buf_puts(out, " of our rules by others (repaired; see bulkhead flows)\n");
+}
+
+static void show(const struct bh_cli *cli, const json_t *status)
+{
+	struct bh_buf out = { 0 };
+
+	add_headline(cli, &out, status);
+	add_kernel(cli, &out, status);
+	add_rules(cli, &out, status);
+	add_closed(cli, &out, status);
+	add_world(cli, &out, status);
+	add_sources(cli, &out, status);
+	add_events(cli, &out, status);
+	add_packets(cli, &out, status);
+	add_policies(cli, &out, status);
+	add_problems(cli, &out, status);
+	bh_cli_print(&out);
+	bh_buf_done(&out);
+}
+
+/* --- waiting --------------------------------------------------------------------- */
+
+static int keep(void *ctx, const json_t *data)
+{
+	json_t **status = ctx;
+
+	json_decref(*status);
+	*status = json_deep_copy(data);
+	return 0;
+}
+
+static int ask(const struct bh_cli *cli, json_t **status, struct bh_err *err)
+{
+	json_t *request = status_request();
+	int r = bh_control_call(cli->control, request, BH_CLI_TIMEOUT_MS, keep, status, err);
+
+	json_decref(request);
+	return r;
+}
+
+/* An agent that is just starting, or restarting, is worth another try. */
+static bool is_away(int code)
+{
+	return code == -EHOSTDOWN || code == -ECONNRESET || code == -ETIMEDOUT;
+}
+
+/* What the first answer wanted; an agent that started anew counts anew. */
+static bool has_arrived(const json_t *status, json_int_t *target)
+{
+	json_int_t want = bh_cli_int(status, "wanted_generation");
+
+	if (*target < 0 || want < *target)
+		*target = want;
+	return bh_cli_true(status, "ready") && bh_cli_int(status, "generation") >= *target;
+}
+
+static int wait_for_it(const struct bh_cli *cli, uint64_t timeout_ns, json_t **ret)
+{
+	uint64_t end_ns = bh_mono_ns() + timeout_ns;
+	const struct timespec pause = { .tv_nsec = POLL_MS * (long)BH_NS_PER_MS };
+	json_int_t target = -1;
+
+	for (;;) {
+		struct bh_err err = { 0 };
+		int r = ask(cli, ret, &err);
+
+		if (r == 0 && has_arrived(*ret, &target))
+			return BH_CLI_YES;
+		if (r < 0 && !is_away(r))
+			return bh_cli_report(cli, r, &err);
+		if (bh_mono_ns() >= end_ns) {
+			if (r < 0)
+				return bh_cli_report(cli, r, &err);
+			return BH_CLI_NO;
+		}
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void log_reasons(const json_t *status)
+{
+	const json_t *reasons = json_object_get(status, "not_ready");
+	const json_t *reason;
+	size_t i;
+
+	json_array_foreach(reasons, i, reason)
+	{
+		const char *text = json_string_value(reason);
+
+		bh_log_error("not ready in time: %s", text ? text : "?");
+	}
+	if (json_array_size(reasons) == 0)
+		bh_log_error("not ready in time: the kernel has generation %lld, %lld is wanted",
+			     (long long)bh_cli_int(status, "generation"),
+			     (long long)bh_cli_int(status, "wanted_generation"));
+}
+
+static int run(const struct bh_cli *cli)
+{
+	const char *timeout = bh_cli_value(cli, "timeout");
+	uint64_t timeout_ns = DEFAULT_TIMEOUT_S * BH_NS_PER_S;
+	struct bh_err err = { 0 };
+	json_t *status = NULL;
+	int r;
+
+	if (timeout && bh_cli_parse_duration(timeout, &timeout_ns, &err) < 0) {
+		bh_log_error("--timeout: %s", bh_err_text(&err));
+		return BH_CLI_USAGE;
+	}
+	if (bh_cli_has(cli, "wait"))
+		r = wait_for_it(cli, timeout_ns, &status);
+	else
+		r = bh_cli_ask_one(cli, status_request(), &status);
+
+	if (status && r <= BH_CLI_NO) {
+		if (bh_cli_is_json(cli))
+			bh_cli_print_json(status);
+		else
+			show(cli, status);
+		if (r == BH_CLI_NO)
+			log_reasons(status);
+		if (!bh_cli_true(status, "ready"))
+			r = BH_CLI_NO;
+	}
+	json_decref(status);
+	return r;
+}
+
+static const struct bh_cli_option options[] = {
+	{ .name = "wait", .text = "wait until what is known now is in the kernel" },
+	{ .name = "timeout",
+	  .arg = "SECONDS",
+	  .text = "how long --wait waits: 30, 2m; 60 if not given" },
+	{ .letter = 'o', .name = "output", .arg = "text|json", .text = "how to print" },
+	{ .name = NULL },
+};
+
+const struct bh_cli_command bh_cli_status = {
+	.name = "status",
+	.summary = "is the agent in sync, what is in the kernel, what went wrong",
+	.operands = "",
+	.options = options,
+	.about = "Shows whether the agent enforces what it was told: its sources, the generation\n"
+		 "of the rules in the kernel, packets denied and how they were logged, every\n"
+		 "policy with its pods and errors, and problems with files or the runtime.\n"
+		 "Exits with 0 if it is ready, 1 if not, 3 if no agent answers.\n",
+	.examples = "  bulkhead status\n"
+		    "  bulkhead status --wait --timeout 30       after changing a policy file\n"
+		    "  bulkhead status -o json | jq .problems\n",
+	.run = run,
+};
