@@ -255,12 +255,15 @@ static struct bh_obj *revive(struct bh_world *w, struct bh_entry *e, struct bh_o
 
 	if (!before || before == o || !bh_obj_equal(before, o))
 		return o;
-	if (o->roles & BH_OBJ_TOLD) {
+	/* Unless another source tells it, it takes over the role as well. */
+	if ((o->roles & BH_OBJ_TOLD) && !(before->roles & BH_OBJ_TOLD)) {
 		before->roles |= BH_OBJ_TOLD;
 		before->source = o->source;
 		e->told[o->source] = before;
+		bh_obj_drop_role(w, o, BH_OBJ_TOLD);
+	} else {
+		bh_obj_drop_role(w, o, 0);
 	}
-	bh_obj_drop_role(w, o, BH_OBJ_TOLD);
 	return before;
 }
 

@@ -295,13 +295,17 @@ static struct bh_pod_obj *revive(struct bh_world *w, struct bh_pod_obj *p, uint3
 	if (!before || before == p || !bh_pod_same(before, p) ||
 	    !addrs_same(before->pub.addrs, before->pub.n_addrs, p->pub.addrs, p->pub.n_addrs))
 		return p;
+	if ((before->obj.roles & BH_OBJ_TOLD) && before->told != p->told)
+		return p;
 	before->told = p->told;
-	if (p->obj.roles & BH_OBJ_TOLD) {
+	/* Unless another source tells it, it takes over the role as well. */
+	if ((p->obj.roles & BH_OBJ_TOLD) && !(before->obj.roles & BH_OBJ_TOLD)) {
 		before->obj.roles |= BH_OBJ_TOLD;
 		before->obj.source = p->obj.source;
+		bh_obj_drop_role(w, &p->obj, BH_OBJ_TOLD);
+	} else {
+		bh_obj_drop_role(w, &p->obj, 0);
 	}
-	/* Also right for a clone, which never had a role. */
-	bh_obj_drop_role(w, &p->obj, BH_OBJ_TOLD);
 	return before;
 }
 
@@ -478,8 +482,10 @@ static void update_pod(struct bh_world *w, const struct group *g, const char *ui
 		return;
 	}
 	/* Who was told of when decides ties, and readers do not see it. */
-	old->told = p->told;
-	bh_addrs_resolve(w, bh_pod_claimed(old), old->n_claims);
+	if (!(old->obj.roles & BH_OBJ_TOLD) && old->told != p->told) {
+		old->told = p->told;
+		bh_addrs_resolve(w, bh_pod_claimed(old), old->n_claims);
+	}
 	bh_obj_drop_role(w, &p->obj, 0);
 }
 
