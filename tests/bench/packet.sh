@@ -1,0 +1,151 @@
+#!/bin/bash
+# packet.sh [ROUNDS]   what rules cost a packet, for several layouts in turn
+#
+# Each layout has three network namespaces of its own: a source pod, a node
+# that forwards, a destination pod; both directions of both pods are judged.
+# Rounds go over all layouts in turn, so drift of the machine hits all alike.
+# Prints one JSON line per layout: medians in ns, and the median of the ratios
+# to "conntrack only" of the same round.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+: "${BH_BUILD:=$here/../../build/release}"
+rounds=${1:-15}
+blast=$BH_BUILD/tests/bench/blast
+id=bhb$$
+tmp=$(mktemp -d)
+pids=
+
+cleanup() {
+	for p in $pids; do kill "$p" 2>/dev/null || true; done
+	wait 2>/dev/null || true
+	for ns in $(ip netns list | awk -v id="$id-" 'index($1, id) == 1 { print $1 }'); do
+		ip netns del "$ns"
+	done
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# N policies on the source's egress and N on the destination's ingress; the one
+# that allows the flow stands in the middle.
+world() {
+	awk -v n="$1" 'BEGIN {
+		print "{apiVersion: v1, kind: Namespace, metadata: {name: bench}}"
+		pod("src", "app: src", "10.1.0.2")
+		pod("dst", "app: dst", "10.2.0.2")
+		for (i = 0; i < n; i++)
+			for (k = 0; k < 3; k++)
+				pod("peer-" i "-" k, "grp: g" i, addr(i, k))
+		for (i = 0; i < n; i++) {
+			mid = i == int(n / 2)
+			policy("in-" i, "dst", "ingress", "from", mid ? "app: src" : "grp: g" i, mid ? 7777 : 10000 + i)
+			policy("eg-" i, "src", "egress", "to", mid ? "app: dst" : "grp: g" i, mid ? 7777 : 10000 + i)
+		}
+	}
+	function addr(i, k) { return "10." (100 + int(i / 250)) "." i % 250 "." k + 1 }
+	function pod(name, labels, ip) {
+		printf "---\n{apiVersion: v1, kind: Pod, metadata: {name: %s, namespace: bench, labels: {%s}}, ", name, labels
+		printf "spec: {nodeName: %s}, status: {podIPs: [{ip: %s}]}}\n", name ~ /^peer/ ? "other" : "node", ip
+	}
+	function policy(name, app, dir, word, peer, port) {
+		printf "---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: %s, namespace: bench}, ", name
+		printf "spec: {podSelector: {matchLabels: {app: %s}}, policyTypes: [%s], ", app, dir == "ingress" ? "Ingress" : "Egress"
+		printf "%s: [{%s: [{podSelector: {matchLabels: {%s}}}], ports: [{protocol: UDP, port: %d}]}]}}\n", dir, word, peer, port
+	}'
+}
+
+# The same as the common peers write it: a rule for each policy.
+rule_per_policy() {
+	awk -v n="$1" 'BEGIN {
+		print "table inet peers {"
+		for (i = 0; i < n; i++) {
+			mid = i == int(n / 2)
+			a = "10." (100 + int(i / 250)) "." i % 250 "."
+			set("s" i, mid ? "10.1.0.2" : a "1, " a "2, " a "3")
+			set("d" i, mid ? "10.2.0.2" : a "1, " a "2, " a "3")
+		}
+		chain("egress", "daddr @d", n)
+		chain("ingress", "saddr @s", n)
+		print "chain forward { type filter hook forward priority filter; policy accept;"
+		print "ct state established,related accept"
+		print "ip saddr 10.1.0.2 jump egress\nip daddr 10.2.0.2 jump ingress\n}\n}"
+	}
+	function set(name, elems) { printf "set %s { type ipv4_addr; elements = { %s } }\n", name, elems }
+	function chain(name, match_, n,    i) {
+		printf "chain %s {\n", name
+		for (i = 0; i < n; i++)
+			printf "ip %s%d udp dport { %d } return\n", match_, i, i == int(n / 2) ? 7777 : 10000 + i
+		print "drop\n}"
+	}'
+}
+
+rules() {
+	case $1 in
+	conntrack) echo 'table inet base { chain forward { type filter hook forward priority filter; policy accept; ct state established,related accept
+}
+}' ;;
+	rules-*) rule_per_policy "${1#*-}" ;;
+	bulkhead-*)
+		mkdir -p "$tmp/$1"
+		world "${1#*-}" >"$tmp/$1/world.yaml"
+		"$BH_BUILD/bulkhead" render --policies "$tmp/$1" --node node
+		;;
+	esac
+}
+
+setup() {
+	local n=$id-$1 ns
+	for ns in s r d; do
+		ip netns add "$n-$ns"
+		ip -n "$n-$ns" link set lo up
+	done
+	ip link add veth0 netns "$n-s" type veth peer name src netns "$n-r"
+	ip link add veth0 netns "$n-d" type veth peer name dst netns "$n-r"
+	ip -n "$n-s" addr add 10.1.0.2/24 dev veth0
+	ip -n "$n-d" addr add 10.2.0.2/24 dev veth0
+	ip -n "$n-r" addr add 10.1.0.1/24 dev src
+	ip -n "$n-r" addr add 10.2.0.1/24 dev dst
+	for ns in "s veth0" "d veth0" "r src" "r dst"; do
+		ip -n "$n-${ns% *}" link set "${ns#* }" up
+	done
+	ip -n "$n-s" route add default via 10.1.0.1
+	ip -n "$n-d" route add default via 10.2.0.1
+	ip netns exec "$n-r" sysctl -qw net.ipv4.ip_forward=1
+	ip netns exec "$n-r" sysctl -qw net.netfilter.nf_conntrack_max=262144 2>/dev/null || true
+	rules "$1" | ip netns exec "$n-r" nft -f -
+	ip netns exec "$n-d" "$blast" echo 7777 &
+	pids="$pids $!"
+}
+
+layouts="conntrack"
+for n in 1 10 100 1000; do layouts="$layouts rules-$n bulkhead-$n"; done
+for l in $layouts; do setup "$l"; done
+sleep 0.5
+
+for round in $(seq 0 "$rounds"); do
+	for l in $layouts; do
+		est=$(ip netns exec "$id-$l-s" taskset -c 0 "$blast" est 100000 10.2.0.2 7777)
+		new=$(ip netns exec "$id-$l-s" taskset -c 0 "$blast" new 40000 10.1.0.2 10.2.0.2 7777)
+		# Every packet of a new flow must have passed, or we timed a drop.
+		seen=$(ip netns exec "$id-$l-r" sysctl -n net.netfilter.nf_conntrack_count)
+		[ "$seen" -ge 40000 ] || { echo "$l: only $seen of 40000 connections passed" >&2; exit 1; }
+		ip netns exec "$id-$l-r" conntrack -F >/dev/null 2>&1
+		# The first round warms up.
+		[ "$round" = 0 ] || echo "$round $l $est $new"
+	done
+done >"$tmp/runs"
+
+python3 - "$tmp/runs" <<'PY'
+import json, statistics, sys
+runs = {}
+for line in open(sys.argv[1]):
+    rnd, layout, est, new = line.split()
+    runs.setdefault(layout, {})[int(rnd)] = (float(est), float(new))
+base = runs["conntrack"]
+for layout, by_round in runs.items():
+    ratio = lambda i: statistics.median(v[i] / base[r][i] for r, v in by_round.items())
+    med = lambda i: statistics.median(v[i] for v in by_round.values())
+    print(json.dumps({"bench": "packet", "layout": layout, "rounds": len(by_round),
+                      "established_ns": round(med(0)), "established_ratio": round(ratio(0), 3),
+                      "new_ns": round(med(1)), "new_ratio": round(ratio(1), 3)}))
+PY
