@@ -1,0 +1,86 @@
+#!/bin/bash
+# run.sh [packet|control|flood]...   measures, side by side in one run, and prints tables
+#
+# Needs root; works in network namespaces of its own.  Quote the ratios and
+# medians, not single times: machines are noisy.  JSON lines go to
+# $BH_BUILD/bench.json.
+set -eu
+cd "$(dirname "$0")/../.."
+: "${BH_BUILD:=$PWD/build/release}"
+export BH_BUILD
+out=$BH_BUILD/bench.json
+what=${*:-packet control flood}
+
+[ "$(id -u)" = 0 ] || { echo "measuring needs root (network namespaces)" >&2; exit 1; }
+: >"$out"
+
+echo "machine   $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), $(nproc) cores, kernel $(uname -r)"
+echo "versions  bulkhead $("$BH_BUILD/bulkhead" version | awk 'NR == 1 { print $NF }'), $(nft --version | cut -d' ' -f1,2), libnftnl $(pkg-config --modversion libnftnl), $(gcc --version | head -n 1)"
+echo "date      $(date -u +%Y-%m-%d)"
+
+instructions() {
+	# Those of the events alone: a run with them minus a run without.
+	local n=200 kinds=5 with without
+	count() {
+		valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+			"$BH_BUILD/tests/bench/control_bench" "$1" "$2" "$3" --no-kernel 2>&1 >/dev/null |
+			awk '/Collected/ { print $NF }'
+	}
+	with=$(count "$1" "$2" "$n")
+	without=$(count "$1" "$2" 0)
+	printf '{"bench": "instructions", "pods": %d, "policies": %d, "per_event": %d}\n' \
+		"$1" "$2" $(((with - without) / (n * kinds)))
+}
+
+for w in $what; do
+	case $w in
+	packet) tests/bench/packet.sh "${ROUNDS:-15}" | tee -a "$out" >/dev/null ;;
+	control)
+		for size in "1000 100" "10000 1000" "100000 10000"; do
+			# shellcheck disable=SC2086
+			"$BH_BUILD/tests/bench/control_bench" $size 2000 >>"$out"
+		done
+		for size in "1000 100" "10000 1000"; do
+			# shellcheck disable=SC2086
+			instructions $size >>"$out"
+		done
+		;;
+	flood) "$BH_BUILD/tests/bench/nflog_bench" >>"$out" ;;
+	*)
+		echo "no such measurement: $w" >&2
+		exit 2
+		;;
+	esac
+done
+
+python3 - "$out" <<'PY'
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+def table(title, head, body):
+    if not body:
+        return
+    body = [[str(c) for c in row] for row in body]
+    width = [max(len(r[i]) for r in [head] + body) for i in range(len(head))]
+    print("\n" + title)
+    for row in [head] + body:
+        print("  " + "  ".join(c.ljust(width[i]) if i == 0 else c.rjust(width[i]) for i, c in enumerate(row)))
+of = lambda name: [r for r in rows if r["bench"] == name]
+table("Packet path: cost against connection tracking alone (medians of ratios)",
+      ["layout", "established", "new flow", "new flow, ns"],
+      [[r["layout"], "%.2f" % r["established_ratio"], "%.2f" % r["new_ratio"], r["new_ns"]] for r in of("packet")])
+kinds = ["pod_added", "pod_removed", "pod_relabelled", "local_pod", "policy_changed"]
+table("Control path: decoded object to acknowledged transaction, us, p50 / p99",
+      ["pods/policies"] + kinds,
+      [["%d/%d" % (r["pods"], r["policies"])] +
+       ["%.0f / %.0f" % (r[k + "_us"]["p50"], r[k + "_us"]["p99"]) for k in kinds] for r in of("control")])
+table("From nothing", ["pods/policies", "load ms", "compile ms", "commit ms", "elements", "peak MB"],
+      [["%d/%d" % (r["pods"], r["policies"]), "%.0f" % r["load_ms"], "%.0f" % r["compile_ms"],
+        "%.0f" % r["commit_ms"], r["elements"], "%.0f" % (r["rss_kb"] / 1024)] for r in of("control")])
+table("Instructions of our own code per event (callgrind)", ["pods/policies", "instructions"],
+      [["%d/%d" % (r["pods"], r["policies"]), r["per_event"]] for r in of("instructions")])
+flood = of("nflog")
+if flood:
+    print("\nDenied-packet flood")
+    for r in flood:
+        print("  " + ", ".join("%s %s" % (k, v) for k, v in r.items() if k != "bench"))
+PY
