@@ -59,7 +59,7 @@ DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd 
 # --- flags the code depends on; not overridable --------------------------------
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wcast-qual -Wstrict-prototypes \
 	-Wmissing-prototypes -Wno-format-truncation -Wpointer-arith -Wwrite-strings -Wundef $(if $(WERROR),-Werror)
-BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Ulinux -Iinclude -I$(B)/gen \
+BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Ulinux -Iinclude -Itests/lib -I$(B)/gen \
 	-DBH_VERSION='"$(VERSION)"' -fPIE -fstack-protector-strong $(WARN) -MMD -MP $(PKG_CFLAGS)
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 
@@ -97,6 +97,9 @@ TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools
 BENCH_BIN := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 LIB := $(B)/libbulkhead.a
+# What tests, tools and benchmarks share.
+TESTLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+TESTLIB := $(B)/libtest.a
 
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -112,6 +115,8 @@ $(PROGRAMS:%=$(B)/%):
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 $(LIB): $(LIB_OBJ)
+$(TESTLIB): $(TESTLIB_OBJ)
+$(LIB) $(TESTLIB):
 	$(call say,AR,$@)rm -f $@ && $(AR) crs $@ $^
 
 # A change of compiler or flags rebuilds.
@@ -135,11 +140,11 @@ $(B)/compile_commands.json: $(LIB_OBJ)
 	@{ echo '['; cat $(patsubst %.c,$(B)/%.cdb,$(LIB_SRC)) 2>/dev/null | sed '$$ s/,$$//'; echo ']'; } >$@
 
 # --- tests ---------------------------------------------------------------------
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIB)
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
-$(B)/tests/tools/%: $(B)/tests/tools/%.o $(LIB)
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(TESTLIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIB)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(TESTLIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(B)/tests/fuzz/replay.o) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
