@@ -21,8 +21,14 @@ static int make_folder(const char *path, struct bh_err *err)
 	bh_auto_free char *copy = bh_strdup(path);
 	const char *dir = dirname(copy);
 
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+	if (mkdir(dir, 0755) < 0) {
+		if (errno == EEXIST)
+			return 0;
 		return bh_err_wrap(err, -errno, "cannot make the folder '%s'", dir);
+	}
+	/* Whatever the umask: who may connect is for the socket to say. */
+	if (chmod(dir, 0755) < 0)
+		return bh_err_wrap(err, -errno, "cannot chmod '%s'", dir);
 	return 0;
 }
 

@@ -3,6 +3,8 @@
  */
 #include "cli_run.h"
 
+#include "bh/file.h"
+
 static const char *const commands[] = { "status", "explain", "flows",  "render",
 					"reload", "cleanup", "version" };
 
@@ -211,6 +213,53 @@ static void output_that_is_no_terminal_has_no_colours(void **state)
 	assert_not_out(t, "\033");
 }
 
+/* A file of the source tree, which is build/VARIANT's grandparent. */
+static char *read_source(const char *name)
+{
+	bh_auto_free char *path = bh_strdup(cli_program());
+	bh_auto_free char *file = NULL;
+	struct bh_err err = { 0 };
+	char *text;
+	size_t len;
+	int i;
+
+	for (i = 0; i < 3; i++)
+		*strrchr(path, '/') = '\0';
+	file = bh_asprintf("%s/%s", path, name);
+	assert_ok(bh_read_file(file, 1 << 20, &text, &len, &err), &err);
+	return text;
+}
+
+/* In mdoc(7), "--wait" is "Fl -wait". */
+static void manual_and_completion_know_every_command_and_option(void **state)
+{
+	bh_auto_free char *completion = read_source("packaging/completions/bulkhead");
+	bh_auto_free char *manual = read_source("packaging/man/bulkhead.1");
+	struct cli_test *t = *state;
+	size_t i;
+
+	for (i = 0; i < BH_ARRAY_LEN(commands); i++) {
+		bh_auto_free char *section = bh_asprintf(".Ss %s\n", commands[i]);
+		const char *option;
+
+		assert_contains(completion, commands[i]);
+		assert_contains(manual, section);
+		cli_run(t, commands[i], "--help");
+		option = strstr(bh_buf_str(&t->out), "\nOptions:");
+		while ((option = strstr(option, " --")) &&
+		       option < strstr(bh_buf_str(&t->out), "\nExamples:")) {
+			bh_auto_free char *name =
+				bh_strndup(option + 3, strcspn(option + 3, " \n"));
+			bh_auto_free char *flag = bh_asprintf("Fl -%s", name);
+			bh_auto_free char *word = bh_asprintf("--%s", name);
+
+			assert_contains(manual, flag);
+			assert_contains(completion, word);
+			option += 3;
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +274,7 @@ int main(void)
 		CLI_TEST(no_permission_says_how_to_get_it),
 		CLI_TEST(a_closed_pipe_ends_the_program_quietly),
 		CLI_TEST(a_full_disk_is_an_error),
+		CLI_TEST(manual_and_completion_know_every_command_and_option),
 		CLI_TEST(output_that_is_no_terminal_has_no_colours),
 	};
 

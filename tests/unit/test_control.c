@@ -121,6 +121,7 @@ static int setup(void **state)
 	assert_int_equal(chmod(s->dir, 0755), 0);
 	snprintf(s->path, sizeof(s->path), "%s/run/control.sock", s->dir);
 	assert_int_equal(uv_loop_init(&s->loop), 0);
+	umask(0077); /* must not matter */
 	assert_ok(bh_control_new(&s->control, &s->loop, s->path, methods, s, &err), &err);
 	*state = s;
 	return 0;
