@@ -16,6 +16,12 @@ struct bh_nft;
 int bh_nft_new(struct bh_nft **ret, struct bh_err *err);
 void bh_nft_free(struct bh_nft **nft);
 
+/*
+ * Deltas that need more bytes than this are committed in several transactions,
+ * cut where the delta allows it; 64 MiB if not set.
+ */
+void bh_nft_set_max_batch(struct bh_nft *nft, size_t bytes);
+
 /* The operation that the kernel refused. */
 struct bh_nft_refusal {
 	char name[BH_NAME_MAX]; /* set or chain; "" if none in particular */

@@ -1,0 +1,405 @@
+/*
+ * One delta, one transaction.
+ *
+ * nf_tables handles a batch within sendmsg(): when that returns, every answer
+ * is in our receive buffer, and an empty buffer is the end of them.  An error
+ * of any message undoes all.  The acknowledgement that we ask of the last
+ * message comes even if the transaction as a whole then fails, so success is
+ * that acknowledgement and no error at all; neither means that the answer found
+ * no room.
+ *
+ * Generations: the kernel counts transactions of all tables together and
+ * refuses (ERESTART) a batch made for another count than the current one.  Then
+ * somebody wrote; the watch says whether to our table.  Between the kernel's
+ * count and its notifications there is a gap in which we would see the new
+ * count and no message, so nft_sync() first sends an empty batch for that count:
+ * it waits for the lock that the other transaction holds until it has notified.
+ */
+#include "nft_impl.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+/* Answers of some ten thousand messages, all refused. */
+#define COMMIT_RCVBUF (4u * 1024u * 1024u)
+#define MAX_BATCH     (64u * 1024u * 1024u)
+/* What is kept of the batch's buffer between commits. */
+#define KEEP_BYTES (256u * 1024u)
+#define MAX_TRIES  32
+
+int bh_nft_new(struct bh_nft **ret, struct bh_err *err)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = bh_calloc(1, sizeof(*nft));
+	int r;
+
+	nft->max_batch = MAX_BATCH;
+	r = bh_nl_new(&nft->nl, NETLINK_NETFILTER, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "nftables");
+	(void)bh_nl_set_rcvbuf(nft->nl, COMMIT_RCVBUF);
+	r = nft_watch_init(&nft->watch, bh_nl_portid(nft->nl), err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "nftables");
+	*ret = bh_take_ptr(nft);
+	return 0;
+}
+
+void bh_nft_free(struct bh_nft **nft)
+{
+	if (!*nft)
+		return;
+	nft_watch_done(&(*nft)->watch);
+	nft_batch_done(&(*nft)->batch);
+	bh_nl_free(&(*nft)->nl);
+	free(*nft);
+	*nft = NULL;
+}
+
+void bh_nft_set_max_batch(struct bh_nft *nft, size_t bytes)
+{
+	nft->max_batch = bytes;
+}
+
+/* --- generations -------------------------------------------------------------*/
+
+static int on_generation_attr(const struct nlattr *a, void *ctx)
+{
+	uint32_t *generation = ctx;
+
+	if (mnl_attr_get_type(a) == NFTA_GEN_ID && mnl_attr_validate(a, MNL_TYPE_U32) == 0)
+		*generation = ntohl(mnl_attr_get_u32(a));
+	return MNL_CB_OK;
+}
+
+static int on_generation(const struct nlmsghdr *msg, void *ctx)
+{
+	(void)mnl_attr_parse(msg, sizeof(struct nfgenmsg), on_generation_attr, ctx);
+	return 0;
+}
+
+int bh_nft_generation(struct bh_nft *nft, uint32_t *ret, struct bh_err *err)
+{
+	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_MAX];
+	struct nlmsghdr *h = nft_put_request(buf, NFT_MSG_GETGEN, 0);
+	uint32_t generation = 0;
+	int r = bh_nl_request(nft->nl, h, on_generation, NULL, &generation, err);
+
+	if (r == 0 && generation == 0)
+		r = bh_err(err, -EPROTO, "the kernel did not say");
+	if (r < 0)
+		return bh_err_wrap(err, r, "cannot read the generation of nftables");
+	*ret = generation;
+	return 0;
+}
+
+/* What the kernel counts to after a transaction; 0 is left out. */
+static uint32_t next_generation(uint32_t generation)
+{
+	return generation + 1 ? generation + 1 : 1;
+}
+
+/* --- sending -----------------------------------------------------------------*/
+
+/* What the kernel said to a batch. */
+struct answer {
+	bool is_acked, is_lost, is_restart;
+	int code;        /* of the refusal that counts, 0 for none */
+	uint32_t number; /* of the refused message */
+	uint32_t offset; /* of the wrong attribute within it */
+	size_t n_refused;
+	struct bh_err text;
+};
+
+static void on_status(const struct nft_batch *b, const struct nlmsghdr *msg, struct answer *a)
+{
+	uint32_t number = msg->nlmsg_seq - b->first_seq, offset;
+	struct bh_err text = { 0 };
+	int code = bh_nl_status(msg, &offset, &text);
+
+	if (number >= b->n_msgs)
+		return;
+	if (code == 0) {
+		a->is_acked = a->is_acked || number == b->n_msgs - 1;
+		return;
+	}
+	if (code == -ERESTART && number == 0) {
+		a->is_restart = true;
+		return;
+	}
+	/*
+	 * The first refused operation is the cause, and the others follow from
+	 * it.  Number 0 is the transaction as a whole: it failed at the end.
+	 */
+	a->n_refused++;
+	if (a->code == 0 || (number != 0 && (a->number == 0 || number < a->number))) {
+		a->code = code;
+		a->number = number;
+		a->offset = offset;
+		a->text = text;
+	}
+}
+
+/* Answers to anything else have been read, so numbers cannot be mistaken. */
+static int collect(struct bh_nft *nft, const struct nft_batch *b, struct answer *ret,
+		   struct bh_err *err)
+{
+	struct answer a = { 0 };
+
+	for (;;) {
+		const struct nlmsghdr *msg;
+		int n = bh_nl_recv(nft->nl, false, &msg);
+
+		if (n == -EAGAIN)
+			break;
+		if (n == -ENOBUFS) {
+			a.is_lost = true;
+			continue;
+		}
+		if (n < 0)
+			return bh_err_wrap(err, n, "cannot receive the kernel's answer");
+		for (; mnl_nlmsg_ok(msg, n); msg = mnl_nlmsg_next(msg, &n)) {
+			if (msg->nlmsg_type == NLMSG_ERROR)
+				on_status(b, msg, &a);
+		}
+	}
+	*ret = a;
+	return 0;
+}
+
+static int send_batch(struct bh_nft *nft, struct nft_batch *b, uint32_t generation,
+		      struct answer *ret, struct bh_err *err)
+{
+	int r;
+
+	nft_batch_set_generation(b, generation);
+	/* Where it is not allowed, a small batch may still fit. */
+	(void)bh_nl_set_sndbuf(nft->nl, b->len + 4096);
+	r = bh_nl_send(nft->nl, b->data, b->len, err);
+	/* Out of memory before anything happened; -ENOBUFS would say it did. */
+	if (r == -ENOBUFS)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	return collect(nft, b, ret, err);
+}
+
+static int busy(struct bh_err *err)
+{
+	return bh_err(err, -EAGAIN, "other programs change nftables all the time");
+}
+
+int nft_sync(struct bh_nft *nft, uint32_t *ret, struct bh_err *err)
+{
+	bh_auto(nft_batch_done) struct nft_batch empty = { 0 };
+	int r;
+
+	nft_batch_begin(&empty, bh_nl_next_seq(nft->nl));
+	nft_batch_end(&empty);
+	for (unsigned int i = 0; i < MAX_TRIES; i++) {
+		struct answer a;
+		uint32_t generation;
+
+		r = bh_nft_generation(nft, &generation, err);
+		if (r == 0)
+			r = send_batch(nft, &empty, generation, &a, err);
+		if (r < 0)
+			return r;
+		if (a.is_restart || a.is_lost)
+			continue;
+		if (a.code < 0)
+			return bh_err_wrap(err, a.code, "nftables");
+		r = nft_watch_drain(&nft->watch, err);
+		if (r == 0)
+			*ret = generation;
+		return r;
+	}
+	return busy(err);
+}
+
+/* --- refusals ----------------------------------------------------------------*/
+
+static const char *const op_nouns[] = {
+	[BH_OP_ADD_TABLE] = "table", [BH_OP_ADD_COUNTER] = "counter",
+	[BH_OP_ADD_SET] = "set",     [BH_OP_ADD_CHAIN] = "chain",
+	[BH_OP_ADD_ELEMS] = "set",   [BH_OP_FLUSH_CHAIN] = "chain",
+	[BH_OP_ADD_RULES] = "chain", [BH_OP_DEL_ELEMS] = "set",
+	[BH_OP_FLUSH_SET] = "set",   [BH_OP_DEL_CHAIN] = "chain",
+	[BH_OP_DEL_SET] = "set",     [BH_OP_DEL_COUNTER] = "counter",
+	[BH_OP_DEL_TABLE] = "table",
+};
+static_assert(BH_ARRAY_LEN(op_nouns) == BH_OP_COUNT_, "every operation has a noun");
+
+static const char *const op_verbs[] = {
+	[BH_OP_ADD_TABLE] = "add",    [BH_OP_ADD_COUNTER] = "add",  [BH_OP_ADD_SET] = "add",
+	[BH_OP_ADD_CHAIN] = "add",    [BH_OP_ADD_ELEMS] = "add",    [BH_OP_FLUSH_CHAIN] = "flush",
+	[BH_OP_ADD_RULES] = "add",    [BH_OP_DEL_ELEMS] = "delete", [BH_OP_FLUSH_SET] = "flush",
+	[BH_OP_DEL_CHAIN] = "delete", [BH_OP_DEL_SET] = "delete",   [BH_OP_DEL_COUNTER] = "delete",
+	[BH_OP_DEL_TABLE] = "delete",
+};
+static_assert(BH_ARRAY_LEN(op_verbs) == BH_OP_COUNT_, "every operation has a verb");
+
+/* Which element, rule or whole object of the operation it was. */
+static void describe_refused(const struct nft_batch *b, const struct answer *a,
+			     const struct bh_op *op, struct bh_buf *out)
+{
+	const struct nft_batch_msg *m = &b->msgs[a->number];
+	const uint8_t *key;
+
+	bh_buf_printf(out, "%s %s: cannot %s", op_nouns[op->kind], op->name ? op->name : BH_TABLE,
+		      op_verbs[op->kind]);
+	if (op->kind == BH_OP_ADD_RULES) {
+		size_t first = a->number;
+
+		while (first > 1 && b->msgs[first - 1].op == m->op)
+			first--;
+		bh_buf_printf(out, " rule %zu", a->number - first + 1);
+	}
+	key = op->set ? nft_batch_key_at(b, m->at + a->offset) : NULL;
+	if (key && a->offset) {
+		bh_buf_puts(out, " element ");
+		nft_format_elem(out, &op->set->spec, key, key);
+	}
+}
+
+static int refuse(const struct nft_batch *b, const struct answer *a, const struct bh_delta *delta,
+		  struct bh_nft_refusal *refusal, struct bh_err *err)
+{
+	bh_auto(bh_buf_done) struct bh_buf what = { 0 };
+	const struct bh_op *op = NULL;
+
+	if (a->number > 0)
+		op = &delta->ops[b->msgs[a->number].op];
+	if (refusal) {
+		refusal->code = a->code;
+		if (op && op->name)
+			snprintf(refusal->name, sizeof(refusal->name), "%s", op->name);
+	}
+	if (op)
+		describe_refused(b, a, op, &what);
+	else
+		bh_buf_puts(&what, "cannot commit");
+	if (a->n_refused > 1)
+		bh_buf_printf(&what, " (and %zu more)", a->n_refused - 1);
+	return bh_err(err, a->code, "%s: %s", bh_buf_str(&what), bh_err_text(&a->text));
+}
+
+/* --- commit ------------------------------------------------------------------*/
+
+/* Learns what was written meanwhile; 0 if our table is as we left it. */
+static int catch_up(struct bh_nft *nft, struct bh_err *err)
+{
+	int r = nft_sync(nft, &nft->generation, err);
+
+	if (r < 0)
+		return r;
+	if (nft->watch.is_foreign || nft->watch.is_lost)
+		return bh_err(err, -ESTALE, "another program has changed table " BH_TABLE);
+	return 0;
+}
+
+static int transact(struct bh_nft *nft, const struct bh_delta *delta,
+		    struct bh_nft_refusal *refusal, struct bh_err *err)
+{
+	struct nft_batch *b = &nft->batch;
+	struct answer a;
+	int r;
+
+	nft_batch_end(b);
+	for (unsigned int i = 0; i < MAX_TRIES; i++) {
+		if (nft->generation == 0 || i > 0) {
+			r = catch_up(nft, err);
+			if (r < 0)
+				return r;
+		}
+		r = send_batch(nft, b, nft->generation, &a, err);
+		if (r < 0)
+			return r;
+		if (a.code < 0)
+			return refuse(b, &a, delta, refusal, err);
+		if (a.is_restart)
+			continue;
+		if (a.is_lost || !a.is_acked) {
+			nft->generation = 0;
+			return bh_err(err, -ENOBUFS, "the kernel's answer was lost");
+		}
+		nft->generation = next_generation(nft->generation);
+		return 0;
+	}
+	return busy(err);
+}
+
+/*
+ * Encodes operations from @first on: all that are left, or up to the last cut
+ * that keeps the batch within the limit.  Returns where the rest begins.
+ */
+static size_t fill_batch(struct bh_nft *nft, const struct bh_delta *delta, size_t first)
+{
+	struct nft_batch *b = &nft->batch;
+	size_t cut = 0, msgs_at_cut = 0, i;
+
+	nft_batch_begin(b, bh_nl_next_seq(nft->nl));
+	for (i = first; i < delta->n_ops; i++) {
+		if (delta->ops[i].is_cut && i > first) {
+			cut = i;
+			msgs_at_cut = b->n_msgs;
+		}
+		nft_batch_add(b, &delta->ops[i], (uint32_t)i);
+		if (b->len > nft->max_batch && cut) {
+			nft_batch_truncate(b, msgs_at_cut);
+			return cut;
+		}
+	}
+	return i;
+}
+
+int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *delta, struct bh_nft_refusal *refusal,
+		  struct bh_err *err)
+{
+	size_t at = 0;
+	bool is_first = true;
+
+	if (refusal)
+		*refusal = (struct bh_nft_refusal){ 0 };
+	while (at < delta->n_ops) {
+		int r;
+
+		at = fill_batch(nft, delta, at);
+		/* Rules of an empty chain are no message, and nothing to acknowledge. */
+		r = nft->batch.n_msgs > 1 ? transact(nft, delta, refusal, err) : 0;
+		if (r < 0 && !is_first)
+			r = bh_err_wrap(err, -EINPROGRESS, "only a part was committed");
+		if (nft->batch.cap > KEEP_BYTES)
+			nft_batch_done(&nft->batch);
+		if (r < 0)
+			return r;
+		is_first = false;
+	}
+	return 0;
+}
+
+int bh_nft_cleanup(struct bh_nft *nft, struct bh_err *err)
+{
+	struct bh_op op = { .kind = BH_OP_DEL_TABLE };
+	const struct bh_delta delta = { .ops = &op, .n_ops = 1 };
+	struct answer a;
+	int r;
+
+	fill_batch(nft, &delta, 0);
+	nft_batch_end(&nft->batch);
+	r = send_batch(nft, &nft->batch, 0, &a, err);
+	nft->generation = 0;
+	if (r < 0 || a.code == -ENOENT)
+		return r;
+	if (a.code < 0)
+		return refuse(&nft->batch, &a, &delta, NULL, err);
+	if (a.is_lost || !a.is_acked)
+		return bh_err(err, -ENOBUFS, "the kernel's answer was lost");
+	return 0;
+}

@@ -1,0 +1,124 @@
+/*
+ * Inside of nft/: the batch that encode.c writes and commit.c sends, and what
+ * the two sides of the comparison, readback.c and diff.c, share.
+ */
+#ifndef NFT_IMPL_H
+#define NFT_IMPL_H
+
+#include "bh/nft.h"
+#include "bh/nl.h"
+
+struct nlattr;
+struct nlmsghdr;
+struct nftnl_rule;
+
+/* Comments longer than nft takes (NFTNL_UDATA_COMMENT_MAXLEN, with its NUL) are cut. */
+#define NFT_COMMENT_MAX 127
+
+/* --- encode.c ----------------------------------------------------------------*/
+
+struct nft_batch_msg {
+	size_t at; /* in data */
+	uint32_t op;
+};
+
+/*
+ * Bytes for one sendmsg().  Message i has sequence number first_seq + i; number
+ * 0 is the beginning of the batch.
+ */
+struct nft_batch {
+	uint8_t *data;
+	size_t len, cap;
+	struct nft_batch_msg *msgs;
+	size_t n_msgs, msgs_cap;
+	uint32_t first_seq;
+	uint32_t set_id;
+};
+
+void nft_batch_begin(struct nft_batch *b, uint32_t first_seq);
+void nft_batch_add(struct nft_batch *b, const struct bh_op *op, uint32_t op_index);
+/* Takes back all messages from number @n_msgs on. */
+void nft_batch_truncate(struct nft_batch *b, size_t n_msgs);
+/* Asks for the acknowledgement and ends the batch. */
+void nft_batch_end(struct nft_batch *b);
+/* The kernel refuses (ERESTART) unless this is its generation; 0: any. */
+void nft_batch_set_generation(struct nft_batch *b, uint32_t generation);
+void nft_batch_done(struct nft_batch *b);
+/* The key of the element whose attribute begins at @at, NULL if there is none. */
+const uint8_t *nft_batch_key_at(const struct nft_batch *b, size_t at);
+
+/* A request outside of batches: @extra flags, family inet. */
+struct nlmsghdr *nft_put_request(void *buf, uint16_t type, uint16_t flags);
+#define NFT_REQUEST_MAX 512
+
+/*
+ * What a set's specification means for the kernel; reading compares with it.
+ */
+struct nft_set_shape {
+	uint32_t flags; /* NFT_SET_* */
+	uint32_t key_type, key_len;
+	bool is_map;
+	uint32_t size;
+	uint64_t timeout_ms;
+	uint8_t fields[3]; /* interval concatenations: bytes of each field */
+	size_t n_fields;
+};
+struct nft_set_shape nft_set_shape(enum bh_set_kind kind, enum bh_family family, bool is_interval);
+size_t nft_comment_len(const char *comment);
+
+/* --- encode_rule.c -----------------------------------------------------------*/
+
+/* The caller frees it with nftnl_rule_free(). */
+struct nftnl_rule *nft_encode_rule(const struct bh_plan_chain *chain,
+				   const struct bh_plan_rule *rule);
+/*
+ * A text that is equal for two rules that do the same, whoever wrote them:
+ * Bulkhead, nft or the kernel's dump.
+ */
+void nft_rule_text(struct nftnl_rule *rule, struct bh_buf *out);
+
+/* --- elem.c ------------------------------------------------------------------*/
+
+/* An element as nft writes it: "10.0.0.1 . tcp . 80". */
+void nft_format_elem(struct bh_buf *out, const struct bh_set_spec *spec, const uint8_t *key,
+		     const uint8_t *end);
+
+/* --- watch.c -----------------------------------------------------------------*/
+
+#define NFT_PROGRAM_MAX 64
+
+struct nft_watch {
+	struct bh_nl *nl;
+	uint32_t own_port; /* whose changes are no news */
+	bool is_ours;      /* the transaction being read concerns our table */
+	bool is_foreign;   /* somebody else changed our table; not reported yet */
+	bool is_lost;      /* notifications were lost; not reported yet */
+	bool is_disturbed; /* either of them, since the flag was last cleared */
+	char program[NFT_PROGRAM_MAX];
+	uint32_t pid;
+};
+
+int nft_watch_init(struct nft_watch *w, uint32_t own_port, struct bh_err *err);
+void nft_watch_done(struct nft_watch *w);
+/* Reads what is there and notes it in the flags. */
+int nft_watch_drain(struct nft_watch *w, struct bh_err *err);
+/* One datagram; pure, for the fuzzer. */
+void nft_watch_datagram(struct nft_watch *w, const struct nlmsghdr *msg, int len);
+
+/* --- commit.c ----------------------------------------------------------------*/
+
+struct bh_nft {
+	struct bh_nl *nl;
+	struct nft_watch watch;
+	struct nft_batch batch;
+	uint32_t generation; /* up to which we know our table; 0: not known */
+	size_t max_batch;
+};
+
+/*
+ * Makes sure that the watch holds the notifications of every transaction up to
+ * the generation that is returned, and drains it.
+ */
+int nft_sync(struct bh_nft *nft, uint32_t *ret_generation, struct bh_err *err);
+
+#endif
