@@ -118,12 +118,15 @@ int nft_watch_drain(struct nft_watch *w, struct bh_err *err)
 
 		if (n == -EAGAIN)
 			return 0;
-		if (n == -ENOBUFS)
+		if (n == -ENOBUFS) {
+			/* The end of the transaction may be among them. */
 			w->is_lost = w->is_disturbed = true;
-		else if (n < 0)
+			w->is_ours = false;
+		} else if (n < 0) {
 			return bh_err_wrap(err, n, "cannot receive notifications");
-		else
+		} else {
 			nft_watch_datagram(w, msg, n);
+		}
 	}
 }
 
