@@ -2,8 +2,9 @@
  * Who owns an address.
  *
  * One table leads from each address to the claims on it, of live pods and of
- * nodes.  Whenever claims come or go, the pods that still claim the same
- * address are looked at again; only these.
+ * nodes.  The strongest claim wins: a node's, else the newest
+ * pod's.  Whenever claims come or go, the pods that are concerned are replaced
+ * by versions with the addresses that are theirs now; only these.
  */
 #include <string.h>
 
@@ -49,48 +50,6 @@ struct bh_claim *bh_claims_of(const struct bh_world *w, const struct bh_addr *a)
 	return slot ? bh_item(*slot, struct bh_claim, node) : NULL;
 }
 
-void bh_claims_add(struct bh_world *w, struct bh_claim *claims, size_t n, uint32_t flag)
-{
-	uint32_t i;
-
-	for (i = 0; i < n; i++) {
-		struct bh_claim *c = &claims[i];
-		struct bh_hnode **slot;
-
-		c->index = i | flag;
-		c->node.hash = hash_addr(addr_of(c));
-		slot = bh_table_find(&w->addrs, c->node.hash, claim_eq, addr_of(c));
-		c->next = slot ? bh_item(*slot, struct bh_claim, node) : NULL;
-		if (slot)
-			*slot = &c->node;
-		else
-			bh_table_add(&w->addrs, &c->node);
-	}
-}
-
-void bh_claims_del(struct bh_world *w, struct bh_claim *claims, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		struct bh_claim *c = &claims[i], *prev;
-		struct bh_hnode **slot =
-			bh_table_find(&w->addrs, c->node.hash, claim_eq, addr_of(c));
-
-		prev = bh_item(*slot, struct bh_claim, node);
-		if (prev != c) {
-			while (prev->next != c)
-				prev = prev->next;
-			prev->next = c->next;
-		} else if (c->next) {
-			*slot = &c->next->node;
-		} else {
-			bh_table_del(&w->addrs, slot);
-		}
-		c->next = NULL;
-	}
-}
-
 bool bh_pod_is_newer(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 {
 	if (a->pub.created_ns != b->pub.created_ns)
@@ -98,17 +57,98 @@ bool bh_pod_is_newer(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 	return a->told > b->told;
 }
 
-bool bh_addr_is_won(const struct bh_world *w, const struct bh_addr *a, const struct bh_pod_obj *p)
+/* Whether @a goes before @b: nodes first, then newer pods. */
+static bool is_stronger(const struct bh_claim *a, const struct bh_claim *b)
 {
-	const struct bh_claim *c;
+	const struct bh_pod_obj *p = bh_claim_pod(a), *q = bh_claim_pod(b);
 
-	for (c = bh_claims_of(w, a); c; c = c->next) {
-		const struct bh_pod_obj *other = bh_claim_pod(c);
+	return q && (!p || bh_pod_is_newer(p, q));
+}
 
-		if (!other || (other != p && bh_pod_is_newer(other, p)))
-			return false;
+static struct bh_claim *claim_at(struct bh_hnode **slot)
+{
+	return bh_item(*slot, struct bh_claim, node);
+}
+
+/*
+ * The strongest claim is the first; the others are in no order, except that
+ * who was the first a moment ago stays the second until bh_addrs_resolve().
+ */
+static void add_claim(struct bh_world *w, struct bh_claim *c)
+{
+	struct bh_hnode **slot = bh_table_find(&w->addrs, c->node.hash, claim_eq, addr_of(c));
+	struct bh_claim *after;
+
+	c->next = NULL;
+	if (!slot) {
+		bh_table_add(&w->addrs, &c->node);
+	} else if (is_stronger(c, claim_at(slot))) {
+		c->next = claim_at(slot);
+		*slot = &c->node;
+	} else {
+		after = claim_at(slot)->next ? claim_at(slot)->next : claim_at(slot);
+		c->next = after->next;
+		after->next = c;
 	}
-	return true;
+}
+
+void bh_claims_add(struct bh_world *w, struct bh_claim *claims, size_t n, uint32_t flag)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		claims[i].index = i | flag;
+		claims[i].node.hash = hash_addr(addr_of(&claims[i]));
+		add_claim(w, &claims[i]);
+	}
+}
+
+/* Takes the strongest of a list off it; the rest goes after it. */
+static struct bh_claim *strongest_first(struct bh_claim *list)
+{
+	struct bh_claim **at, **best = &list, *c;
+
+	for (at = &list; *at; at = &(*at)->next)
+		if (is_stronger(*at, *best))
+			best = at;
+	c = *best;
+	*best = c->next;
+	c->next = list;
+	return c;
+}
+
+static void del_claim(struct bh_world *w, struct bh_claim *c)
+{
+	struct bh_hnode **slot = bh_table_find(&w->addrs, c->node.hash, claim_eq, addr_of(c));
+	struct bh_claim *prev = claim_at(slot);
+
+	if (prev != c) {
+		while (prev->next != c)
+			prev = prev->next;
+		prev->next = c->next;
+	} else if (c->next) {
+		*slot = &strongest_first(c->next)->node;
+	} else {
+		bh_table_del(&w->addrs, slot);
+	}
+	c->next = NULL;
+}
+
+void bh_claims_del(struct bh_world *w, struct bh_claim *claims, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		del_claim(w, &claims[i]);
+}
+
+bool bh_addr_would_win(const struct bh_world *w, const struct bh_addr *a,
+		       const struct bh_pod_obj *p)
+{
+	const struct bh_claim *first = bh_claims_of(w, a);
+	const struct bh_pod_obj *other = first ? bh_claim_pod(first) : NULL;
+
+	return !first || (other && (other == p || bh_pod_is_newer(p, other)));
 }
 
 static bool owns(const struct bh_pod_obj *p, const struct bh_addr *a)
@@ -121,15 +161,20 @@ static bool owns(const struct bh_pod_obj *p, const struct bh_addr *a)
 	return false;
 }
 
-/* A claimant that owns what it should not or does not own what it should. */
+/*
+ * A claimant that owns what it should not or does not own what it should.
+ * Only the winner and who was the winner before can be that, and these two
+ * are the first of the list.
+ */
 static struct bh_pod_obj *find_wronged(const struct bh_world *w, const struct bh_addr *a)
 {
-	const struct bh_claim *c;
+	const struct bh_claim *first = bh_claims_of(w, a), *c = first;
+	int i;
 
-	for (c = bh_claims_of(w, a); c; c = c->next) {
+	for (i = 0; i < 2 && c; i++, c = c->next) {
 		struct bh_pod_obj *p = bh_claim_pod(c);
 
-		if (p && owns(p, a) != bh_addr_is_won(w, a, p))
+		if (p && owns(p, a) != (c == first))
 			return p;
 	}
 	return NULL;

@@ -29,6 +29,7 @@ struct bh_hnode {
 
 struct bh_table {
 	struct bh_hnode **slots;
+	uint8_t *tags;
 	size_t cap, n;
 };
 
@@ -255,8 +256,9 @@ struct bh_pod_obj *bh_claim_pod(const struct bh_claim *c);   /* NULL if a node's
 struct bh_node_obj *bh_claim_node(const struct bh_claim *c); /* NULL if a pod's */
 void bh_claims_add(struct bh_world *w, struct bh_claim *claims, size_t n, uint32_t flag);
 void bh_claims_del(struct bh_world *w, struct bh_claim *claims, size_t n);
-/* Whether @p gets @a among those that claim it now. */
-bool bh_addr_is_won(const struct bh_world *w, const struct bh_addr *a, const struct bh_pod_obj *p);
+/* Whether @p gets @a against those that claim it now; it may be one of them. */
+bool bh_addr_would_win(const struct bh_world *w, const struct bh_addr *a,
+		       const struct bh_pod_obj *p);
 /* Gives the addresses to whom they belong after claims came or went. */
 void bh_addrs_resolve(struct bh_world *w, const struct bh_addr *addrs, size_t n);
 

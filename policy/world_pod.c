@@ -4,8 +4,9 @@
  * All pod objects of one namespace and name are on one short list, told ones,
  * live ones and the before-images of pending changes alike.  Whatever is told
  * or forgotten, the list is looked at afresh: told objects are grouped by uid,
- * each group makes one live pod.
+ * each group makes one live pod.  Telling again what was said makes none.
  */
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -261,7 +262,7 @@ static struct bh_pod_obj *with_won_addrs(struct bh_world *w, struct bh_pod_obj *
 	size_t i, n = 0;
 
 	for (i = 0; can_own(&p->pub) && i < p->n_claims; i++)
-		if (bh_addr_is_won(w, &all[i], p))
+		if (bh_addr_would_win(w, &all[i], p))
 			won[n++] = all[i];
 	if (addrs_same(won, n, p->pub.addrs, p->pub.n_addrs))
 		return p;
@@ -463,6 +464,23 @@ static struct bh_pod_obj *live_of(struct bh_pod_obj *first, const char *uid)
 	return NULL;
 }
 
+/*
+ * The number only grows, as facts come last and go, so that @p may win an
+ * address here but cannot lose one.
+ */
+static void set_told(struct bh_world *w, struct bh_pod_obj *p, uint64_t told)
+{
+	assert(told > p->told);
+	if (!can_own(&p->pub)) {
+		p->told = told;
+		return;
+	}
+	bh_claims_del(w, p->claims, p->n_claims);
+	p->told = told;
+	bh_claims_add(w, p->claims, p->n_claims, 0);
+	bh_addrs_resolve(w, bh_pod_claimed(p), p->n_claims);
+}
+
 static void update_pod(struct bh_world *w, const struct group *g, const char *uid)
 {
 	struct bh_pod_obj *p = g->facts[0];
@@ -482,14 +500,12 @@ static void update_pod(struct bh_world *w, const struct group *g, const char *ui
 		return;
 	}
 	/* Who was told of when decides ties, and readers do not see it. */
-	if (!(old->obj.roles & BH_OBJ_TOLD) && old->told != p->told) {
-		old->told = p->told;
-		bh_addrs_resolve(w, bh_pod_claimed(old), old->n_claims);
-	}
+	if (!(old->obj.roles & BH_OBJ_TOLD) && old->told != p->told)
+		set_told(w, old, p->told);
 	bh_obj_drop_role(w, &p->obj, 0);
 }
 
-/* The told objects of @first's list, those of one uid side by side. */
+/* The told objects of @first's list; valid until the next call. */
 static struct group told_of(struct bh_world *w, struct bh_pod_obj *first)
 {
 	struct bh_pod_obj *p;
@@ -501,6 +517,7 @@ static struct group told_of(struct bh_world *w, struct bh_pod_obj *first)
 	return (struct group){ (struct bh_pod_obj **)w->scratch.items, w->scratch.n };
 }
 
+/* Whether what is told makes a pod of that uid. */
 static bool is_wanted(const struct group *told, const char *uid)
 {
 	bool has_uid = false, has_same = false;
@@ -511,16 +528,6 @@ static bool is_wanted(const struct group *told, const char *uid)
 		has_same |= strcmp(told->facts[i]->pub.uid, uid) == 0;
 	}
 	return has_same && (*uid || !has_uid);
-}
-
-static struct bh_pod_obj *find_unwanted(struct bh_pod_obj *first, const struct group *told)
-{
-	struct bh_pod_obj *p;
-
-	for (p = first; p; p = p->next)
-		if ((p->obj.roles & BH_OBJ_LIVE) && !is_wanted(told, p->pub.uid))
-			return p;
-	return NULL;
 }
 
 static void update_group(struct bh_world *w, const struct group *told, const char *uid)
@@ -536,32 +543,45 @@ static void update_group(struct bh_world *w, const struct group *told, const cha
 	update_pod(w, &g, uid);
 }
 
-/* Makes the live pods of one name what they should be. */
+/* Makes one live pod of a name what it should be, or none. */
+static void update_uid(struct bh_world *w, const char *ns, const char *name, const char *uid)
+{
+	struct bh_pod_obj *first = bh_pod_first(w, ns, name);
+	struct group told = told_of(w, first);
+	struct bh_pod_obj *p = live_of(first, uid);
+
+	if (is_wanted(&told, uid))
+		update_group(w, &told, uid);
+	else if (p)
+		publish(w, p, NULL);
+}
+
+/* Makes all live pods of a name what they should be. */
 static void update_name(struct bh_world *w, const char *ns, const char *name)
 {
 	bh_auto_free const char **uids = NULL;
 	struct bh_pod_obj *p;
-	struct group told;
-	size_t i, k, n;
+	size_t cap = 0, n = 0, i;
 
-	told = told_of(w, bh_pod_first(w, ns, name));
-	while ((p = find_unwanted(bh_pod_first(w, ns, name), &told)))
-		publish(w, p, NULL);
-
-	n = told.n;
-	uids = bh_calloc(n, sizeof(*uids));
-	for (i = 0; i < n; i++)
-		uids[i] = told.facts[i]->pub.uid;
-	for (i = 0; i < n; i++) {
-		for (k = 0; k < i && strcmp(uids[k], uids[i]) != 0; k++)
-			;
-		if (k < i)
-			continue;
-		/* Publishing may have replaced an object by its equal. */
-		told = told_of(w, bh_pod_first(w, ns, name));
-		if (is_wanted(&told, uids[i]))
-			update_group(w, &told, uids[i]);
+	/* Those without a role any more stay until the next settle. */
+	for (p = bh_pod_first(w, ns, name); p; p = p->next) {
+		bh_grow(&uids, &cap, n, sizeof(*uids));
+		uids[n++] = p->pub.uid;
 	}
+	for (i = 0; i < n; i++)
+		update_uid(w, ns, name, uids[i]);
+}
+
+/* After something of that uid was told or forgotten. */
+static void update_after(struct bh_world *w, const char *ns, const char *name, const char *uid)
+{
+	if (!*uid) {
+		update_name(w, ns, name);
+		return;
+	}
+	update_uid(w, ns, name, uid);
+	/* Facts without uid are a pod of their own only if there is no other. */
+	update_uid(w, ns, name, "");
 }
 
 bool bh_pod_is_preferred(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
@@ -613,7 +633,7 @@ int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *
 		bh_obj_drop_role(w, &old->obj, BH_OBJ_TOLD);
 	else
 		bh_space_use(w, space);
-	update_name(w, pod.namespace, pod.name);
+	update_after(w, pod.namespace, pod.name, p->pub.uid);
 	return 0;
 }
 
@@ -626,7 +646,7 @@ void bh_pod_remove(struct bh_world *w, const struct bh_key *key)
 		return;
 	space = p->class->space;
 	bh_obj_drop_role(w, &p->obj, BH_OBJ_TOLD);
-	update_name(w, key->namespace, key->name);
+	update_after(w, key->namespace, key->name, p->pub.uid);
 	bh_space_unuse(w, space);
 }
 

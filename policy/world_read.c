@@ -8,15 +8,10 @@
 
 const struct bh_pod *bh_world_pod_by_addr(const struct bh_world *w, const struct bh_addr *a)
 {
-	const struct bh_claim *c;
+	const struct bh_claim *first = bh_claims_of(w, a);
+	const struct bh_pod_obj *p = first ? bh_claim_pod(first) : NULL;
 
-	for (c = bh_claims_of(w, a); c; c = c->next) {
-		const struct bh_pod_obj *p = bh_claim_pod(c);
-
-		if (p && bh_addr_is_won(w, a, p))
-			return &p->pub;
-	}
-	return NULL;
+	return p ? &p->pub : NULL;
 }
 
 const struct bh_pod *bh_world_pod_by_name(const struct bh_world *w, const char *ns,

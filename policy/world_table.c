@@ -3,6 +3,15 @@
 #include "bh/alloc.h"
 #include "world_impl.h"
 
+/*
+ * One byte of each item's hash lies in an array of its own, so that a search
+ * looks at few items that are not the one.  0 marks a free slot.
+ */
+static uint8_t tag_of(uint32_t hash)
+{
+	return (uint8_t)(hash >> 24 | 1);
+}
+
 struct bh_hnode **bh_table_find(const struct bh_table *t, uint32_t hash, bh_table_eq *eq,
 				const void *key)
 {
@@ -10,8 +19,8 @@ struct bh_hnode **bh_table_find(const struct bh_table *t, uint32_t hash, bh_tabl
 
 	if (!t->cap)
 		return NULL;
-	for (i = hash & (t->cap - 1); t->slots[i]; i = (i + 1) & (t->cap - 1))
-		if (t->slots[i]->hash == hash && eq(t->slots[i], key))
+	for (i = hash & (t->cap - 1); t->tags[i]; i = (i + 1) & (t->cap - 1))
+		if (t->tags[i] == tag_of(hash) && t->slots[i]->hash == hash && eq(t->slots[i], key))
 			return &t->slots[i];
 	return NULL;
 }
@@ -20,9 +29,10 @@ static void place(struct bh_table *t, struct bh_hnode *item)
 {
 	size_t i = item->hash & (t->cap - 1);
 
-	while (t->slots[i])
+	while (t->tags[i])
 		i = (i + 1) & (t->cap - 1);
 	t->slots[i] = item;
+	t->tags[i] = tag_of(item->hash);
 }
 
 static void resize(struct bh_table *t, size_t cap)
@@ -31,16 +41,18 @@ static void resize(struct bh_table *t, size_t cap)
 	size_t i;
 
 	t->slots = bh_calloc(cap, sizeof(*t->slots));
+	t->tags = bh_calloc(cap, sizeof(*t->tags));
 	t->cap = cap;
 	for (i = 0; i < old.cap; i++)
 		if (old.slots[i])
 			place(t, old.slots[i]);
 	free(old.slots);
+	free(old.tags);
 }
 
 void bh_table_add(struct bh_table *t, struct bh_hnode *item)
 {
-	if ((t->n + 1) * 4 > t->cap * 3)
+	if ((t->n + 1) * 8 > t->cap * 7)
 		resize(t, t->cap ? t->cap * 2 : 16);
 	place(t, item);
 	t->n++;
@@ -60,9 +72,11 @@ void bh_table_del(struct bh_table *t, struct bh_hnode **slot)
 		if (((i - home) & mask) < ((i - gap) & mask))
 			continue;
 		t->slots[gap] = t->slots[i];
+		t->tags[gap] = t->tags[i];
 		gap = i;
 	}
 	t->slots[gap] = NULL;
+	t->tags[gap] = 0;
 	t->n--;
 	if (t->cap > 64 && t->n * 8 < t->cap)
 		resize(t, t->cap / 4);
@@ -71,6 +85,7 @@ void bh_table_del(struct bh_table *t, struct bh_hnode **slot)
 void bh_table_done(struct bh_table *t)
 {
 	free(t->slots);
+	free(t->tags);
 	*t = (struct bh_table){ 0 };
 }
 

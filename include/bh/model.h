@@ -80,11 +80,11 @@ struct bh_pod {
 	bool is_host_network;   /* spec.hostNetwork */
 	bool is_finished;       /* status.phase Succeeded or Failed, or sandbox not ready */
 	bool has_no_labels_yet; /* labels unknown, as opposed to none: pod is closed */
+	int line;               /* 1-based, of file; 0 if unknown */
 	uint64_t created_ns;    /* creation time since 1970; 0 where unknown */
 	const char *workload_kind, *workload_name; /* controlling owner; NULL if none */
 	const char *sandbox_id;                    /* of the runtime; NULL if unknown */
 	const char *file;                          /* manifest it came from; NULL if none */
-	int line;                                  /* 1-based; 0 if unknown */
 };
 
 struct bh_namespace {

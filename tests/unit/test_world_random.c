@@ -386,8 +386,17 @@ static void dump_verdicts(struct bh_buf *b, const struct bh_world *w)
 
 static void assert_same_text(const struct bh_buf *got, const struct bh_buf *want)
 {
-	if (strcmp(bh_buf_str(got), bh_buf_str(want)) != 0)
-		fail_msg("got\n%s\nwant\n%s", bh_buf_str(got), bh_buf_str(want));
+	char *g = bh_strdup(bh_buf_str(got)), *w = bh_strdup(bh_buf_str(want));
+	char *at_g = g, *at_w = w, *a, *b;
+
+	do {
+		a = strsep(&at_g, "\n");
+		b = strsep(&at_w, "\n");
+		if (!a || !b || strcmp(a, b) != 0)
+			fail_msg("got '%s', want '%s'", a, b);
+	} while (at_g || at_w);
+	free(g);
+	free(w);
 }
 
 /* --- selectors ----------------------------------------------------------------------------- */
