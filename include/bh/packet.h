@@ -12,8 +12,12 @@
 
 struct bh_packet {
 	struct bh_addr src, dst;
-	uint8_t protocol; /* behind IPv6 extension headers */
-	bool has_ports;   /* TCP, UDP, UDP-Lite, SCTP, DCCP with that much of the header there */
+	/*
+	 * Behind IPv6 extension headers; where one of them is cut short, or
+	 * there are absurdly many, the number of the one that ended the walk.
+	 */
+	uint8_t protocol;
+	bool has_ports; /* TCP, UDP, UDP-Lite, SCTP, DCCP with that much of the header there */
 	uint16_t src_port, dst_port;
 	bool has_icmp;
 	uint8_t icmp_type, icmp_code;
@@ -24,13 +28,14 @@ struct bh_packet {
 
 /*
  * @data starts at the IP header and may be cut short (snaplen).  -EBADMSG if
- * the addresses and protocol cannot be had.
+ * the addresses cannot be had.  Addresses are taken as they are on the wire: an
+ * IPv4-mapped one stays IPv6, because the kernel judges it as such.
  */
 int bh_packet_parse(const void *data, size_t len, struct bh_packet *ret);
 
 /* "TCP", "UDP", "SCTP", "ICMP", "ICMPv6", or the number in @buf. */
 const char *bh_protocol_str(uint8_t protocol, char buf[4]);
-/* The other way, any case; -EINVAL. */
+/* The other way, any case, also "ipv6-icmp" and numbers up to 255; -EINVAL. */
 int bh_protocol_parse(const char *s, uint8_t *ret);
 
 #endif
