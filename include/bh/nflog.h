@@ -51,7 +51,10 @@ struct bh_nflog_handler {
 	void (*on_overrun)(void *ctx);
 };
 
-/* One recv() a call on purpose, so that other sources get their turn.  -EAGAIN if empty. */
+/*
+ * One recv() a call on purpose, so that other sources get their turn.  -EAGAIN if
+ * empty.  A message that is malformed is left out and shows as lost.
+ */
 int bh_nflog_read(struct bh_nflog *n, const struct bh_nflog_handler *handler, struct bh_err *err);
 
 #endif
