@@ -41,13 +41,26 @@ struct bh_conn {
 	uint8_t protocol;
 	uint16_t src_port, dst_port; /* host byte order; 0 where there is none */
 	bool is_reply_seen;
+	bool is_block; /* left by an earlier cut */
+};
+
+enum bh_conn_fate {
+	BH_CONN_KEEP,
+	BH_CONN_CUT,    /* policy denies it: neither end revives it */
+	BH_CONN_FORGET, /* it was somebody else's: its entry goes, and nothing stays */
 };
 
 /*
- * Walks conntrack and deletes every connection for which @is_revoked says so.
- * *ret_deleted counts them.  Both families.
+ * Walks conntrack and does to every connection what @judge says.  *ret_cut counts
+ * those that were cut or forgotten.  Both families.
+ *
+ * A cut TCP or UDP connection leaves a block for an hour: an entry of conntrack
+ * that makes packets of the original direction count as new ever after.  Without
+ * it, the next packet of the other end would open the connection again from
+ * there, with our own packets as its replies.  Blocks are shown to @judge too, as
+ * the connection they stand for, and go when it says anything but BH_CONN_CUT.
  */
-int bh_conntrack_revoke(bool (*is_revoked)(void *ctx, const struct bh_conn *conn), void *ctx,
-			size_t *ret_deleted, struct bh_err *err);
+int bh_conntrack_walk(enum bh_conn_fate (*judge)(void *ctx, const struct bh_conn *conn), void *ctx,
+		      size_t *ret_cut, struct bh_err *err);
 
 #endif

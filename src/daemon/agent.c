@@ -121,11 +121,14 @@ void bh_agent_reload(struct bh_agent *a)
 	struct bh_err err = { 0 };
 
 	bh_log_info("reading manifests again and reopening the flow log");
-	bh_notify_reloading(&a->notify);
+	/* Before the first READY=1, nobody asked for a reload to end. */
+	if (a->was_ready)
+		bh_notify_reloading(&a->notify);
 	if (bh_packets_reopen(&a->packets, &err) < 0)
 		bh_log_error("%s, writing to the file opened before", bh_err_text(&err));
 	bh_manifest_reload(a->sources.manifest);
-	bh_notify_send(&a->notify, "READY=1");
+	if (a->was_ready)
+		bh_notify_send(&a->notify, "READY=1");
 }
 
 static void stop(struct bh_agent *a)

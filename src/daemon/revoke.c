@@ -3,8 +3,8 @@
  * when policies or namespaces did.  After the commit one walk over conntrack
  * judges every connection that has a touched address at either end by the
  * evaluator, with the source before SNAT and the destination after DNAT, and
- * deletes what is denied.  Its next packet is then judged as new by the rules
- * that are in the kernel already, so whatever was wrongly deleted comes back.
+ * cuts what is denied.  Its next packet is then judged as new by the rules that
+ * are in the kernel already, so whatever was wrongly cut comes back.
  *
  * Walks cost time in proportion to the table; they are merged to one in
  * MIN_WALK_MS, and none is left out.
@@ -53,19 +53,21 @@ static bool is_local(const struct bh_agent *a, const struct bh_addr *addr)
 	return pod && pod->is_local;
 }
 
-static bool is_revoked(void *ctx, const struct bh_conn *conn)
+static enum bh_conn_fate judge(void *ctx, const struct bh_conn *conn)
 {
 	const struct bh_revoker *rv = ctx;
 	const struct bh_touched *src = find(rv, &conn->src), *dst = find(rv, &conn->dst);
+	/* What is not judged stays as it is; a block is what a cut left. */
+	enum bh_conn_fate unchanged = conn->is_block ? BH_CONN_CUT : BH_CONN_KEEP;
 	struct bh_result result;
 	struct bh_flow flow;
 
 	if ((src && src->is_forgotten) || (dst && dst->is_forgotten))
-		return true;
+		return BH_CONN_FORGET;
 	if (!rv->is_all && !src && !dst)
-		return false;
+		return unchanged;
 	if (!is_local(rv->agent, &conn->src) && !is_local(rv->agent, &conn->dst))
-		return false;
+		return BH_CONN_KEEP;
 
 	flow = (struct bh_flow){
 		.src = conn->src,
@@ -74,7 +76,7 @@ static bool is_revoked(void *ctx, const struct bh_conn *conn)
 		.dst_port = conn->dst_port,
 	};
 	bh_eval(rv->agent->world, &flow, &result);
-	return result.verdict == BH_VERDICT_DENIED;
+	return result.verdict == BH_VERDICT_DENIED ? BH_CONN_CUT : BH_CONN_KEEP;
 }
 
 static void on_timer(uv_timer_t *timer);
@@ -87,19 +89,19 @@ static void arm(struct bh_revoker *rv, uint64_t delay_ms)
 static void walk(struct bh_revoker *rv)
 {
 	struct bh_err err = { 0 };
-	size_t n_deleted = 0;
+	size_t n_cut = 0;
 	int r;
 
 	/* What was touched and is not in the kernel yet waits for its commit. */
 	if (!rv->is_due || bh_reconcile_has_trouble(&rv->agent->reconcile))
 		return;
 	rv->n_walks++;
-	r = bh_conntrack_revoke(is_revoked, rv, &n_deleted, &err);
+	r = bh_conntrack_walk(judge, rv, &n_cut, &err);
 	uv_update_time(rv->agent->loop);
 	rv->last_walk_ms = uv_now(rv->agent->loop);
-	rv->n_revoked += n_deleted;
-	if (n_deleted > 0)
-		bh_log_info("cut %zu connections that policy no longer allows", n_deleted);
+	rv->n_revoked += n_cut;
+	if (n_cut > 0)
+		bh_log_info("cut %zu connections that policy no longer allows", n_cut);
 	if (r < 0 && rv->n_retries < MAX_RETRIES) {
 		rv->n_retries++;
 		arm(rv, MIN_WALK_MS);

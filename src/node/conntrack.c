@@ -1,5 +1,5 @@
 /*
- * Revoking connections.
+ * Cutting connections.
  *
  * The rules accept packets of established connections first, so a connection
  * that policy no longer allows lives on in conntrack until its entry goes.  One
@@ -7,6 +7,16 @@
  * do not mix on one socket) by original tuple, zone and id.  The id makes the
  * kernel refuse (ENOENT) if another connection has taken the tuple meanwhile,
  * ctnetlink_del_conntrack() in net/netfilter/nf_conntrack_netlink.c.
+ *
+ * Blocks.  Policy judges who opens a connection.  When client -> server is denied
+ * and server -> client is not, deleting the entry is not enough: the server's next
+ * packet is picked up as a new connection of the server's (TCP mid-stream with
+ * nf_conntrack_tcp_loose, its default; UDP always), and the client's packets pass
+ * as its replies.  So in the place of the entry we put one with the same original
+ * tuple and a reply tuple that no packet has (port 0).  The client's packets find
+ * it and are new, again and again, because it never sees a reply; the server's
+ * cannot open an entry, because its reply tuple is taken.  IPS_FIXED_TIMEOUT keeps
+ * packets from changing its end.
  */
 #include "bh/node.h"
 
@@ -17,24 +27,34 @@
 
 #include <libmnl/libmnl.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "bh/alloc.h"
 #include "bh/nl.h"
 
-/* A tuple, zone and id fit easily. */
-#define MAX_DELETE 512
+/* A tuple, zone and id fit easily; so does a block. */
+#define MAX_REQUEST 512
 
-/* One request to delete, as bytes ready to send. */
+/* Longer than TCP goes on sending what is not acknowledged (tcp_retries2). */
+#define BLOCK_SECONDS 3600
+/* Deleting and putting another in its place is a race with the other end's packets. */
+#define MAX_BLOCK_TRIES 8
+
+#define BLOCK_STATUS (IPS_CONFIRMED | IPS_FIXED_TIMEOUT)
+
+/* An entry that goes, and what comes in its place. */
 struct victim {
 	struct nf_conntrack *tuple;
+	struct bh_conn conn;
 	uint32_t id;
-	uint8_t family;
+	uint16_t zone;
+	bool is_blocked;
 };
 
 struct walk {
-	bool (*is_revoked)(void *ctx, const struct bh_conn *conn);
+	enum bh_conn_fate (*judge)(void *ctx, const struct bh_conn *conn);
 	void *ctx;
 	struct nf_conntrack *scratch;
 	struct victim *victims;
@@ -72,6 +92,27 @@ static uint16_t get_port(const struct nf_conntrack *ct, enum nf_conntrack_attr a
 	return nfct_attr_is_set(ct, attr) > 0 ? ntohs(nfct_get_attr_u16(ct, attr)) : 0;
 }
 
+static uint32_t status_of(const struct nf_conntrack *ct)
+{
+	return nfct_attr_is_set(ct, ATTR_STATUS) > 0 ? nfct_get_attr_u32(ct, ATTR_STATUS) : 0;
+}
+
+static bool has_ports(uint8_t protocol)
+{
+	return protocol != IPPROTO_ICMP && protocol != IPPROTO_ICMPV6;
+}
+
+static bool can_block(const struct bh_conn *conn)
+{
+	return conn->protocol == IPPROTO_TCP || conn->protocol == IPPROTO_UDP;
+}
+
+static bool is_block(const struct nf_conntrack *ct, const struct bh_conn *conn)
+{
+	return can_block(conn) && (status_of(ct) & IPS_FIXED_TIMEOUT) &&
+	       (get_port(ct, ATTR_REPL_PORT_SRC) == 0 || get_port(ct, ATTR_REPL_PORT_DST) == 0);
+}
+
 /*
  * The reply tuple's source is where the connection really goes, that is the
  * destination after DNAT; the original tuple's source is the one before SNAT.
@@ -88,30 +129,37 @@ static bool read_conn(const struct nf_conntrack *ct, struct bh_conn *ret)
 	    !get_addr(ct, ATTR_ORIG_IPV4_DST, ATTR_ORIG_IPV6_DST, &conn.orig_dst))
 		return false;
 
-	if (conn.protocol != IPPROTO_ICMP && conn.protocol != IPPROTO_ICMPV6) {
+	conn.is_block = is_block(ct, &conn);
+	conn.is_reply_seen = status_of(ct) & IPS_SEEN_REPLY;
+	if (has_ports(conn.protocol)) {
 		conn.src_port = get_port(ct, ATTR_ORIG_PORT_SRC);
-		conn.dst_port = get_port(ct, ATTR_REPL_PORT_SRC);
+		conn.dst_port =
+			get_port(ct, conn.is_block ? ATTR_ORIG_PORT_DST : ATTR_REPL_PORT_SRC);
 	}
-	if (nfct_attr_is_set(ct, ATTR_STATUS) > 0)
-		conn.is_reply_seen = nfct_get_attr_u32(ct, ATTR_STATUS) & IPS_SEEN_REPLY;
 	*ret = conn;
 	return true;
 }
 
-static int add_victim(struct walk *w, const struct nf_conntrack *ct)
+static int add_victim(struct walk *w, const struct nf_conntrack *ct, const struct bh_conn *conn,
+		      bool is_blocked)
 {
 	struct nf_conntrack *tuple = nfct_new();
+	uint16_t zone = 0;
 
 	if (!tuple)
 		return -ENOMEM;
 	nfct_copy(tuple, ct, NFCT_CP_ORIG);
-	if (nfct_attr_is_set(ct, ATTR_ZONE) > 0)
-		nfct_set_attr_u16(tuple, ATTR_ZONE, nfct_get_attr_u16(ct, ATTR_ZONE));
+	if (nfct_attr_is_set(ct, ATTR_ZONE) > 0) {
+		zone = nfct_get_attr_u16(ct, ATTR_ZONE);
+		nfct_set_attr_u16(tuple, ATTR_ZONE, zone);
+	}
 	bh_grow(&w->victims, &w->cap, w->n, sizeof(*w->victims));
 	w->victims[w->n++] = (struct victim){
 		.tuple = tuple,
+		.conn = *conn,
 		.id = nfct_get_attr_u32(ct, ATTR_ID),
-		.family = nfct_get_attr_u8(ct, ATTR_ORIG_L3PROTO),
+		.zone = zone,
+		.is_blocked = is_blocked,
 	};
 	return 0;
 }
@@ -119,6 +167,7 @@ static int add_victim(struct walk *w, const struct nf_conntrack *ct)
 static int on_entry(const struct nlmsghdr *msg, void *ctx)
 {
 	struct walk *w = ctx;
+	enum bh_conn_fate fate;
 	struct bh_conn conn;
 
 	nfct_destroy(w->scratch);
@@ -128,9 +177,10 @@ static int on_entry(const struct nlmsghdr *msg, void *ctx)
 	/* An entry that cannot be read is of a kind that policy is not about. */
 	if (nfct_nlmsg_parse(msg, w->scratch) < 0 || !read_conn(w->scratch, &conn))
 		return 0;
-	if (!w->is_revoked(w->ctx, &conn))
+	fate = w->judge(w->ctx, &conn);
+	if (fate == (conn.is_block ? BH_CONN_CUT : BH_CONN_KEEP))
 		return 0;
-	return add_victim(w, w->scratch);
+	return add_victim(w, w->scratch, &conn, fate == BH_CONN_CUT && can_block(&conn));
 }
 
 /* The kernel starts its dump again. */
@@ -159,29 +209,121 @@ static int no_answer(const struct nlmsghdr *msg, void *ctx)
 	return 0;
 }
 
-static int delete_one(struct bh_nl *nl, const struct victim *v, struct bh_err *err)
+static int delete_one(struct bh_nl *nl, const struct nf_conntrack *tuple, const struct bh_addr *a,
+		      const uint32_t *id, struct bh_err *err)
 {
-	_Alignas(struct nlmsghdr) char buf[MAX_DELETE];
-	struct nlmsghdr *h = put_request(buf, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, v->family);
+	_Alignas(struct nlmsghdr) char buf[MAX_REQUEST];
+	uint8_t family = a->family == BH_IPV4 ? AF_INET : AF_INET6;
+	struct nlmsghdr *h = put_request(buf, IPCTNL_MSG_CT_DELETE, NLM_F_ACK, family);
 
-	if (nfct_nlmsg_build(h, v->tuple) < 0)
+	if (nfct_nlmsg_build(h, tuple) < 0)
 		return bh_err(err, -EINVAL, "cannot encode a connection");
-	if (!mnl_attr_put_u32_check(h, sizeof(buf), CTA_ID, htonl(v->id)))
+	if (id && !mnl_attr_put_u32_check(h, sizeof(buf), CTA_ID, htonl(*id)))
 		return bh_err(err, -EMSGSIZE, "cannot encode a connection");
 	return bh_nl_request(nl, h, no_answer, NULL, NULL, err);
 }
 
-static int delete_victims(struct bh_nl *nl, const struct walk *w, size_t *ret, struct bh_err *err)
+static void set_addr(struct nf_conntrack *ct, enum nf_conntrack_attr v4, enum nf_conntrack_attr v6,
+		     const struct bh_addr *a)
 {
-	size_t n_deleted = 0;
+	nfct_set_attr(ct, a->family == BH_IPV4 ? v4 : v6, a->bytes);
+}
+
+/* The original direction of @v, behind DNAT; without a reply tuple. */
+static struct nf_conntrack *make_original(const struct victim *v)
+{
+	const struct bh_conn *c = &v->conn;
+	struct nf_conntrack *ct = nfct_new();
+
+	if (!ct)
+		return NULL;
+	nfct_set_attr_u8(ct, ATTR_ORIG_L3PROTO, c->src.family == BH_IPV4 ? AF_INET : AF_INET6);
+	nfct_set_attr_u8(ct, ATTR_ORIG_L4PROTO, c->protocol);
+	set_addr(ct, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC, &c->src);
+	set_addr(ct, ATTR_ORIG_IPV4_DST, ATTR_ORIG_IPV6_DST, &c->dst);
+	nfct_set_attr_u16(ct, ATTR_ORIG_PORT_SRC, htons(c->src_port));
+	nfct_set_attr_u16(ct, ATTR_ORIG_PORT_DST, htons(c->dst_port));
+	if (v->zone)
+		nfct_set_attr_u16(ct, ATTR_ZONE, v->zone);
+	return ct;
+}
+
+static int put_block(struct bh_nl *nl, const struct victim *v, uint16_t src_port, uint16_t dst_port,
+		     struct bh_err *err)
+{
+	_Alignas(struct nlmsghdr) char buf[MAX_REQUEST];
+	const struct bh_conn *c = &v->conn;
+	uint8_t family = c->src.family == BH_IPV4 ? AF_INET : AF_INET6;
+	struct nf_conntrack *ct = make_original(v);
+	struct nlmsghdr *h;
+	int r;
+
+	if (!ct)
+		return -ENOMEM;
+	nfct_set_attr_u8(ct, ATTR_REPL_L3PROTO, family);
+	nfct_set_attr_u8(ct, ATTR_REPL_L4PROTO, c->protocol);
+	set_addr(ct, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV6_SRC, &c->dst);
+	set_addr(ct, ATTR_REPL_IPV4_DST, ATTR_REPL_IPV6_DST, &c->src);
+	nfct_set_attr_u16(ct, ATTR_REPL_PORT_SRC, htons(src_port));
+	nfct_set_attr_u16(ct, ATTR_REPL_PORT_DST, htons(dst_port));
+	nfct_set_attr_u32(ct, ATTR_TIMEOUT, BLOCK_SECONDS);
+	nfct_set_attr_u32(ct, ATTR_STATUS, BLOCK_STATUS);
+	if (c->protocol == IPPROTO_TCP)
+		nfct_set_attr_u8(ct, ATTR_TCP_STATE, TCP_CONNTRACK_SYN_SENT);
+
+	h = put_request(buf, IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, family);
+	r = nfct_nlmsg_build(h, ct);
+	nfct_destroy(ct);
+	if (r < 0)
+		return bh_err(err, -EINVAL, "cannot encode a connection");
+	return bh_nl_request(nl, h, no_answer, NULL, NULL, err);
+}
+
+/*
+ * -EEXIST: the other end's packet came between delete and create, and the
+ * connection it opened has our tuple for its replies; it goes as well.  Or it is
+ * the reply tuple that is taken, by the block of another connection: there are
+ * two to choose from.
+ */
+static int block(struct bh_nl *nl, const struct victim *v, struct bh_err *err)
+{
+	struct nf_conntrack *tuple = make_original(v);
+	int r = -ENOMEM;
+
+	for (int i = 0; tuple && i < MAX_BLOCK_TRIES; i++) {
+		if (i % 2 == 0)
+			r = put_block(nl, v, 0, v->conn.src_port, err);
+		else
+			r = put_block(nl, v, v->conn.dst_port, 0, err);
+		if (r != -EEXIST)
+			break;
+		(void)delete_one(nl, tuple, &v->conn.src, NULL, NULL);
+	}
+	if (tuple)
+		nfct_destroy(tuple);
+	return r < 0 ? bh_err_wrap(err, r, "cannot keep a connection from coming back") : 0;
+}
+
+static int cut(struct bh_nl *nl, const struct victim *v, struct bh_err *err)
+{
+	int r = delete_one(nl, v->tuple, &v->conn.src, &v->id, err);
+
+	if (r < 0)
+		return bh_err_wrap(err, r, "cannot delete a connection");
+	return v->is_blocked ? block(nl, v, err) : 0;
+}
+
+static int cut_all(struct bh_nl *nl, const struct walk *w, size_t *ret, struct bh_err *err)
+{
+	size_t n_cut = 0;
 	int first = 0;
 
 	for (size_t i = 0; i < w->n; i++) {
 		struct bh_err text = { 0 };
-		int r = delete_one(nl, &w->victims[i], &text);
+		int r = cut(nl, &w->victims[i], &text);
 
 		if (r == 0) {
-			n_deleted++;
+			n_cut += !w->victims[i].conn.is_block;
 		} else if (r != -ENOENT && first == 0) {
 			/* One that stays must not save the others. */
 			first = r;
@@ -189,15 +331,15 @@ static int delete_victims(struct bh_nl *nl, const struct walk *w, size_t *ret, s
 				*err = text;
 		}
 	}
-	*ret = n_deleted;
-	return first < 0 ? bh_err_wrap(err, first, "cannot delete a connection") : 0;
+	*ret = n_cut;
+	return first;
 }
 
-int bh_conntrack_revoke(bool (*is_revoked)(void *ctx, const struct bh_conn *conn), void *ctx,
-			size_t *ret_deleted, struct bh_err *err)
+int bh_conntrack_walk(enum bh_conn_fate (*judge)(void *ctx, const struct bh_conn *conn), void *ctx,
+		      size_t *ret_cut, struct bh_err *err)
 {
 	_Alignas(struct nlmsghdr) char buf[64];
-	bh_auto(walk_done) struct walk w = { .is_revoked = is_revoked, .ctx = ctx };
+	bh_auto(walk_done) struct walk w = { .judge = judge, .ctx = ctx };
 	bh_auto(bh_nl_free) struct bh_nl *nl = NULL;
 	int r;
 
@@ -212,5 +354,5 @@ int bh_conntrack_revoke(bool (*is_revoked)(void *ctx, const struct bh_conn *conn
 			  on_restart, &w, err);
 	if (r < 0)
 		return bh_err_wrap(err, r, "cannot list connections");
-	return delete_victims(nl, &w, ret_deleted, err);
+	return cut_all(nl, &w, ret_cut, err);
 }
