@@ -262,7 +262,7 @@ size_t bh_plan_sets(const struct bh_plan *plan, const struct bh_plan_set *const 
 	struct plan_listing *l = plan->listing;
 	struct bh_plan_set_priv *s, *next;
 
-	plan_merge_all(plan);
+	bh_plan_merge(plan);
 	if (!l->has_sets) {
 		l->sets = bh_reallocarray(l->sets, HASH_COUNT(plan->sets),
 					  sizeof(struct bh_plan_set *));

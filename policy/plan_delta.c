@@ -246,7 +246,7 @@ struct bh_delta *bh_plan_delta(const struct bh_plan *plan)
 
 	if (!bh_plan_is_dirty(plan))
 		return NULL;
-	plan_merge_all(plan);
+	bh_plan_merge(plan);
 	if (plan->n_dirty_sets)
 		qsort(plan->dirty_sets, plan->n_dirty_sets, sizeof(struct bh_plan_set_priv *),
 		      cmp_set);

@@ -298,7 +298,7 @@ void plan_set_merge(struct bh_plan_set_priv *s)
 	clear(&s->pending);
 }
 
-void plan_merge_all(const struct bh_plan *plan)
+void bh_plan_merge(const struct bh_plan *plan)
 {
 	size_t i;
 

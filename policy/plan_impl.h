@@ -82,7 +82,6 @@ void plan_set_init(struct bh_plan_set_priv *s);
 void plan_set_done(struct bh_plan_set_priv *s);
 /* Works what is pending into the set. */
 void plan_set_merge(struct bh_plan_set_priv *s);
-void plan_merge_all(const struct bh_plan *plan);
 /* Takes every element out, noted like any other change. */
 void plan_set_empty(struct bh_plan_set_priv *s);
 /* Sorts @before and keeps the oldest note of each element. */

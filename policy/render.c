@@ -6,7 +6,6 @@
 
 #include <assert.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char *const addr_types[] = {

@@ -64,7 +64,7 @@ struct bh_set_spec {
 struct bh_plan_set {
 	struct bh_set_spec spec; /* strings owned */
 	size_t key_len;          /* bytes used of bh_elem.key */
-	size_t n;                /* elements, as of the last bh_plan_set() or bh_plan_sets() */
+	size_t n;                /* elements, as of the last bh_plan_merge() */
 	struct bh_plan_set_priv *priv;
 };
 
@@ -161,6 +161,12 @@ void bh_plan_add_counter(struct bh_plan *plan, const char *name);
  */
 void bh_plan_put(struct bh_plan *plan, struct bh_plan_set *set, const struct bh_elem *elem);
 void bh_plan_drop(struct bh_plan *plan, struct bh_plan_set *set, const struct bh_elem *elem);
+
+/*
+ * Works in what was put and dropped since.  Looking up or listing sets does it
+ * too; the compiler does it at the end of each update.
+ */
+void bh_plan_merge(const struct bh_plan *plan);
 
 /*
  * Packs a key: address, then protocol, then port in host byte order, as @kind

@@ -1,0 +1,153 @@
+/*
+ * The chains that every packet sees, and what they share.
+ *
+ * An "allowed" in a profile's chain is a return, so that the other end of the
+ * flow is judged too; what passes both is accepted by the base chain's policy.
+ */
+#include "compile_impl.h"
+
+#include <netinet/in.h>
+
+#define ACCEPT                                                                                     \
+	{                                                                                          \
+		.kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT                                    \
+	}
+
+#define ADD(c, chain, ...)                                                                         \
+	match_add_rule(c, chain, (const struct bh_expr[]){ __VA_ARGS__ },                          \
+		       BH_ARRAY_LEN(((const struct bh_expr[]){ __VA_ARGS__ })))
+
+/*
+ * Replies, and ICMP errors about allowed flows.  Other related connections come
+ * from connection tracking helpers and are judged like any other.
+ */
+static void add_known(struct bh_compiler *c, struct bh_plan_chain *chain)
+{
+	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_ESTABLISHED }, ACCEPT);
+	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
+	    { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMP }, ACCEPT);
+	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
+	    { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMPV6 }, ACCEPT);
+}
+
+static void add_icmp6(struct bh_compiler *c, struct bh_plan_chain *chain, uint32_t hop_limit,
+		      uint32_t first, uint32_t last)
+{
+	ADD(c, chain, { .kind = BH_EXPR_NFPROTO, .family = BH_IPV6 },
+	    { .kind = BH_EXPR_HOPLIMIT, .value = hop_limit },
+	    { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMPV6 },
+	    { .kind = BH_EXPR_ICMP6_TYPE, .value = first, .last = last }, ACCEPT);
+}
+
+/*
+ * Without neighbour discovery (RFC 4861) and multicast listener discovery (RFC
+ * 2710, 3810) there is no IPv6.  The hop limit shows that the sender is on the
+ * link; pings stay judged.
+ */
+static void add_discovery(struct bh_compiler *c, struct bh_plan_chain *chain)
+{
+	add_icmp6(c, chain, 255, 133, 137);
+	add_icmp6(c, chain, 1, 130, 132);
+	add_icmp6(c, chain, 1, 143, 143);
+}
+
+static void add_vmap(struct bh_compiler *c, struct bh_plan_chain *chain, enum bh_dir dir,
+		     enum bh_family family)
+{
+	ADD(c, chain,
+	    { .kind = BH_EXPR_VMAP,
+	      .set = c->maps[dir][family],
+	      .key = dir == BH_INGRESS ? BH_KEY_DADDR : BH_KEY_SADDR });
+}
+
+/* IPv4 first: it should not pay for IPv6's exemptions. */
+static void add_both_ends(struct bh_compiler *c, struct bh_plan_chain *chain)
+{
+	add_vmap(c, chain, BH_EGRESS, BH_IPV4);
+	add_vmap(c, chain, BH_INGRESS, BH_IPV4);
+	add_discovery(c, chain);
+	add_vmap(c, chain, BH_EGRESS, BH_IPV6);
+	add_vmap(c, chain, BH_INGRESS, BH_IPV6);
+}
+
+static void add_forward(struct bh_compiler *c)
+{
+	struct bh_plan_chain *chain =
+		bh_plan_add_chain(c->plan, "forward", NULL, BH_HOOK_FORWARD, 0);
+
+	add_known(c, chain);
+	add_both_ends(c, chain);
+}
+
+/*
+ * From a pod to its own node: egress only.  IPVS takes its flows out of this
+ * hook at priorities 98 and 99 (net/netfilter/ipvs/ip_vs_core.c); they come by
+ * again in output with the real destination.
+ */
+static void add_input(struct bh_compiler *c)
+{
+	struct bh_plan_chain *chain = bh_plan_add_chain(c->plan, "input", NULL, BH_HOOK_INPUT, 101);
+
+	add_known(c, chain);
+	add_vmap(c, chain, BH_EGRESS, BH_IPV4);
+	add_discovery(c, chain);
+	add_vmap(c, chain, BH_EGRESS, BH_IPV6);
+}
+
+/*
+ * What the node itself sends to its pods is exempt, whatever address it uses.
+ * Other sources than the node's are flows that IPVS forwards.
+ */
+static void add_output(struct bh_compiler *c)
+{
+	struct bh_plan_chain *chain = bh_plan_add_chain(c->plan, "output", NULL, BH_HOOK_OUTPUT, 0);
+
+	add_known(c, chain);
+	ADD(c, chain, { .kind = BH_EXPR_FIB_LOCAL }, ACCEPT);
+	add_both_ends(c, chain);
+}
+
+static void add_shared_sets(struct bh_compiler *c)
+{
+	static const char *const map_names[BH_DIR_COUNT_][BH_FAMILY_COUNT_] = {
+		[BH_INGRESS] = { "in4", "in6" },
+		[BH_EGRESS] = { "eg4", "eg6" },
+	};
+	static const char *const limit_names[BH_DIR_COUNT_][BH_FAMILY_COUNT_] = {
+		[BH_INGRESS] = { "lim_in4", "lim_in6" },
+		[BH_EGRESS] = { "lim_eg4", "lim_eg6" },
+	};
+	enum bh_dir dir;
+	enum bh_family f;
+
+	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
+		for (f = 0; f < BH_FAMILY_COUNT_; f++) {
+			struct bh_set_spec map = { .name = map_names[dir][f],
+						   .kind = BH_SET_VERDICT_MAP,
+						   .family = f };
+			struct bh_set_spec limit = { .name = limit_names[dir][f],
+						     .kind = BH_SET_LOG_LIMIT,
+						     .family = f,
+						     .rate = c->config.log_rate,
+						     .burst = c->config.log_burst };
+
+			c->maps[dir][f] = bh_plan_add_set(c->plan, &map);
+			if (c->config.log_rate)
+				c->limits[dir][f] = bh_plan_add_set(c->plan, &limit);
+		}
+	}
+}
+
+void base_build(struct bh_compiler *c)
+{
+	static const char *const counters[] = { BH_COUNTER_DENIED, BH_COUNTER_LOGGED,
+						BH_COUNTER_AUDIT, BH_COUNTER_AUDIT_LOGGED };
+	size_t i;
+
+	for (i = 0; i < BH_ARRAY_LEN(counters); i++)
+		bh_plan_add_counter(c->plan, counters[i]);
+	add_shared_sets(c);
+	add_forward(c);
+	add_input(c);
+	add_output(c);
+}

@@ -1,0 +1,301 @@
+/*
+ * Inside of the compiler, shared by the compile*.c files.  The theory is told
+ * at the top of compile.c.
+ */
+#ifndef POLICY_COMPILE_IMPL_H
+#define POLICY_COMPILE_IMPL_H
+
+#include "bh/alloc.h"
+#include "bh/buf.h"
+#include "bh/compile.h"
+#include "bh/hash.h"
+#include "bh/selector.h"
+
+/* --- ports ------------------------------------------------------------------- */
+
+struct port_range {
+	uint8_t protocol;
+	uint16_t first, last;
+};
+
+/* A named port that each destination pod resolves for itself. */
+struct port_name {
+	const char *name;
+	uint8_t protocol; /* 0: any */
+};
+
+struct port_set {
+	bool is_all; /* every protocol and port; nothing else counts then */
+	struct port_range *ranges;
+	size_t n_ranges, ranges_cap;
+	struct port_name *names;
+	size_t n_names, names_cap;
+};
+
+/* Ranges up to this many ports are listed port by port, which fits a hash set. */
+#define SMALL_RANGE 16
+
+/* The arrays are the caller's (ports_done) and the names borrowed. */
+void ports_add(struct port_set *p, uint8_t protocol, uint16_t first, uint16_t last);
+void ports_add_name(struct port_set *p, const char *name, uint8_t protocol);
+void ports_union(struct port_set *p, const struct port_set *other);
+/* Sorts and merges; call before what follows. */
+void ports_normalise(struct port_set *p);
+void ports_done(struct port_set *p);
+bool ports_is_empty(const struct port_set *p);
+/* No range is longer than SMALL_RANGE. */
+bool ports_is_exact(const struct port_set *p);
+/* Equal sets have the same text. */
+void ports_canonical(const struct port_set *p, struct bh_buf *out);
+void ports_describe(const struct port_set *p, struct bh_buf *out);
+/* The ports of @rule, except named ones. */
+void ports_add_numbers(struct port_set *p, const struct bh_rule *rule);
+
+/* --- address ranges ------------------------------------------------------------ */
+
+struct range_list {
+	struct bh_range *items;
+	size_t n, cap;
+};
+
+void ranges_done(struct range_list *l);
+/* Adds @peer's cidr without its exceptions, as disjoint ranges. */
+void ranges_add_peer(struct range_list *l, const struct bh_peer *peer);
+/* Sorts, merges what overlaps or touches. */
+void ranges_normalise(struct range_list *l);
+
+/* Addresses and the ports that are open to them. */
+struct range_ports {
+	struct bh_range range;
+	struct port_set ports;
+};
+
+/*
+ * Cuts @lists (one address family, each normalised) into disjoint ranges with
+ * the union of the ports of all lists that hold them.  The caller frees *ret
+ * and the ports in it.
+ */
+size_t ranges_join(const struct range_list *lists, const struct port_set *ports, size_t n,
+		   struct range_ports **ret);
+
+/* --- sets ------------------------------------------------------------------------ */
+
+enum atom_kind { ATOM_PODS, ATOM_NODES };
+
+/* Whom one peer of a rule selects.  Borrowed from policies until it is an atom. */
+struct peer_selector {
+	enum atom_kind kind;
+	const char *own_ns; /* pods: only of this namespace */
+	struct bh_selector namespaces, pods;
+};
+
+void selector_canonical(const struct peer_selector *s, struct bh_buf *out);
+/* The selector of @peer in a policy of @ns. */
+struct peer_selector selector_of(const char *ns, const struct bh_peer *peer);
+
+struct set_use;
+
+/* A selector that sets are made of; owned by the sets that use it. */
+struct atom {
+	char *canonical;
+	struct peer_selector selector; /* points into one block */
+	void *block;
+	struct set_use *uses;
+	size_t n_uses, uses_cap;
+	UT_hash_handle hh;
+};
+
+struct set_entry {
+	struct atom *atom;
+	struct port_set ports; /* of a set with ports */
+};
+
+/*
+ * A set of the plan with all profiles that look into it.  Sets of peers follow
+ * the pods and nodes; the others never change.
+ */
+struct shared_set {
+	char *name; /* without the family: "p_...", or the plan's name */
+	struct bh_plan_set *set[BH_FAMILY_COUNT_];
+	struct set_entry *entries;
+	size_t n_entries;
+	size_t n_users;
+	bool is_with_ports;
+	bool is_listed; /* among those to look at in sets_collect() */
+	UT_hash_handle hh;
+};
+
+struct set_use {
+	struct shared_set *set;
+	size_t entry;
+};
+
+/* Atoms by what their pods must have, see compile_index.c. */
+struct anchor {
+	char *key;
+	struct atom **atoms;
+	size_t n, cap;
+	UT_hash_handle hh;
+};
+
+struct atom_index {
+	struct anchor *anchors;
+	struct bh_buf key; /* scratch */
+};
+
+void index_add(struct atom_index *ix, struct atom *atom);
+void index_remove(struct atom_index *ix, struct atom *atom);
+void index_done(struct atom_index *ix);
+/* Calls @on_atom for every atom that may select @pod, given its namespace's labels. */
+void index_find(struct atom_index *ix, const struct bh_pod *pod, const struct bh_labels *ns,
+		void (*on_atom)(void *ctx, struct atom *atom), void *ctx);
+void index_find_nodes(struct atom_index *ix, void (*on_atom)(void *ctx, struct atom *atom),
+		      void *ctx);
+
+/* What a peer set is asked to be: selectors, each with its ports if @is_with_ports. */
+struct set_member {
+	struct peer_selector selector;
+	const char *canonical;
+	const struct port_set *ports;
+};
+
+struct shared_set *sets_peers(struct bh_compiler *c, const struct set_member *members, size_t n,
+			      bool is_with_ports);
+struct shared_set *sets_ports(struct bh_compiler *c, const struct port_set *ports);
+/* NULL where @l is empty. */
+struct shared_set *sets_ranges(struct bh_compiler *c, const struct range_list *l);
+struct shared_set *sets_range_ports(struct bh_compiler *c, const struct range_ports *items,
+				    size_t n);
+void sets_unuse(struct bh_compiler *c, struct shared_set *s);
+/* Removes the sets that nobody uses. */
+void sets_collect(struct bh_compiler *c);
+void sets_done(struct bh_compiler *c);
+/* Takes the pods and nodes as they are now where the world says that they changed. */
+void sets_follow(struct bh_compiler *c, const struct bh_changes *changes);
+
+/* --- profiles -------------------------------------------------------------------- */
+
+/* What the compiler remembers of a policy while it does not change. */
+struct policy_note {
+	const struct bh_policy *policy;
+	bool is_relevant[BH_DIR_COUNT_];
+	char digest[BH_DIR_COUNT_][BH_DIGEST_LEN + 1];
+	struct port_set names; /* those in ingress rules; borrowed from the policy */
+	UT_hash_handle hh;
+};
+
+void policy_forget(struct bh_compiler *c, const struct bh_policy *p);
+
+/* The policies that make a profile, in evaluation order. */
+struct policy_list {
+	const struct bh_policy **items;
+	size_t n;
+};
+
+struct profile {
+	struct bh_profile pub;
+	char identity[BH_DIGEST_LEN + 1];
+	struct bh_arena *arena;        /* of pub's texts */
+	struct bh_plan_chain **chains; /* [0] is the one the maps lead to */
+	size_t n_chains, chains_cap;
+	struct shared_set **sets;
+	size_t n_sets, sets_cap;
+	bool is_listed;         /* among those to look at in profiles_collect() */
+	UT_hash_handle hh;      /* by identity while in use */
+	UT_hash_handle by_name; /* in use or gone */
+};
+
+/* The profile of a pod in @dir; NULL if nothing selects it. */
+struct profile *profiles_find(struct bh_compiler *c, const struct bh_pod *pod, enum bh_dir dir);
+/* Pods or policies may have changed since the last profiles_find(). */
+void profiles_forget_pods(struct bh_compiler *c);
+void profiles_join(struct bh_compiler *c, struct profile *p);
+void profiles_leave(struct bh_compiler *c, struct profile *p);
+/* Removes the chains of profiles that have no pod any more. */
+void profiles_collect(struct bh_compiler *c);
+void profiles_done(struct bh_compiler *c);
+/* A profile that denies everything, in place of @p, whose pods the caller moves. */
+struct profile *profile_close(struct bh_compiler *c, struct profile *p, const char *why);
+bool profile_uses(const struct profile *p, const char *name);
+
+/* --- chains, compile_chain.c and compile_match.c ------------------------------------ */
+
+/* Makes chains and sets of @p from policies; @all are both; @pod resolves named ports. */
+void chains_build(struct bh_compiler *c, struct profile *p, const struct policy_list *enforced,
+		  const struct policy_list *audited, const struct policy_list *all,
+		  const struct bh_pod *pod);
+void chains_build_closed(struct bh_compiler *c, struct profile *p);
+
+/* Rules of one action whose order does not matter. */
+struct rule_run {
+	enum bh_action action;
+	struct run_rule {
+		const struct bh_rule *rule;
+		const char *ns;
+	} * rules;
+	size_t n, cap;
+};
+
+/* Somebody's every packet matches. */
+bool run_is_unconditional(const struct rule_run *run, enum bh_dir dir, const struct bh_pod *pod);
+/* Adds to @chain the rules that give @verdict to what @run matches. */
+void match_build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain *chain,
+		 const struct rule_run *run, const struct bh_pod *pod,
+		 const struct bh_expr *verdict);
+void match_add_rule(struct bh_compiler *c, struct bh_plan_chain *chain, const struct bh_expr *exprs,
+		    size_t n);
+
+void base_build(struct bh_compiler *c);
+
+/* Adds @text as a comment that nft can print and the kernel can keep. */
+void comment_cut(struct bh_buf *b);
+
+/* --- the compiler --------------------------------------------------------------------- */
+
+struct local_pod {
+	const char *key[3]; /* namespace, name, uid: interned by the world */
+	const struct bh_pod *pod;
+	struct profile *profile[BH_DIR_COUNT_];
+	bool is_stale;
+	UT_hash_handle hh;
+};
+
+/* Pods of a workload share labels and ports, so they share this. */
+struct profile_memo {
+	const void *key[3]; /* namespace, labels, ports: the world shares them */
+	struct profile *profile[BH_DIR_COUNT_];
+	UT_hash_handle hh;
+};
+
+#define MAX_GONE 1024u
+
+struct bh_compiler {
+	struct bh_world *w;
+	struct bh_compile_config config;
+	struct bh_plan *plan;
+	bool is_primed; /* the first update took the whole world */
+
+	struct bh_plan_set *maps[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
+	struct bh_plan_set *limits[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
+
+	struct atom *atoms;
+	struct atom_index index;
+	struct shared_set *sets;
+	struct shared_set **unused_sets;
+	size_t n_unused_sets, unused_sets_cap;
+
+	struct policy_note *notes;
+	struct profile *profiles;         /* by identity */
+	struct profile *profiles_by_name; /* with the gone ones */
+	struct profile **empty_profiles;
+	size_t n_empty_profiles, empty_profiles_cap;
+	struct profile *gone[MAX_GONE];
+	size_t next_gone;
+	struct profile_memo *memos;
+
+	struct local_pod *locals;
+	struct local_pod **stale;
+	size_t n_stale, stale_cap;
+};
+
+#endif

@@ -1,0 +1,486 @@
+/*
+ * Profiles: which policies judge a pod in one direction, and one set of chains
+ * for all pods where the answer is the same.
+ *
+ * A profile's identity is the digest of what its policies say in that direction,
+ * in evaluation order, with the numbers that named ports have in its pods.
+ */
+#include "compile_impl.h"
+
+#include <string.h>
+
+/* --- policies ------------------------------------------------------------------------ */
+
+static void add_text(struct bh_buf *b, const char *s)
+{
+	bh_buf_printf(b, "%zu'%s'", s ? strlen(s) : 0, s ? s : "");
+}
+
+static void add_peer(struct bh_buf *b, const struct bh_policy *p, const struct bh_peer *peer)
+{
+	struct peer_selector selector;
+	char text[BH_CIDR_STRLEN];
+	size_t i;
+
+	switch (peer->kind) {
+	case BH_PEER_PODS:
+	case BH_PEER_NODES:
+		selector = selector_of(p->namespace, peer);
+		selector_canonical(&selector, b);
+		return;
+	case BH_PEER_CIDR:
+		bh_buf_puts(b, bh_cidr_format(&peer->cidr, text));
+		for (i = 0; i < peer->n_except; i++)
+			bh_buf_printf(b, "-%s", bh_cidr_format(&peer->except[i], text));
+		return;
+	case BH_PEER_NOTHING: bh_buf_puts(b, "nothing"); return;
+	case BH_PEER_KIND_COUNT_: break;
+	}
+	abort();
+}
+
+static void add_rule(struct bh_buf *b, const struct bh_policy *p, const struct bh_rule *r)
+{
+	size_t i;
+
+	bh_buf_printf(b, "\n%s peers", bh_action_str(r->action));
+	for (i = 0; r->has_peers && i < r->n_peers; i++) {
+		bh_buf_putc(b, ' ');
+		add_peer(b, p, &r->peers[i]);
+	}
+	bh_buf_puts(b, r->has_peers ? " ports" : " all ports");
+	for (i = 0; r->has_ports && i < r->n_ports; i++) {
+		const struct bh_policy_port *port = &r->ports[i];
+
+		bh_buf_printf(b, " %u/%u-%u", port->protocol, port->first, port->last);
+		add_text(b, port->name);
+	}
+	if (!r->has_ports)
+		bh_buf_puts(b, " all");
+}
+
+static void digest_policy(const struct bh_policy *p, enum bh_dir dir, char ret[BH_DIGEST_LEN + 1])
+{
+	bh_auto(bh_buf_done) struct bh_buf b = { 0 };
+	size_t i;
+
+	bh_buf_printf(&b, "%s %s %d", bh_policy_kind_str(p->kind), bh_tier_str(p->tier),
+		      p->isolates[dir]);
+	add_text(&b, p->namespace);
+	add_text(&b, p->name);
+	add_text(&b, p->uid);
+	if (p->invalid)
+		bh_buf_puts(&b, " invalid");
+	for (i = 0; !p->invalid && i < p->rules[dir].n; i++)
+		add_rule(&b, p, &p->rules[dir].items[i]);
+	bh_digest(b.data, b.len, ret);
+}
+
+/* Whether it can make a difference in @dir. */
+static bool is_relevant(const struct bh_policy *p, enum bh_dir dir)
+{
+	if (p->invalid)
+		return true;
+	return p->tier == BH_TIER_NETWORK_POLICY ? p->isolates[dir] : p->rules[dir].n > 0;
+}
+
+static void note_names(struct policy_note *note, const struct bh_policy *p)
+{
+	const struct bh_rules *rules = &p->rules[BH_INGRESS];
+	size_t i, j;
+
+	for (i = 0; i < rules->n; i++) {
+		for (j = 0; j < rules->items[i].n_ports; j++) {
+			const struct bh_policy_port *port = &rules->items[i].ports[j];
+
+			if (port->name)
+				ports_add_name(&note->names, port->name, port->protocol);
+		}
+	}
+	ports_normalise(&note->names);
+}
+
+static const struct policy_note *policy_note(struct bh_compiler *c, const struct bh_policy *p)
+{
+	struct policy_note *note;
+	enum bh_dir dir;
+
+	HASH_FIND_PTR(c->notes, &p, note);
+	if (note)
+		return note;
+	note = bh_calloc(1, sizeof(*note));
+	note->policy = p;
+	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
+		note->is_relevant[dir] = is_relevant(p, dir);
+		if (note->is_relevant[dir])
+			digest_policy(p, dir, note->digest[dir]);
+	}
+	note_names(note, p);
+	HASH_ADD_PTR(c->notes, policy, note);
+	return note;
+}
+
+static void free_note(struct bh_compiler *c, struct policy_note *note)
+{
+	HASH_DEL(c->notes, note);
+	ports_done(&note->names);
+	free(note);
+}
+
+void policy_forget(struct bh_compiler *c, const struct bh_policy *p)
+{
+	struct policy_note *note;
+
+	HASH_FIND_PTR(c->notes, &p, note);
+	if (note)
+		free_note(c, note);
+}
+
+/* --- which policies --------------------------------------------------------------------- */
+
+struct selection {
+	struct policy_list all, enforced, audited;
+	struct bh_buf identity;
+};
+
+static void selection_done(struct selection *s)
+{
+	free(s->all.items);
+	free(s->enforced.items);
+	free(s->audited.items);
+	bh_buf_done(&s->identity);
+}
+
+static void add_numbers(struct bh_buf *b, const struct policy_note *note, const struct bh_pod *pod)
+{
+	struct port_set numbers = { 0 };
+	size_t i, j;
+
+	for (i = 0; i < note->names.n_names; i++) {
+		const struct port_name *name = &note->names.names[i];
+
+		add_text(b, name->name);
+		for (j = 0; j < pod->n_ports; j++) {
+			const struct bh_port *port = &pod->ports[j];
+
+			if (port->name && strcmp(port->name, name->name) == 0 &&
+			    (!name->protocol || name->protocol == port->protocol))
+				ports_add(&numbers, port->protocol, port->number, port->number);
+		}
+		ports_normalise(&numbers);
+		ports_canonical(&numbers, b);
+		numbers.n_ranges = 0;
+	}
+	ports_done(&numbers);
+}
+
+static void select_policies(struct bh_compiler *c, const struct bh_pod *pod, enum bh_dir dir,
+			    struct selection *s)
+{
+	const struct bh_policy *const *policies;
+	size_t n = bh_world_policies_of(c->w, pod->namespace, &policies), i;
+
+	s->all.items = bh_calloc(n, sizeof(struct bh_policy *));
+	s->enforced.items = bh_calloc(n, sizeof(struct bh_policy *));
+	s->audited.items = bh_calloc(n, sizeof(struct bh_policy *));
+	bh_buf_puts(&s->identity, bh_dir_str(dir));
+	for (i = 0; i < n; i++) {
+		const struct bh_policy *p = policies[i];
+		const struct policy_note *note;
+		struct policy_list *l;
+
+		if (!bh_world_selects(c->w, p, pod))
+			continue;
+		note = policy_note(c, p);
+		if (!note->is_relevant[dir])
+			continue;
+		l = bh_world_policy_mode(c->w, p) == BH_AUDIT ? &s->audited : &s->enforced;
+		l->items[l->n++] = p;
+		s->all.items[s->all.n++] = p;
+		bh_buf_printf(&s->identity, "\n%c %s", l == &s->audited ? 'a' : 'e',
+			      note->digest[dir]);
+		if (dir == BH_INGRESS)
+			add_numbers(&s->identity, note, pod);
+	}
+}
+
+/* --- profiles ------------------------------------------------------------------------------ */
+
+static struct profile *find_identity(const struct bh_compiler *c, const char *identity)
+{
+	struct profile *p;
+
+	HASH_FIND(hh, c->profiles, identity, strlen(identity), p);
+	return p;
+}
+
+static struct profile *find_name(const struct bh_compiler *c, const char *name)
+{
+	struct profile *p;
+
+	HASH_FIND(by_name, c->profiles_by_name, name, strlen(name), p);
+	return p;
+}
+
+static void free_profile(struct bh_compiler *c, struct profile *p)
+{
+	HASH_DELETE(by_name, c->profiles_by_name, p);
+	bh_arena_free(&p->arena);
+	free(p);
+}
+
+/* One of that name came back: what is known of the old one is known of the new. */
+static void forget_gone(struct bh_compiler *c, const char *name)
+{
+	struct profile *old = find_name(c, name);
+	size_t i;
+
+	for (i = 0; old && i < MAX_GONE; i++) {
+		if (c->gone[i] == old)
+			c->gone[i] = NULL;
+	}
+	if (old)
+		free_profile(c, old);
+}
+
+static struct bh_policy_id copy_id(struct bh_arena *arena, const struct bh_policy_id *id)
+{
+	return (struct bh_policy_id){
+		.kind = id->kind,
+		.namespace = bh_arena_strdup(arena, id->namespace),
+		.name = bh_arena_strdup(arena, id->name),
+		.uid = bh_arena_strdup(arena, id->uid),
+	};
+}
+
+static const struct bh_policy_id *copy_ids(struct bh_arena *arena, const struct bh_policy_id *from,
+					   size_t n)
+{
+	struct bh_policy_id *ids = bh_arena_array(arena, n, sizeof(*ids));
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		ids[i] = copy_id(arena, &from[i]);
+	return ids;
+}
+
+static const struct bh_policy_id *ids_of(struct bh_arena *arena, const struct policy_list *l)
+{
+	struct bh_policy_id *ids = bh_arena_array(arena, l->n, sizeof(*ids));
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		const struct bh_policy *p = l->items[i];
+
+		ids[i] = copy_id(arena,
+				 &(struct bh_policy_id){ p->kind, p->namespace, p->name, p->uid });
+	}
+	return ids;
+}
+
+/* @name_digest tells it from others of its identity that came before. */
+static struct profile *new_profile(struct bh_compiler *c, enum bh_dir dir, const char *identity,
+				   const char *name_digest)
+{
+	struct profile *p = bh_calloc(1, sizeof(*p));
+
+	p->arena = bh_arena_new();
+	p->pub.dir = dir;
+	p->pub.name =
+		bh_arena_printf(p->arena, "%s_%s", dir == BH_INGRESS ? "in" : "eg", name_digest);
+	memcpy(p->identity, identity, sizeof(p->identity));
+	forget_gone(c, p->pub.name);
+	HASH_ADD_KEYPTR(hh, c->profiles, p->identity, strlen(p->identity), p);
+	HASH_ADD_KEYPTR(by_name, c->profiles_by_name, p->pub.name, strlen(p->pub.name), p);
+	return p;
+}
+
+static struct profile *make_profile(struct bh_compiler *c, const struct bh_pod *pod,
+				    enum bh_dir dir)
+{
+	bh_auto(selection_done) struct selection s = { 0 };
+	char identity[BH_DIGEST_LEN + 1];
+	struct profile *p;
+
+	select_policies(c, pod, dir, &s);
+	if (s.all.n == 0)
+		return NULL;
+	bh_digest(s.identity.data, s.identity.len, identity);
+	p = find_identity(c, identity);
+	if (p)
+		return p;
+	p = new_profile(c, dir, identity, identity);
+	p->pub.enforced = ids_of(p->arena, &s.enforced);
+	p->pub.n_enforced = s.enforced.n;
+	p->pub.audited = ids_of(p->arena, &s.audited);
+	p->pub.n_audited = s.audited.n;
+	chains_build(c, p, &s.enforced, &s.audited, &s.all, pod);
+	return p;
+}
+
+/* Nobody knows which policies are about the pod, so it is closed. */
+static struct profile *unknown_profile(struct bh_compiler *c, enum bh_dir dir)
+{
+	bh_auto_free char *text = bh_asprintf("%s of unknown labels", bh_dir_str(dir));
+	char identity[BH_DIGEST_LEN + 1];
+	struct profile *p;
+
+	bh_digest(text, strlen(text), identity);
+	p = find_identity(c, identity);
+	if (p)
+		return p;
+	p = new_profile(c, dir, identity, identity);
+	p->pub.closed = "the labels of the pod are not known yet";
+	chains_build_closed(c, p);
+	return p;
+}
+
+static struct profile_memo *memo_of(struct bh_compiler *c, const struct bh_pod *pod)
+{
+	const void *key[] = { pod->namespace, pod->labels.items, pod->ports };
+	struct profile_memo *m;
+	enum bh_dir dir;
+
+	HASH_FIND(hh, c->memos, key, sizeof(key), m);
+	if (m)
+		return m;
+	m = bh_calloc(1, sizeof(*m));
+	memcpy(m->key, key, sizeof(key));
+	for (dir = 0; dir < BH_DIR_COUNT_; dir++)
+		m->profile[dir] = make_profile(c, pod, dir);
+	HASH_ADD(hh, c->memos, key, sizeof(m->key), m);
+	return m;
+}
+
+void profiles_forget_pods(struct bh_compiler *c)
+{
+	struct profile_memo *m, *next;
+
+	HASH_ITER (hh, c->memos, m, next) {
+		HASH_DEL(c->memos, m);
+		free(m);
+	}
+}
+
+struct profile *profiles_find(struct bh_compiler *c, const struct bh_pod *pod, enum bh_dir dir)
+{
+	if (pod->is_host_network || pod->is_finished)
+		return NULL;
+	return pod->has_no_labels_yet ? unknown_profile(c, dir) : memo_of(c, pod)->profile[dir];
+}
+
+static void list_empty(struct bh_compiler *c, struct profile *p)
+{
+	if (p->is_listed)
+		return;
+	bh_grow(&c->empty_profiles, &c->empty_profiles_cap, c->n_empty_profiles,
+		sizeof(struct profile *));
+	c->empty_profiles[c->n_empty_profiles++] = p;
+	p->is_listed = true;
+}
+
+void profiles_join(struct bh_compiler *c, struct profile *p)
+{
+	(void)c;
+	p->pub.n_pods++;
+}
+
+void profiles_leave(struct bh_compiler *c, struct profile *p)
+{
+	if (--p->pub.n_pods == 0)
+		list_empty(c, p);
+}
+
+/* Takes it out of the plan. */
+static void release(struct bh_compiler *c, struct profile *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_chains; i++)
+		bh_plan_remove_chain(c->plan, p->chains[i]);
+	for (i = 0; i < p->n_sets; i++)
+		sets_unuse(c, p->sets[i]);
+	free(p->chains);
+	free(p->sets);
+	p->chains = NULL;
+	p->sets = NULL;
+	p->n_chains = 0;
+	p->n_sets = 0;
+}
+
+void profiles_collect(struct bh_compiler *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_empty_profiles; i++) {
+		struct profile *p = c->empty_profiles[i], **slot = &c->gone[c->next_gone];
+
+		p->is_listed = false;
+		if (p->pub.n_pods)
+			continue;
+		release(c, p);
+		if (find_identity(c, p->identity) == p)
+			HASH_DEL(c->profiles, p);
+		if (*slot)
+			free_profile(c, *slot);
+		*slot = p;
+		c->next_gone = (c->next_gone + 1) % MAX_GONE;
+	}
+	c->n_empty_profiles = 0;
+}
+
+bool profile_uses(const struct profile *p, const char *name)
+{
+	enum bh_family f;
+	size_t i;
+
+	for (i = 0; i < p->n_chains; i++) {
+		if (strcmp(p->chains[i]->name, name) == 0)
+			return true;
+	}
+	for (i = 0; i < p->n_sets; i++) {
+		for (f = 0; f < BH_FAMILY_COUNT_; f++) {
+			const struct bh_plan_set *set = p->sets[i]->set[f];
+
+			if (set && strcmp(set->spec.name, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+struct profile *profile_close(struct bh_compiler *c, struct profile *old, const char *why)
+{
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+	char digest[BH_DIGEST_LEN + 1];
+	struct profile *p;
+
+	bh_buf_printf(&text, "closed %s", old->identity);
+	bh_digest(text.data, text.len, digest);
+	HASH_DEL(c->profiles, old);
+	p = new_profile(c, old->pub.dir, old->identity, digest);
+	p->pub.closed = bh_arena_strdup(p->arena, why);
+	p->pub.enforced = copy_ids(p->arena, old->pub.enforced, old->pub.n_enforced);
+	p->pub.n_enforced = old->pub.n_enforced;
+	p->pub.audited = copy_ids(p->arena, old->pub.audited, old->pub.n_audited);
+	p->pub.n_audited = old->pub.n_audited;
+	chains_build_closed(c, p);
+	list_empty(c, old);
+	return p;
+}
+
+void profiles_done(struct bh_compiler *c)
+{
+	struct policy_note *note, *next_note;
+	struct profile *p, *next;
+
+	HASH_ITER (hh, c->notes, note, next_note)
+		free_note(c, note);
+	profiles_forget_pods(c);
+	HASH_CLEAR(hh, c->profiles);
+	HASH_ITER (by_name, c->profiles_by_name, p, next) {
+		release(c, p);
+		free_profile(c, p);
+	}
+	free(c->empty_profiles);
+}
