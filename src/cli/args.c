@@ -112,7 +112,7 @@ const struct bh_cli_command *bh_cli_find(int *argc, char *const **argv, struct b
 /* --- options ------------------------------------------------------------------- */
 
 static const struct bh_cli_option *find_in(const struct bh_cli_option *list, const char *name,
-					   size_t len, char letter)
+					   size_t len, int letter)
 {
 	const struct bh_cli_option *o;
 
@@ -126,7 +126,7 @@ static const struct bh_cli_option *find_in(const struct bh_cli_option *list, con
 }
 
 static const struct bh_cli_option *find_option(const struct bh_cli *cli, const char *name,
-					       size_t len, char letter)
+					       size_t len, int letter)
 {
 	const struct bh_cli_option *o = find_in(bh_cli_common, name, len, letter);
 

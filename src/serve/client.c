@@ -31,7 +31,7 @@ static int open_socket(const char *path, int *ret, struct bh_err *err)
 	if (strlen(path) >= sizeof(sun.sun_path))
 		return bh_err(err, -ENAMETOOLONG, "socket path over %zu characters: '%s'",
 			      sizeof(sun.sun_path) - 1, path);
-	strcpy(sun.sun_path, path);
+	memcpy(sun.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return bh_err_wrap(err, -errno, "socket");
@@ -90,8 +90,10 @@ static int make_room(struct call *call, struct bh_err *err)
 		return bh_err(err, -EMSGSIZE, "an answer of the agent is over %u bytes",
 			      MAX_ANSWER);
 	grown = realloc(call->data, call->cap ? call->cap * 2 : 65536);
-	if (!grown)
-		return bh_err_wrap(err, -ENOMEM, "answer of the agent");
+	if (!grown) {
+		bh_err_wrap(err, -ENOMEM, "answer of the agent");
+		return -ENOMEM;
+	}
 	call->data = grown;
 	call->cap = call->cap ? call->cap * 2 : 65536;
 	return 0;

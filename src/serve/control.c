@@ -131,10 +131,8 @@ static void on_written(uv_write_t *req, int status)
 	free(a);
 	if (c->state == CLIENT_CLOSING)
 		return;
-	if (status < 0)
-		close_client(c);
-	else if (c->state == CLIENT_DRAINING &&
-		 uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) == 0)
+	if (status < 0 || (c->state == CLIENT_DRAINING &&
+			   uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) == 0))
 		close_client(c);
 }
 

@@ -81,8 +81,8 @@ static bool is_unix(const char *listen)
 
 int bh_http_check(const char *listen, struct bh_err *err)
 {
-	struct bh_addr addr;
-	uint16_t port;
+	struct bh_addr addr = { 0 };
+	uint16_t port = 0;
 	int r;
 
 	if (is_unix(listen)) {
@@ -100,8 +100,8 @@ int bh_http_check(const char *listen, struct bh_err *err)
 
 static int open_listener(struct bh_http *h, const char *listen, int *ret, struct bh_err *err)
 {
-	struct bh_addr addr;
-	uint16_t port;
+	struct bh_addr addr = { 0 };
+	uint16_t port = 0;
 	int r;
 
 	r = bh_http_check(listen, err);

@@ -87,7 +87,7 @@ int bh_unix_listen(struct bh_unix_listener *ret, const char *path, struct bh_err
 			      sizeof(sun.sun_path) - 1, path);
 	if (path[0] != '/')
 		return bh_err(err, -EINVAL, "socket path '%s' does not start with /", path);
-	strcpy(sun.sun_path, path);
+	memcpy(sun.sun_path, path, strlen(path) + 1);
 
 	r = make_folder(path, err);
 	if (r < 0)
