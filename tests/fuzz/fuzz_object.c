@@ -1,0 +1,91 @@
+/*
+ * A JSON object of anybody's making: decoded, checked for what every fact
+ * promises, and told to a world.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "bh/object.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static void must(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void check_rule(const struct bh_rule *r)
+{
+	size_t i, k;
+
+	must(r->action == BH_ALLOW);
+	must(r->has_peers == (r->n_peers > 0) && r->has_ports == (r->n_ports > 0));
+	for (i = 0; i < r->n_ports; i++)
+		must(r->ports[i].protocol != 0 && r->ports[i].first <= r->ports[i].last);
+	for (i = 0; i < r->n_peers; i++) {
+		const struct bh_peer *p = &r->peers[i];
+
+		must(p->kind == BH_PEER_PODS || p->kind == BH_PEER_CIDR);
+		for (k = 0; k < p->n_except; k++)
+			must(bh_cidr_covers(&p->cidr, &p->except[k]) &&
+			     p->except[k].prefix_len > p->cidr.prefix_len);
+	}
+}
+
+static void check_policy(const struct bh_policy *p, enum bh_decode_status status)
+{
+	size_t i, dir;
+
+	must(*p->name && *p->namespace && p->uid);
+	must((status == BH_DECODE_INVALID) == (p->invalid != NULL));
+	must(p->isolates[BH_INGRESS] || p->isolates[BH_EGRESS]);
+	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
+		must(p->isolates[dir] || p->rules[dir].n == 0);
+		must(!p->invalid || (p->isolates[dir] && p->rules[dir].n == 0));
+		for (i = 0; i < p->rules[dir].n; i++)
+			check_rule(&p->rules[dir].items[i]);
+	}
+}
+
+static int on_object(void *ctx, json_t *json)
+{
+	bh_auto(bh_decoded_free) struct bh_decoded *d = NULL;
+	const struct bh_decode_warning *w;
+	const struct bh_fact *fact;
+	struct bh_err err = { 0 };
+	size_t i;
+
+	if (bh_object_decode(json, NULL, &d, &err) < 0) {
+		must(!d && err.text[0]);
+		return 0;
+	}
+	must(*bh_decoded_subject(d));
+	for (i = 0; i < bh_decoded_warnings(d, &w); i++)
+		must(*w[i].text);
+	fact = bh_decoded_fact(d);
+	must((fact == NULL) == (bh_decoded_status(d) == BH_DECODE_SKIPPED));
+	if (!fact)
+		return 0;
+	if (fact->kind == BH_KIND_POLICY)
+		check_policy(&fact->policy, bh_decoded_status(d));
+	must(bh_world_apply(ctx, fact, NULL) == 0);
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	const struct bh_world_config config = { 0 };
+	bh_auto(bh_world_free) struct bh_world *w = NULL;
+	json_t *json = json_loadb((const char *)data, len, JSON_DECODE_ANY, NULL);
+
+	if (!json)
+		return 0;
+	w = bh_world_new(&config);
+	bh_object_unpack(json, on_object, w);
+	bh_world_settle(w);
+	json_decref(json);
+	return 0;
+}
