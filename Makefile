@@ -142,6 +142,8 @@ $(B)/compile_commands.json: $(LIB_OBJ)
 # --- tests ---------------------------------------------------------------------
 $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+# The runtime's test client speaks more of its protocol than the agent.
+$(B)/tests/tools/cri: $(B)/gen/tests/tools/cri.pb-c.o
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(TESTLIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(TESTLIB) $(LIB)
