@@ -1,119 +1,63 @@
 #include "test.h"
 
-#include <stdio.h>
+#include <errno.h>
 
+#include "bh/buf.h"
 #include "bh/world.h"
-
-/* --- building ------------------------------------------------------------------------ */
-
-#define LABELS(...)                                                                                \
-	(struct bh_labels)                                                                         \
-	{                                                                                          \
-		(const struct bh_label[]){ __VA_ARGS__ },                                          \
-			sizeof((const struct bh_label[]){ __VA_ARGS__ }) / sizeof(struct bh_label) \
-	}
-#define REQS(...)                                                                                  \
-	(struct bh_selector)                                                                       \
-	{                                                                                          \
-		(const struct bh_requirement[]){ __VA_ARGS__ },                                    \
-			sizeof((const struct bh_requirement[]){ __VA_ARGS__ }) /                   \
-				sizeof(struct bh_requirement)                                      \
-	}
-#define IS(k, v)                                                                                   \
-	{                                                                                          \
-		.key = (k), .op = BH_SEL_IN, .values = (const char *const[]){ v }, .n_values = 1   \
-	}
+#include "world_text.h"
 
 static const struct bh_world_config no_config;
 
-static struct bh_addr ip(const char *s)
-{
-	struct bh_err err = { 0 };
-	struct bh_addr a = { 0 };
-
-	assert_ok(bh_addr_parse(s, &a, &err), &err);
-	return a;
-}
-
-static void put(struct bh_world *w, const struct bh_fact *fact)
-{
-	struct bh_err err = { 0 };
-
-	assert_ok(bh_world_apply(w, fact, &err), &err);
-}
-
-/* A pod with up to two addresses; @pod has everything else. */
-static void put_pod(struct bh_world *w, enum bh_source source, struct bh_pod pod, const char *a,
-		    const char *b)
-{
-	struct bh_fact fact = { .kind = BH_KIND_POD, .source = source };
-	struct bh_addr addrs[2];
-
-	if (!pod.namespace)
-		pod.namespace = "shop";
-	if (a)
-		addrs[pod.n_addrs++] = ip(a);
-	if (b)
-		addrs[pod.n_addrs++] = ip(b);
-	pod.addrs = addrs;
-	fact.pod = pod;
-	put(w, &fact);
-}
-
-static void del_pod(struct bh_world *w, enum bh_source source, const char *ns, const char *name,
-		    const char *uid)
-{
-	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_POD,
-					     .source = source,
-					     .namespace = ns,
-					     .name = name,
-					     .uid = uid });
-}
-
-static void put_ns(struct bh_world *w, enum bh_source source, struct bh_namespace ns)
-{
-	put(w, &(struct bh_fact){ .kind = BH_KIND_NAMESPACE, .source = source, .ns = ns });
-}
-
-static void del_ns(struct bh_world *w, enum bh_source source, const char *name)
-{
-	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_NAMESPACE,
-					     .source = source,
-					     .namespace = "",
-					     .name = name });
-}
-
-static void put_node(struct bh_world *w, const char *name, const char *a)
-{
-	struct bh_addr addr = ip(a);
-
-	put(w, &(struct bh_fact){ .kind = BH_KIND_NODE,
-				  .source = BH_SOURCE_MANIFEST,
-				  .node = { .name = name, .addrs = &addr, .n_addrs = 1 } });
-}
-
-static void del_node(struct bh_world *w, const char *name)
-{
-	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_NODE,
-					     .source = BH_SOURCE_MANIFEST,
-					     .namespace = "",
-					     .name = name });
-}
-
-static void put_policy(struct bh_world *w, enum bh_source source, struct bh_policy p)
-{
-	put(w, &(struct bh_fact){ .kind = BH_KIND_POLICY, .source = source, .policy = p });
-}
+#define CRI      BH_SOURCE_CRI
+#define MANIFEST BH_SOURCE_MANIFEST
+#define KUBE     BH_SOURCE_KUBE
 
 static const char *owner(const struct bh_world *w, const char *a)
 {
-	struct bh_addr addr = ip(a);
+	struct bh_addr addr = wt_addr(a);
 	const struct bh_pod *p = bh_world_pod_by_addr(w, &addr);
 
 	return p ? p->name : "";
 }
 
-/* --- addresses -------------------------------------------------------------------------- */
+static void remove_pod(struct bh_world *w, enum bh_source source, const char *name, const char *uid)
+{
+	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_POD,
+					     .source = source,
+					     .namespace = "shop",
+					     .name = name,
+					     .uid = uid });
+}
+
+static void remove_named(struct bh_world *w, enum bh_kind kind, enum bh_source source,
+			 const char *ns, const char *name)
+{
+	bh_world_remove(w, &(struct bh_key){ .kind = kind,
+					     .source = source,
+					     .policy_kind = BH_NETWORK_POLICY,
+					     .namespace = ns,
+					     .name = name });
+}
+
+static const struct bh_pod *pod(const struct bh_world *w, const char *name)
+{
+	return bh_world_pod_by_name(w, "shop", name);
+}
+
+static const struct bh_policy *policy(const struct bh_world *w, const char *name)
+{
+	return bh_world_policy(w, BH_NETWORK_POLICY, "shop", name);
+}
+
+/* What a settled world makes of @text: how many changes of each kind. */
+static const struct bh_changes *changes_of(struct bh_world *w, const char *text)
+{
+	bh_world_settle(w);
+	world_text(w, KUBE, text);
+	return bh_world_changes(w);
+}
+
+/* --- addresses ----------------------------------------------------------------------------- */
 
 static void newest_pod_owns_an_address_until_it_goes(void **state)
 {
@@ -121,48 +65,878 @@ static void newest_pod_owns_an_address_until_it_goes(void **state)
 	const struct bh_changes *c;
 
 	(void)state;
-	put_pod(w, BH_SOURCE_KUBE, (struct bh_pod){ .name = "old", .uid = "1", .created_ns = 1 },
-		"10.0.0.1", "fd00::1");
-	bh_world_settle(w);
-	put_pod(w, BH_SOURCE_KUBE, (struct bh_pod){ .name = "new", .uid = "2", .created_ns = 2 },
-		"10.0.0.1", NULL);
-
+	world_text(w, KUBE, "pod shop/old 10.0.0.1 fd00::1 uid=1 at=1");
+	c = changes_of(w, "pod shop/new 10.0.0.1 uid=2 at=2");
 	assert_string_equal(owner(w, "10.0.0.1"), "new");
 	assert_string_equal(owner(w, "fd00::1"), "old");
-	c = bh_world_changes(w);
 	assert_int_equal(c->n_pods, 2);
-	assert_string_equal(c->pods[0].after->name, "new");
 	assert_null(c->pods[0].before);
+	assert_string_equal(c->pods[0].after->name, "new");
 	assert_int_equal(c->pods[1].before->n_addrs, 2);
 	assert_int_equal(c->pods[1].after->n_addrs, 1);
 	assert_int_equal(c->pods[1].after->addrs[0].family, BH_IPV6);
-	bh_world_settle(w);
 
-	/* The old one speaking again does not get it back. */
-	put_pod(w, BH_SOURCE_KUBE,
-		(struct bh_pod){ .name = "old", .uid = "1", .created_ns = 1, .node = "n" },
-		"10.0.0.1", "fd00::1");
+	/* That the old one speaks again gives it nothing. */
+	changes_of(w, "pod shop/old 10.0.0.1 fd00::1 uid=1 at=1 label=x:y");
 	assert_string_equal(owner(w, "10.0.0.1"), "new");
-	bh_world_settle(w);
 
-	del_pod(w, BH_SOURCE_KUBE, "shop", "new", "2");
-	assert_string_equal(owner(w, "10.0.0.1"), "old");
+	bh_world_settle(w);
+	remove_pod(w, KUBE, "new", "2");
 	c = bh_world_changes(w);
+	assert_string_equal(owner(w, "10.0.0.1"), "old");
 	assert_int_equal(c->n_pods, 2);
 	assert_null(c->pods[0].after);
 	assert_int_equal(c->pods[1].after->n_addrs, 2);
+}
+
+static void of_equally_old_pods_the_later_told_owns_the_address(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/a 10.0.0.1\npod shop/b 10.0.0.1");
+	assert_string_equal(owner(w, "10.0.0.1"), "b");
+	/* To be told again is not to be told later. */
+	world_text(w, KUBE, "pod shop/a 10.0.0.1 label=x:y");
+	assert_string_equal(owner(w, "10.0.0.1"), "b");
+}
+
+static void removing_the_loser_takes_nothing_from_the_owner(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/old 10.0.0.1 uid=1 at=1\npod shop/new 10.0.0.1 uid=2 at=2");
+	bh_world_settle(w);
+	remove_pod(w, KUBE, "old", "1");
+	assert_string_equal(owner(w, "10.0.0.1"), "new");
+	assert_int_equal(bh_world_changes(w)->n_pods, 1);
+}
+
+static void three_pods_pass_an_address_on_by_age(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE,
+		   "pod shop/b 10.0.0.1 at=2\npod shop/c 10.0.0.1 at=3\n"
+		   "pod shop/a 10.0.0.1 at=1");
+	assert_string_equal(owner(w, "10.0.0.1"), "c");
+	remove_pod(w, KUBE, "c", "");
+	assert_string_equal(owner(w, "10.0.0.1"), "b");
+	assert_int_equal(pod(w, "a")->n_addrs, 0);
+	remove_pod(w, KUBE, "b", "");
+	assert_string_equal(owner(w, "10.0.0.1"), "a");
+	remove_pod(w, KUBE, "a", "");
+	assert_string_equal(owner(w, "10.0.0.1"), "");
+}
+
+static void node_addresses_are_never_a_pods(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	struct bh_addr a = wt_addr("10.0.0.1");
+	const struct bh_changes *c;
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 10.0.0.2");
+	c = changes_of(w, "node n 10.0.0.1");
+	assert_string_equal(owner(w, "10.0.0.1"), "");
+	assert_string_equal(bh_world_node_by_addr(w, &a)->name, "n");
+	assert_int_equal(c->n_nodes, 1);
+	assert_int_equal(c->n_pods, 1);
+	assert_int_equal(c->pods[0].after->n_addrs, 1);
+
+	world_text(w, KUBE, "pod shop/late 10.0.0.1 at=9");
+	assert_int_equal(pod(w, "late")->n_addrs, 0);
+	remove_named(w, BH_KIND_NODE, KUBE, "", "n");
+	assert_string_equal(owner(w, "10.0.0.1"), "late");
+	assert_null(bh_world_node_by_addr(w, &a));
+}
+
+static void node_that_moves_gives_its_old_address_free(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "node n 10.0.0.1\nnode m 10.0.0.2\npod shop/web 10.0.0.1 10.0.0.2");
+	assert_int_equal(pod(w, "web")->n_addrs, 0);
+	world_text(w, KUBE, "node n 10.0.0.2");
+	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	remove_named(w, BH_KIND_NODE, KUBE, "", "m");
+	assert_string_equal(owner(w, "10.0.0.2"), "");
+}
+
+static void host_network_pods_own_no_address(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 at=1\npod shop/agent 10.0.0.1 host at=2");
+	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_int_equal(pod(w, "agent")->n_addrs, 0);
+}
+
+static void finished_pods_lose_their_address_at_once(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_changes *c;
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/job 10.0.0.1 uid=1 at=2\npod shop/web 10.0.0.1 uid=2 at=1");
+	c = changes_of(w, "pod shop/job 10.0.0.1 uid=1 at=2 finished");
+	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_int_equal(c->n_pods, 2);
+	assert_int_equal(c->pods[0].after->n_addrs, 0);
+}
+
+static void all_addresses_of_both_families_lead_to_the_pod(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 fd00::1 10.0.0.1 ::ffff:10.0.0.2");
+	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(owner(w, "fd00::1"), "web");
+	assert_string_equal(owner(w, "10.0.0.2"), "web");
+	/* An address that is said twice is one. */
+	assert_int_equal(pod(w, "web")->n_addrs, 3);
+	world_text(w, KUBE, "pod shop/web fd00::2");
+	assert_string_equal(owner(w, "10.0.0.1"), "");
+	assert_string_equal(owner(w, "fd00::2"), "web");
+}
+
+/* --- identity and merging -------------------------------------------------------------------- */
+
+static void a_name_with_another_uid_is_another_pod(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_changes *c;
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/db-0 10.0.0.1 uid=1 at=1 label=v:old");
+	c = changes_of(w, "pod shop/db-0 10.0.0.2 uid=2 at=2 label=v:new");
+	assert_int_equal(c->n_pods, 1);
+	assert_null(c->pods[0].before);
+	assert_int_equal(bh_world_stats(w).n_pods, 2);
+	assert_string_equal(pod(w, "db-0")->uid, "2");
+
+	bh_world_settle(w);
+	remove_pod(w, KUBE, "db-0", "1");
+	c = bh_world_changes(w);
+	assert_int_equal(c->n_pods, 1);
+	assert_string_equal(c->pods[0].before->uid, "1");
+	assert_null(c->pods[0].after);
+	assert_string_equal(owner(w, "10.0.0.2"), "db-0");
+}
+
+static void by_name_a_running_pod_goes_before_a_finished_one(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/db-0 uid=1 at=1\npod shop/db-0 uid=2 at=2 finished");
+	assert_string_equal(pod(w, "db-0")->uid, "1");
+}
+
+static void sources_are_merged_by_uid(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_pod *p;
+
+	(void)state;
+	world_text(w, KUBE,
+		   "pod shop/web 10.0.0.9 uid=1 label=app:web port=http:TCP:80 node=n at=7");
+	world_text(w, CRI,
+		   "pod shop/web 10.0.0.1 uid=1 label=app:stale port=http:TCP:81 "
+		   "port=mesh:TCP:15000 at=8");
+	assert_int_equal(bh_world_stats(w).n_pods, 1);
+	p = pod(w, "web");
+	assert_string_equal(bh_labels_get(&p->labels, "app"), "web");
+	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(owner(w, "10.0.0.9"), "");
+	assert_int_equal(p->n_ports, 2);
+	assert_int_equal(p->ports[0].number, 80);
+	assert_string_equal(p->ports[1].name, "mesh");
+	assert_string_equal(p->node, "n");
+	assert_int_equal(p->created_ns, 7);
+
+	/* The runtime says whether it runs. */
+	world_text(w, CRI, "pod shop/web uid=1 finished");
+	assert_true(pod(w, "web")->is_finished);
+	assert_string_equal(owner(w, "10.0.0.9"), "");
+	remove_pod(w, CRI, "web", "1");
+	assert_false(pod(w, "web")->is_finished);
+	assert_string_equal(owner(w, "10.0.0.9"), "web");
+	remove_pod(w, KUBE, "web", "1");
+	assert_null(pod(w, "web"));
+}
+
+static void facts_without_uid_describe_every_pod_of_the_name(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_pod *const *pods;
+	size_t i, n;
+
+	(void)state;
+	world_text(w, MANIFEST, "pod shop/web 10.0.0.9 label=app:web");
+	assert_string_equal(pod(w, "web")->uid, "");
+	world_text(w, CRI, "pod shop/web 10.0.0.1 uid=1 label=app:a\npod shop/web 10.0.0.2 uid=2");
+	n = bh_world_pods(w, &pods);
+	assert_int_equal(n, 2);
+	for (i = 0; i < n; i++)
+		assert_string_equal(bh_labels_get(&pods[i]->labels, "app"), "web");
+	assert_string_equal(owner(w, "10.0.0.9"), "");
+
+	/* It is a pod of its own again when nobody else knows one. */
+	remove_pod(w, CRI, "web", "1");
+	remove_pod(w, CRI, "web", "2");
+	assert_int_equal(bh_world_stats(w).n_pods, 1);
+	assert_string_equal(owner(w, "10.0.0.9"), "web");
+}
+
+static void facts_without_uid_of_several_sources_are_one_pod(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, MANIFEST, "pod shop/web label=app:web");
+	world_text(w, CRI, "pod shop/web 10.0.0.1");
+	assert_int_equal(bh_world_stats(w).n_pods, 1);
+	assert_string_equal(bh_labels_get(&pod(w, "web")->labels, "app"), "web");
+	assert_string_equal(owner(w, "10.0.0.1"), "web");
+}
+
+static void labels_are_unknown_until_a_source_has_them(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web uid=1 nolabels");
+	assert_true(pod(w, "web")->has_no_labels_yet);
+	world_text(w, CRI, "pod shop/web 10.0.0.1 uid=1 label=app:web");
+	assert_false(pod(w, "web")->has_no_labels_yet);
+	assert_string_equal(bh_labels_get(&pod(w, "web")->labels, "app"), "web");
+}
+
+static void pods_of_the_own_or_of_no_node_are_local(void **state)
+{
+	static const struct bh_world_config on_a = { .node = "a" }, on_b = { .node = "b" };
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_a);
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/here node=a\npod shop/there node=b\npod shop/nowhere");
+	world_text(w, CRI, "pod shop/mine");
+	assert_true(pod(w, "here")->is_local);
+	assert_false(pod(w, "there")->is_local);
+	assert_true(pod(w, "nowhere")->is_local);
+	assert_true(pod(w, "mine")->is_local);
+	assert_int_equal(bh_world_stats(w).n_local_pods, 3);
+
+	bh_world_settle(w);
+	bh_world_configure(w, &on_b);
+	assert_int_equal(bh_world_changes(w)->n_pods, 2);
+	assert_true(pod(w, "there")->is_local);
+	assert_false(pod(w, "here")->is_local);
+	assert_string_equal(bh_world_own_node(w), "b");
+}
+
+static void the_highest_source_of_a_policy_is_in_force(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "policy shop/p types=both");
+	world_text(w, MANIFEST, "policy shop/p types=ingress");
+	assert_true(policy(w, "p")->isolates[BH_EGRESS]);
+	remove_named(w, BH_KIND_POLICY, KUBE, "shop", "p");
+	assert_false(policy(w, "p")->isolates[BH_EGRESS]);
+	remove_named(w, BH_KIND_POLICY, MANIFEST, "shop", "p");
+	assert_null(policy(w, "p"));
+}
+
+/* --- namespaces ----------------------------------------------------------------------------------
+ */
+
+static void namespaces_exist_as_long_as_something_names_them(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_namespace *ns;
+
+	(void)state;
+	assert_null(bh_world_namespace(w, "shop"));
+	world_text(w, KUBE, "pod shop/web uid=1\npolicy shop/p types=both");
+	ns = bh_world_namespace(w, "shop");
+	assert_int_equal(ns->labels.n, 1);
+	assert_string_equal(bh_labels_get(&ns->labels, "kubernetes.io/metadata.name"), "shop");
+	remove_pod(w, KUBE, "web", "1");
+	assert_non_null(bh_world_namespace(w, "shop"));
+	remove_named(w, BH_KIND_POLICY, KUBE, "shop", "p");
+	assert_null(bh_world_namespace(w, "shop"));
+	assert_int_equal(bh_world_changes(w)->n_namespaces, 0);
+}
+
+static void the_name_label_is_the_worlds(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "ns shop label=kubernetes.io/metadata.name:forged label=a:b");
+	assert_string_equal(bh_labels_get(&bh_world_namespace(w, "shop")->labels,
+					  "kubernetes.io/metadata.name"),
+			    "shop");
+}
+
+static void a_namespace_deleted_and_made_again_keeps_its_pods(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_changes *c;
+
+	(void)state;
+	world_text(w, KUBE, "ns shop label=team:red\npod shop/web 10.0.0.1");
+	bh_world_settle(w);
+	remove_named(w, BH_KIND_NAMESPACE, KUBE, "", "shop");
+	c = bh_world_changes(w);
+	assert_int_equal(c->n_namespaces, 1);
+	assert_int_equal(c->namespaces[0].after->labels.n, 1);
+
+	c = changes_of(w, "ns shop label=team:blue");
+	assert_int_equal(c->n_namespaces, 1);
+	assert_int_equal(c->n_pods, 0);
+	assert_string_equal(bh_labels_get(&bh_world_namespace(w, "shop")->labels, "team"), "blue");
+	assert_string_equal(owner(w, "10.0.0.1"), "web");
+}
+
+static void namespace_changes_are_told_of_the_namespace_only(void **state)
+{
+	static const char *const texts[] = { "ns shop label=team:blue", "ns shop audit",
+					     "ns shop deny=ingress" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(texts); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+		const struct bh_changes *c;
+
+		world_text(w, KUBE,
+			   "ns shop label=team:red\npod shop/web\npolicy shop/p types=both");
+		c = changes_of(w, texts[i]);
+		assert_int_equal(c->n_namespaces, 1);
+		assert_int_equal(c->n_pods, 0);
+	}
+}
+
+/* --- default deny -------------------------------------------------------------------------------
+ */
+
+static const struct bh_policy *deny_of(const struct bh_world *w, const char *ns)
+{
+	return bh_world_policy(w, BH_DEFAULT_DENY, ns, "default-deny");
+}
+
+static const char *const exempt[] = { "kube-system" };
+
+static void default_deny_comes_from_configuration_and_annotation(void **state)
+{
+	static const struct bh_world_config config = {
+		.default_deny = { true, false },
+		.exempt_namespaces = exempt,
+		.n_exempt_namespaces = 1,
+	};
+	static const struct {
+		const char *text, *ns;
+		int in, eg; /* rules that deny */
+	} t[] = {
+		{ "pod shop/web", "shop", 1, 0 },
+		{ "pod kube-system/dns", "kube-system", 0, 0 },
+		{ "ns kube-system deny=both", "kube-system", 1, 1 },
+		{ "ns shop deny=none", "shop", 0, 0 },
+		{ "ns shop deny=egress", "shop", 0, 1 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&config);
+		const struct bh_policy *p;
+
+		world_text(w, KUBE, t[i].text);
+		p = deny_of(w, t[i].ns);
+		assert_int_equal(p != NULL, t[i].in || t[i].eg);
+		if (!p)
+			continue;
+		assert_int_equal(p->tier, BH_TIER_BASELINE);
+		assert_int_equal(p->rules[BH_INGRESS].n, t[i].in);
+		assert_int_equal(p->rules[BH_EGRESS].n, t[i].eg);
+		assert_int_equal(p->rules[t[i].in ? BH_INGRESS : BH_EGRESS].items[0].action,
+				 BH_DENY);
+	}
+}
+
+static void configuring_default_deny_changes_policies(void **state)
+{
+	static const struct bh_world_config deny = { .default_deny = { true, true } };
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_changes *c;
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web\nns quiet deny=none");
+	bh_world_settle(w);
+	bh_world_configure(w, &deny);
+	c = bh_world_changes(w);
+	assert_int_equal(c->n_policies, 1);
+	assert_ptr_equal(c->policies[0].after, deny_of(w, "shop"));
+	bh_world_settle(w);
+	bh_world_configure(w, &no_config);
+	assert_null(deny_of(w, "shop"));
+	assert_null(bh_world_changes(w)->policies[0].after);
+	bh_world_configure(w, &deny);
+	assert_int_equal(bh_world_changes(w)->n_policies, 0);
+}
+
+static void nobody_else_makes_a_default_deny(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	struct bh_fact fact = { .kind = BH_KIND_POLICY,
+				.policy = {
+					.kind = BH_DEFAULT_DENY, .name = "x", .namespace = "y" } };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	assert_err(bh_world_apply(w, &fact, &err), &err, -EINVAL, "its own");
+}
+
+/* --- modes and order
+ * ------------------------------------------------------------------------------ */
+
+static void audit_of_policy_namespace_or_world_is_audit(void **state)
+{
+	static const struct bh_world_config audit = { .mode = BH_AUDIT };
+	static const struct {
+		const struct bh_world_config *config;
+		const char *text;
+		enum bh_mode want;
+	} t[] = {
+		{ &no_config, "policy shop/p types=both", BH_ENFORCE },
+		{ &no_config, "policy shop/p types=both audit", BH_AUDIT },
+		{ &no_config, "ns shop audit\npolicy shop/p types=both", BH_AUDIT },
+		{ &no_config, "ns other audit\npolicy shop/p types=both", BH_ENFORCE },
+		{ &audit, "policy shop/p types=both", BH_AUDIT },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(t[i].config);
+
+		world_text(w, KUBE, t[i].text);
+		assert_int_equal(bh_world_policy_mode(w, policy(w, "p")), t[i].want);
+	}
+}
+
+static void changing_the_worlds_mode_is_a_change(void **state)
+{
+	static const struct bh_world_config audit = { .mode = BH_AUDIT };
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	bh_world_configure(w, &audit);
+	assert_true(bh_world_is_dirty(w));
+	assert_true(bh_world_changes(w)->is_mode_changed);
+	bh_world_configure(w, &no_config);
+	assert_false(bh_world_is_dirty(w));
+	bh_world_configure(w, &audit);
+	bh_world_settle(w);
+	assert_false(bh_world_changes(w)->is_mode_changed);
+}
+
+static void assert_policies_of(const struct bh_world *w, const char *ns, const char *want)
+{
+	const struct bh_policy *const *list;
+	size_t n = bh_world_policies_of(w, ns, &list), i;
+	struct bh_buf b = { 0 };
+
+	for (i = 0; i < n; i++)
+		bh_buf_printf(&b, "%s%s", i ? " " : "", list[i]->name);
+	assert_string_equal(bh_buf_str(&b), want);
+	bh_buf_done(&b);
+}
+
+static void policies_of_a_namespace_come_in_evaluation_order(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE,
+		   "policy shop/b types=both\npolicy shop/a types=both\n"
+		   "policy other/c types=both\nns shop deny=both label=team:red");
+	assert_policies_of(w, "shop", "a b default-deny");
+	assert_policies_of(w, "nowhere", "");
+	world_text(w, KUBE,
+		   "cluster z tier=admin prio=1 ns=*\ncluster y tier=admin prio=2 ns=*\n"
+		   "cluster x tier=admin prio=2 ns=team=red\ncluster w tier=baseline ns=*");
+	assert_policies_of(w, "shop", "z x y a b w default-deny");
+	assert_policies_of(w, "other", "z y c w");
+	/* Also after the namespace's labels changed, or a policy went. */
+	world_text(w, KUBE, "ns other label=team:red\nns shop");
+	assert_policies_of(w, "other", "z x y c w");
+	assert_policies_of(w, "shop", "z y a b w");
+	remove_named(w, BH_KIND_POLICY, KUBE, "shop", "a");
+	assert_policies_of(w, "shop", "z y b w");
+}
+
+static void listings_depend_on_names_only(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	static const char *const want[] = { "a/z", "b/a", "b/a", "b/b" };
+	const struct bh_pod *const *pods;
+	size_t i;
+
+	(void)state;
+	world_text(w, KUBE, "pod b/b\npod b/a uid=2\npod a/z\npod b/a uid=1");
+	assert_int_equal(bh_world_pods(w, &pods), 4);
+	for (i = 0; i < 4; i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%s/%s", pods[i]->namespace, pods[i]->name);
+		assert_string_equal(text, want[i]);
+	}
+	assert_string_equal(pods[1]->uid, "1");
+}
+
+/* --- changes
+ * ------------------------------------------------------------------------------------------ */
+
+static void several_changes_of_a_pod_are_one(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_changes *c;
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1 label=v:1");
+	c = changes_of(w, "pod shop/web 10.0.0.2 uid=1 label=v:2\n"
+			  "pod shop/web 10.0.0.3 uid=1 label=v:3");
+	assert_int_equal(c->n_pods, 1);
+	assert_string_equal(bh_labels_get(&c->pods[0].before->labels, "v"), "1");
+	assert_int_equal(c->pods[0].before->addrs[0].bytes[3], 1);
+	assert_string_equal(bh_labels_get(&c->pods[0].after->labels, "v"), "3");
+	assert_ptr_equal(c->pods[0].after, pod(w, "web"));
+}
+
+static void what_says_nothing_new_is_no_change(void **state)
+{
+	static const char text[] = "pod shop/web 10.0.0.1 uid=1 label=a:b port=http:TCP:80\n"
+				   "ns shop label=a:b\nnode n 10.1.0.1\n"
+				   "policy shop/p types=both\nin peer=pods/a=b port=TCP:80";
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_pod *before;
+
+	(void)state;
+	world_text(w, KUBE, text);
+	before = pod(w, "web");
+	changes_of(w, text);
+	assert_false(bh_world_is_dirty(w));
+	assert_ptr_equal(pod(w, "web"), before);
+	/* A lower source that adds nothing changes nothing. */
+	world_text(w, MANIFEST, "ns shop label=x:y\npolicy shop/p types=ingress");
+	assert_false(bh_world_is_dirty(w));
+}
+
+static void what_goes_and_comes_back_the_same_is_no_change(void **state)
+{
+	static const char text[] = "pod shop/web 10.0.0.1 uid=1 label=a:b\nnode n 10.1.0.1\n"
+				   "policy shop/p types=both\nin";
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_policy *p;
+	const struct bh_pod *web;
+
+	(void)state;
+	world_text(w, KUBE, text);
+	bh_world_settle(w);
+	web = pod(w, "web");
+	p = policy(w, "p");
+	remove_pod(w, KUBE, "web", "1");
+	remove_named(w, BH_KIND_NODE, KUBE, "", "n");
+	remove_named(w, BH_KIND_POLICY, KUBE, "shop", "p");
+	assert_true(bh_world_is_dirty(w));
+	world_text(w, KUBE, text);
+	assert_false(bh_world_is_dirty(w));
+	bh_world_settle(w);
+	assert_ptr_equal(pod(w, "web"), web);
+	assert_ptr_equal(policy(w, "p"), p);
+	assert_string_equal(owner(w, "10.0.0.1"), "web");
+}
+
+static void what_comes_and_goes_is_no_change(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1\npod shop/old 10.0.0.2");
+	changes_of(w, "pod shop/new 10.0.0.1 10.0.0.2 uid=2 at=3");
+	assert_int_equal(bh_world_changes(w)->n_pods, 3);
+	remove_pod(w, KUBE, "new", "2");
+	assert_false(bh_world_is_dirty(w));
+	assert_int_equal(bh_world_changes(w)->n_pods, 0);
+}
+
+static void replaced_objects_live_until_the_settle(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_pod *first, *second;
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1 label=v:1");
+	first = pod(w, "web");
+	world_text(w, KUBE, "pod shop/web 10.0.0.2 uid=1 label=v:2");
+	second = pod(w, "web");
+	remove_pod(w, KUBE, "web", "1");
+	assert_string_equal(bh_labels_get(&first->labels, "v"), "1");
+	assert_string_equal(bh_labels_get(&second->labels, "v"), "2");
+	assert_string_equal(first->namespace, "shop");
+	assert_int_equal(second->addrs[0].bytes[3], 2);
+}
+
+static void a_policy_under_the_same_name_is_a_change(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	struct bh_fact fact = { .kind = BH_KIND_POLICY,
+				.source = KUBE,
+				.policy = { .kind = BH_NETWORK_POLICY,
+					    .tier = BH_TIER_NETWORK_POLICY,
+					    .namespace = "shop",
+					    .name = "p",
+					    .uid = "1" } };
+	const struct bh_changes *c;
+
+	(void)state;
+	assert_int_equal(bh_world_apply(w, &fact, NULL), 0);
+	bh_world_settle(w);
+	remove_named(w, BH_KIND_POLICY, KUBE, "shop", "p");
+	fact.policy.uid = "2";
+	assert_int_equal(bh_world_apply(w, &fact, NULL), 0);
+	c = bh_world_changes(w);
+	assert_int_equal(c->n_policies, 1);
+	assert_string_equal(c->policies[0].before->uid, "1");
+	assert_string_equal(c->policies[0].after->uid, "2");
+}
+
+/* Each part of a policy counts. */
+static void any_part_of_a_policy_makes_a_change(void **state)
+{
+	static const char base[] = "policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/c=d "
+				   "peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-2\neg\n";
+	static const char *const others[] = {
+		"policy shop/p pods=a=c types=both\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-2\neg\n",
+		"policy shop/p pods=a=b types=ingress\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-2\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x!=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-2\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/+c "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-2\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/9-10.1.0.0/16 port=TCP:1-2\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.2.0.0/16 port=TCP:1-2\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8 port=TCP:1-2\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-3\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:http\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=UDP:1-2\neg\n",
+		"policy shop/p pods=a=b types=both\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-2\n",
+		"policy shop/p pods=a=b types=both audit\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-2\neg\n",
+		"policy shop/p pods=a=b types=both invalid\nin peer=ns/x=y&pods/c=d "
+		"peer=cidr/10.0.0.0/8-10.1.0.0/16 port=TCP:1-2\neg\n",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(others); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+		world_text(w, KUBE, base);
+		if (changes_of(w, others[i])->n_policies != 1)
+			fail_msg("no change: %s", others[i]);
+		world_text(w, KUBE, base);
+		assert_false(bh_world_is_dirty(w));
+	}
+}
+
+/* --- search and limits
+ * --------------------------------------------------------------------------------- */
+
+static void collect(void *ctx, const struct bh_pod *p)
+{
+	struct bh_buf *b = ctx;
+
+	bh_buf_printf(b, "%s ", p->name);
+}
+
+static void assert_found(const struct bh_world *w, const char *own_ns, const char *ns,
+			 const char *pods, const char *want)
+{
+	struct wt t = { .arena = bh_arena_new() };
+	struct bh_selector ns_sel = wt_selector(&t, ns), pod_sel = wt_selector(&t, pods);
+	struct bh_buf b = { 0 };
+
+	bh_world_find_pods(w, own_ns, &ns_sel, &pod_sel, collect, &b);
+	assert_string_equal(bh_buf_str(&b), want);
+	bh_buf_done(&b);
+	bh_arena_free(&t.arena);
+}
+
+static void search_finds_who_is_selected(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE,
+		   "ns shop label=team:red\nns other label=team:blue\n"
+		   "pod shop/web label=app:web\npod shop/db label=app:db label=tier:x\n"
+		   "pod other/api label=app:api\npod shop/agent label=app:web host\n"
+		   "pod shop/job label=app:web finished\npod shop/young nolabels");
+	assert_found(w, "shop", "*", "app=web", "web ");
+	assert_found(w, "shop", "*", "app=api", "");
+	assert_found(w, "nowhere", "*", "*", "");
+	assert_found(w, NULL, "*", "app=api", "api ");
+	assert_found(w, NULL, "team=blue", "*", "api ");
+	assert_found(w, NULL, "team=blue", "app=web", "");
+	assert_found(w, NULL, "*", "+tier", "db ");
+	assert_found(w, NULL, "team=red", "!tier", "web ");
+	assert_found(w, NULL, "kubernetes.io/metadata.name=other", "app!=web", "api ");
+	world_text(w, KUBE, "pod shop/web label=app:api\nns other");
+	assert_found(w, "shop", "*", "app=web", "");
+	assert_found(w, NULL, "team=blue", "*", "");
+}
+
+static void equal_strings_are_the_same_pointer(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_pod *a, *b;
+
+	(void)state;
+	world_text(w, KUBE,
+		   "pod shop/a label=app:web node=n\npod shop/b label=app:web node=n "
+		   "label=x:web");
+	a = pod(w, "a");
+	b = pod(w, "b");
+	assert_ptr_equal(a->namespace, b->namespace);
+	assert_ptr_equal(a->namespace, bh_world_namespace(w, "shop")->name);
+	assert_ptr_equal(a->node, b->node);
+	assert_ptr_equal(a->labels.items[0].key, b->labels.items[0].key);
+	assert_ptr_equal(a->labels.items[0].value, b->labels.items[1].value);
+}
+
+static void broken_facts_are_refused_and_change_nothing(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	static const struct bh_addr addrs[300];
+	const struct {
+		struct bh_fact fact;
+		int code;
+		const char *text;
+	} t[] = {
+		{ { .kind = BH_KIND_POD, .pod = { .name = "x" } }, -EINVAL, "Pod: namespace" },
+		{ { .kind = BH_KIND_POD, .pod = { .namespace = "x", .name = "" } },
+		  -EINVAL,
+		  "Pod: name" },
+		{ { .kind = BH_KIND_NAMESPACE }, -EINVAL, "Namespace: name" },
+		{ { .kind = BH_KIND_NODE }, -EINVAL, "Node: name" },
+		{ { .kind = BH_KIND_POLICY, .policy = { .name = "p" } },
+		  -EINVAL,
+		  "Policy: namespace" },
+		{ { .kind = BH_KIND_POD,
+		    .pod = { .namespace = "a", .name = "b", .addrs = addrs, .n_addrs = 300 } },
+		  -E2BIG,
+		  "pod a/b: more than 256 addresses" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		struct bh_err err = { 0 };
+
+		assert_err(bh_world_apply(w, &t[i].fact, &err), &err, t[i].code, t[i].text);
+	}
+	assert_false(bh_world_is_dirty(w));
+	/* What nobody told is forgotten without a word. */
+	remove_pod(w, KUBE, "none", NULL);
+	remove_named(w, BH_KIND_POLICY, KUBE, "none", "none");
+	remove_named(w, BH_KIND_NODE, KUBE, "", "none");
+	assert_false(bh_world_is_dirty(w));
+}
+
+static void too_many_namespaces_are_refused(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	struct bh_fact fact = { .kind = BH_KIND_NAMESPACE, .source = KUBE };
+	struct bh_err err = { 0 };
+	char name[32];
+	int i;
+
+	(void)state;
+	for (i = 0; i < BH_MAX_NAMESPACES; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		fact.ns.name = name;
+		assert_ok(bh_world_apply(w, &fact, &err), &err);
+	}
+	fact.ns.name = "one-more";
+	assert_err(bh_world_apply(w, &fact, &err), &err, -E2BIG, "100000");
+	fact = (struct bh_fact){ .kind = BH_KIND_POD, .pod = { .namespace = "new", .name = "p" } };
+	assert_err(bh_world_apply(w, &fact, &err), &err, -E2BIG, "pod new/p: namespace new");
+	/* Known ones can still change. */
+	fact = (struct bh_fact){ .kind = BH_KIND_POD, .pod = { .namespace = "n7", .name = "p" } };
+	assert_ok(bh_world_apply(w, &fact, &err), &err);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(newest_pod_owns_an_address_until_it_goes),
+		cmocka_unit_test(of_equally_old_pods_the_later_told_owns_the_address),
+		cmocka_unit_test(removing_the_loser_takes_nothing_from_the_owner),
+		cmocka_unit_test(three_pods_pass_an_address_on_by_age),
+		cmocka_unit_test(node_addresses_are_never_a_pods),
+		cmocka_unit_test(node_that_moves_gives_its_old_address_free),
+		cmocka_unit_test(host_network_pods_own_no_address),
+		cmocka_unit_test(finished_pods_lose_their_address_at_once),
+		cmocka_unit_test(all_addresses_of_both_families_lead_to_the_pod),
+		cmocka_unit_test(a_name_with_another_uid_is_another_pod),
+		cmocka_unit_test(by_name_a_running_pod_goes_before_a_finished_one),
+		cmocka_unit_test(sources_are_merged_by_uid),
+		cmocka_unit_test(facts_without_uid_describe_every_pod_of_the_name),
+		cmocka_unit_test(facts_without_uid_of_several_sources_are_one_pod),
+		cmocka_unit_test(labels_are_unknown_until_a_source_has_them),
+		cmocka_unit_test(pods_of_the_own_or_of_no_node_are_local),
+		cmocka_unit_test(the_highest_source_of_a_policy_is_in_force),
+		cmocka_unit_test(namespaces_exist_as_long_as_something_names_them),
+		cmocka_unit_test(the_name_label_is_the_worlds),
+		cmocka_unit_test(a_namespace_deleted_and_made_again_keeps_its_pods),
+		cmocka_unit_test(namespace_changes_are_told_of_the_namespace_only),
+		cmocka_unit_test(default_deny_comes_from_configuration_and_annotation),
+		cmocka_unit_test(configuring_default_deny_changes_policies),
+		cmocka_unit_test(nobody_else_makes_a_default_deny),
+		cmocka_unit_test(audit_of_policy_namespace_or_world_is_audit),
+		cmocka_unit_test(changing_the_worlds_mode_is_a_change),
+		cmocka_unit_test(policies_of_a_namespace_come_in_evaluation_order),
+		cmocka_unit_test(listings_depend_on_names_only),
+		cmocka_unit_test(several_changes_of_a_pod_are_one),
+		cmocka_unit_test(what_says_nothing_new_is_no_change),
+		cmocka_unit_test(what_goes_and_comes_back_the_same_is_no_change),
+		cmocka_unit_test(what_comes_and_goes_is_no_change),
+		cmocka_unit_test(replaced_objects_live_until_the_settle),
+		cmocka_unit_test(a_policy_under_the_same_name_is_a_change),
+		cmocka_unit_test(any_part_of_a_policy_makes_a_change),
+		cmocka_unit_test(search_finds_who_is_selected),
+		cmocka_unit_test(equal_strings_are_the_same_pointer),
+		cmocka_unit_test(broken_facts_are_refused_and_change_nothing),
+		cmocka_unit_test(too_many_namespaces_are_refused),
 	};
 
-	(void)del_node;
-	(void)put_node;
-	(void)put_ns;
-	(void)del_ns;
-	(void)put_policy;
 	return cmocka_run_group_tests_name("world", tests, NULL, NULL);
 }
