@@ -147,49 +147,60 @@ static void print_plan(struct bh_world *w, const struct bh_compile_config *confi
 	bh_compiler_free(&c);
 }
 
-static int render_offline(const struct bh_cli *cli, const char *policies)
+/* Every --policies; false where one cannot be read at all. */
+static bool load(const struct bh_cli *cli, struct offline *o)
 {
-	unsigned long group = DEFAULT_NFLOG_GROUP, rate = DEFAULT_LOG_RATE;
-	struct offline o = { 0 };
-	struct bh_err err = { 0 };
-	struct bh_compile_config config;
 	struct bh_sink sink = {
-		.ctx = &o,
+		.ctx = o,
 		.on_put = on_put,
 		.on_delete = on_delete,
 		.on_synced = on_synced,
 		.on_problem = on_problem,
 	};
-	int r;
+	struct bh_err err = { 0 };
+	const char *path;
+	size_t i;
+
+	for (i = 0; (path = bh_cli_nth_value(cli, "policies", i)); i++) {
+		if (bh_manifest_load(path, &sink, &err) < 0) {
+			bh_log_error("%s", bh_err_text(&err));
+			return false;
+		}
+	}
+	return true;
+}
+
+static int render_offline(const struct bh_cli *cli)
+{
+	unsigned long group = DEFAULT_NFLOG_GROUP, rate = DEFAULT_LOG_RATE;
+	struct bh_compile_config config;
+	struct offline o = { 0 };
+	int r = BH_CLI_FAILED;
 
 	if (parse_number(cli, "nflog-group", UINT16_MAX, &group) < 0 ||
 	    parse_number(cli, "log-rate", 1000000, &rate) < 0)
 		return BH_CLI_USAGE;
+	config = (struct bh_compile_config){
+		.log_group = (uint16_t)group,
+		.log_snaplen = LOG_SNAPLEN,
+		.log_rate = (uint32_t)rate,
+		.log_burst = 2 * (uint32_t)rate,
+	};
 	o.world = make_world(cli);
-	r = bh_manifest_load(policies, &sink, &err);
-	if (r < 0) {
-		bh_log_error("%s", bh_err_text(&err));
-	} else {
-		config = (struct bh_compile_config){
-			.log_group = (uint16_t)group,
-			.log_snaplen = LOG_SNAPLEN,
-			.log_rate = (uint32_t)rate,
-			.log_burst = 2 * (uint32_t)rate,
-		};
+	if (load(cli, &o)) {
 		print_plan(o.world, &config);
+		r = o.n_problems == 0 ? BH_CLI_YES : BH_CLI_FAILED;
 	}
 	bh_world_free(&o.world);
-	/* The ruleset was printed as the agent would load it, but look at it. */
-	return r == 0 && o.n_problems == 0 ? BH_CLI_YES : BH_CLI_FAILED;
+	return r;
 }
 
 static int run(const struct bh_cli *cli)
 {
-	const char *policies = bh_cli_value(cli, "policies");
 	size_t i;
 
-	if (policies)
-		return render_offline(cli, policies);
+	if (bh_cli_has(cli, "policies"))
+		return render_offline(cli);
 	for (i = 0; i < cli->n_values; i++) {
 		const char *name = cli->values[i].option->name;
 
@@ -204,7 +215,7 @@ static int run(const struct bh_cli *cli)
 static const struct bh_cli_option options[] = {
 	{ .name = "policies",
 	  .arg = "PATH",
-	  .text = "render these manifests instead of asking the agent" },
+	  .text = "render these manifests instead; may be repeated" },
 	{ .name = "node", .arg = "NAME", .text = "rules for this node's pods only" },
 	{ .name = "mode", .arg = "enforce|audit", .text = "as of bulkheadd(8)" },
 	{ .name = "default-deny", .arg = "ingress|egress|both|none", .text = "as of bulkheadd(8)" },

@@ -80,6 +80,24 @@ static void options_mean_what_they_mean_to_the_agent(void **state)
 	unlink(path);
 }
 
+static void several_folders_are_one_world(void **state)
+{
+	struct cli_test *t = *state;
+	bh_auto_free char *web = bh_strdup(write_file(t, "web.yaml", web_yaml));
+	const char *api = write_file(t, "api.yaml",
+				     "apiVersion: v1\n"
+				     "kind: Pod\n"
+				     "metadata: {name: api, namespace: shop, labels: {app: web}}\n"
+				     "status: {podIPs: [{ip: 10.0.0.11}]}\n");
+
+	cli_run(t, "render", "--policies", web, "--policies", api);
+	assert_status(t, 0);
+	assert_out(t, "10.0.0.10");
+	assert_out(t, "10.0.0.11");
+	unlink(web);
+	unlink(api);
+}
+
 static void what_is_printed_loads_with_nft(void **state)
 {
 	struct cli_test *t = *state;
@@ -143,6 +161,7 @@ int main(void)
 		CLI_TEST(the_agents_ruleset_is_printed_as_it_is),
 		CLI_TEST(manifests_are_rendered_without_an_agent),
 		CLI_TEST(options_mean_what_they_mean_to_the_agent),
+		CLI_TEST(several_folders_are_one_world),
 		CLI_TEST(what_is_printed_loads_with_nft),
 		CLI_TEST(a_problem_is_named_and_is_exit_4),
 		CLI_TEST(wrong_values_are_refused),
