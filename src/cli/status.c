@@ -22,7 +22,8 @@ static json_t *status_request(void)
 
 static void add_label(const struct bh_cli *cli, struct bh_buf *out, const char *label)
 {
-	bh_cli_paint(cli, out, BH_CLI_BOLD, label);
+	if (*label)
+		bh_cli_paint(cli, out, BH_CLI_BOLD, label);
 	bh_buf_printf(out, "%*s", (int)(LABEL_WIDTH - strlen(label)), "");
 }
 
@@ -35,6 +36,16 @@ static void add_microseconds(struct bh_buf *out, json_int_t us)
 		bh_buf_printf(out, "%lld ms", (long long)us / 1000);
 	else
 		bh_buf_printf(out, "%lld s", (long long)us / 1000000);
+}
+
+/* A time of the agent, to the second. */
+static void add_time(struct bh_buf *out, const char *time)
+{
+	size_t len = strcspn(time, ".");
+	bh_auto_free char *seconds = bh_strndup(time, len);
+
+	bh_buf_escape(out, seconds);
+	bh_buf_puts(out, time[len] ? "Z" : "");
 }
 
 static void add_headline(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
@@ -85,7 +96,7 @@ static void add_kernel(const struct bh_cli *cli, struct bh_buf *out, const json_
 	}
 	if (json_is_object(last)) {
 		bh_buf_puts(out, "; last change ");
-		bh_buf_escape(out, bh_cli_str(last, "time"));
+		add_time(out, bh_cli_str(last, "time"));
 		bh_buf_puts(out, ", ");
 		bh_cli_count(out, bh_cli_int(last, "operations"), "operation");
 		bh_buf_puts(out, " in ");
@@ -266,7 +277,7 @@ static void add_problems(const struct bh_cli *cli, struct bh_buf *out, const jso
 		bh_buf_puts(out, ": ");
 		bh_buf_escape(out, bh_cli_str(problem, "text"));
 		bh_buf_puts(out, " (since ");
-		bh_buf_escape(out, bh_cli_str(problem, "since"));
+		add_time(out, bh_cli_str(problem, "since"));
 		bh_buf_puts(out, ")\n");
 	}
 }

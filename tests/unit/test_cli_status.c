@@ -21,7 +21,8 @@ static const char answer[] =
 	"'pending':6,'in_flight':0,'audit':{'denied':7,'logged':7,'suppressed':0,"
 	"'lost':0,'recorded':7,'pending':0,'in_flight':0}},"
 	"'tamper_events':0,'revoked_connections':1,"
-	"'last_commit':{'time':'2026-01-02T03:04:05Z','duration_us':1300,'operations':12}}";
+	"'last_commit':{'time':'2026-01-02T03:04:05.000000006Z','duration_us':1300,'operations':12}"
+	"}";
 
 static json_t *make_status(bool is_ready, int generation, int wanted)
 {
@@ -62,7 +63,8 @@ static void a_ready_agent_is_exit_0_and_a_screen(void **state)
 		"  audit               7          7          7          0          0          0",
 		"NetworkPolicy shop/web     enforce      2\n",
 		"NetworkPolicy shop/broken  audit        1  spec.ingress[0]: wrong\n",
-		"manifest: /etc/bulkhead/policies/x.yaml: line 3: no\\x1b[31m (since 2026",
+		"manifest: /etc/bulkhead/policies/x.yaml: line 3: no\\x1b[31m (since "
+		"2026-01-02T03:04:05Z)",
 	};
 	struct cli_test *t = *state;
 	size_t i;
