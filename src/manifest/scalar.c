@@ -213,7 +213,7 @@ static int resolve(const struct scalar *s, struct value *ret, struct bh_err *err
 
 int scalar_resolve(const struct scalar *s, json_t **ret, struct bh_err *err)
 {
-	struct value v;
+	struct value v = { 0 };
 	json_t *json = NULL;
 	int r;
 
@@ -235,7 +235,7 @@ int scalar_resolve(const struct scalar *s, json_t **ret, struct bh_err *err)
 
 int scalar_key(const struct scalar *s, char **ret, struct bh_err *err)
 {
-	struct value v;
+	struct value v = { 0 };
 	int r;
 
 	r = resolve(s, &v, err);

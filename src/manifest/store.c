@@ -72,9 +72,8 @@ struct store *store_new(const char *path, const struct bh_sink *sink)
 	return s;
 }
 
-static void free_file(struct store *s, struct file *f)
+static void free_file(struct file *f)
 {
-	HASH_DEL(s->files, f);
 	load_done(&f->load);
 	free(f->path);
 	free(f->error);
@@ -95,18 +94,24 @@ static void free_told(struct told *t)
 
 void store_free(struct store **s)
 {
-	struct file *f, *f_next;
-	struct told *t, *t_next;
+	struct file *f, *next_file;
+	struct told *t, *next_told;
 
 	if (!*s)
 		return;
-	HASH_ITER (hh, (*s)->files, f, f_next)
-		free_file(*s, f);
-	HASH_ITER (hh, (*s)->told, t, t_next) {
-		HASH_DEL((*s)->told, t);
+	/* Clearing a table leaves its elements chained. */
+	f = (*s)->files;
+	HASH_CLEAR(hh, (*s)->files);
+	for (; f; f = next_file) {
+		next_file = f->hh.next;
+		free_file(f);
+	}
+	t = (*s)->told;
+	HASH_CLEAR(hh, (*s)->told);
+	for (; t; t = next_told) {
+		next_told = t->hh.next;
 		free_told(t);
 	}
-	free((*s)->told_root);
 	free((*s)->path);
 	free(*s);
 	*s = NULL;
@@ -244,7 +249,9 @@ static void forget_file(struct store *s, struct file *f)
 {
 	if (f->told)
 		tell_problem(s, f->path, NULL);
-	free_file(s, f);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash unlinks what is freed here */
+	HASH_DEL(s->files, f);
+	free_file(f);
 }
 
 /* A folder that cannot be read is listed as a file without objects. */
@@ -455,6 +462,7 @@ int store_scan(struct store *s, struct scan *scan, struct bh_err *err)
 	replace(&s->told_root, NULL);
 	read_files(s, &w, scan);
 	walk_done(&w);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
 	HASH_SORT(s->files, by_path);
 	claim_all(s);
 	tell_objects(s);

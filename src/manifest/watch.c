@@ -79,6 +79,7 @@ static void on_folder(void *ctx, const char *path)
 
 static void drop_watch(struct bh_manifest *m, struct watch *w)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash unlinks what is freed here */
 	HASH_DEL(m->watches, w);
 	free(w);
 }
