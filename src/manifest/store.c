@@ -57,7 +57,6 @@ struct store {
 	struct bh_sink sink;
 	struct file *files; /* hash, kept sorted by path */
 	struct told *told;
-	char *told_root; /* problem with the tree itself that the sink knows */
 };
 
 struct store *store_new(const char *path, const struct bh_sink *sink)
@@ -451,15 +450,8 @@ int store_scan(struct store *s, struct scan *scan, struct bh_err *err)
 
 	scan->is_unsettled = false;
 	r = walk_tree(s->path, scan, &w, err);
-	if (r < 0) {
-		if (!s->told_root || strcmp(s->told_root, bh_err_text(err)) != 0)
-			tell_problem(s, s->path, bh_err_text(err));
-		replace(&s->told_root, bh_strdup(bh_err_text(err)));
+	if (r < 0)
 		return r;
-	}
-	if (s->told_root)
-		tell_problem(s, s->path, NULL);
-	replace(&s->told_root, NULL);
 	read_files(s, &w, scan);
 	walk_done(&w);
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */

@@ -28,7 +28,8 @@ struct store *store_new(const char *path, const struct bh_sink *sink);
 void store_free(struct store **s);
 /*
  * Walks the tree, reads what changed and tells the sink.  If the tree itself
- * cannot be read, returns a negative errno with text and nothing changes.
+ * cannot be read, returns a negative errno with text; nothing changes then and
+ * nothing is told.
  */
 int store_scan(struct store *s, struct scan *scan, struct bh_err *err);
 /* Files with a problem other than a warning. */

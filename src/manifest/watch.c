@@ -38,14 +38,15 @@ struct bh_manifest {
 	uv_poll_t poll;
 	uv_timer_t timer; /* the next scan */
 	int n_handles;
-	int fd;              /* inotify, -1 where it cannot be had */
-	char *parent, *base; /* of the tree */
+	int fd;                     /* inotify, -1 where it cannot be had */
+	char *path, *parent, *base; /* of the tree */
 	struct bh_sink sink;
 	struct store *store;
 	struct watch *watches;
 	unsigned int n_scans;
 	uint64_t burst_ms; /* when the first event since the last scan came; 0: none */
 	bool is_synced;
+	char *told; /* problem with the tree itself that the sink knows */
 	bool is_watch_missing, is_told_missing;
 };
 
@@ -109,6 +110,16 @@ static void tell_missing_watches(struct bh_manifest *m)
 				      : NULL);
 }
 
+/* Trouble with the tree itself, or its end. */
+static void tell_tree(struct bh_manifest *m, const char *problem)
+{
+	if (problem ? m->told && strcmp(m->told, problem) == 0 : !m->told)
+		return;
+	free(m->told);
+	m->told = problem ? bh_strdup(problem) : NULL;
+	m->sink.on_problem(m->sink.ctx, BH_SOURCE_MANIFEST, m->path, problem);
+}
+
 static void on_timer(uv_timer_t *timer);
 
 static void scan_now(struct bh_manifest *m, bool reads_all, bool wants_settled)
@@ -119,7 +130,7 @@ static void scan_now(struct bh_manifest *m, bool reads_all, bool wants_settled)
 		.reads_all = reads_all,
 		.wants_settled = wants_settled,
 	};
-	struct bh_err err = { 0 }; /* the store tells it */
+	struct bh_err err = { 0 };
 	uint64_t delay_ms = SLOW_MS;
 
 	m->n_scans++;
@@ -128,7 +139,9 @@ static void scan_now(struct bh_manifest *m, bool reads_all, bool wants_settled)
 	watch(m, m->parent, NAME_EVENTS, false);
 	if (store_scan(m->store, &scan, &err) < 0) {
 		delay_ms = RETRY_MS;
+		tell_tree(m, bh_err_text(&err));
 	} else {
+		tell_tree(m, NULL);
 		drop_old_watches(m);
 		tell_missing_watches(m);
 		if (!m->is_synced)
@@ -202,7 +215,8 @@ static void split_path(struct bh_manifest *m, const char *path)
 
 	while (len > 1 && path[len - 1] == '/')
 		len--;
-	m->base = bh_strndup(path, len);
+	m->path = bh_strndup(path, len);
+	m->base = bh_strdup(m->path);
 	slash = strrchr(m->base, '/');
 	if (!slash) {
 		m->parent = bh_strdup(".");
@@ -270,6 +284,8 @@ void bh_manifest_free(struct bh_manifest **m)
 	HASH_ITER (hh, (*m)->watches, w, next)
 		drop_watch(*m, w);
 	store_free(&(*m)->store);
+	free((*m)->told);
+	free((*m)->path);
 	free((*m)->parent);
 	free((*m)->base);
 	if ((*m)->fd >= 0)

@@ -569,7 +569,7 @@ static void a_folder_that_goes_leaves_everything_in_force_until_it_is_back(void 
 	assert_told(&w, "!tree: cannot read: No such file or directory\n");
 	put_file(d, "aside/b.yaml", POD("b", "10.0.0.2"));
 	assert_int_equal(rename(aside, tree), 0);
-	assert_told(&w, "!tree: over\n+P shop/b\n");
+	assert_told(&w, "+P shop/b\n!tree: over\n");
 	stop(&w);
 }
 

@@ -1,0 +1,385 @@
+/*
+ * Verdicts in words.  Names and labels come from outside and are escaped.
+ */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "bh/object.h"
+#include "bh/selector.h"
+
+/* What a description is about. */
+struct tale {
+	const struct bh_world *w;
+	const struct bh_flow *flow;
+	const struct bh_result *result;
+	struct bh_buf *out;
+};
+
+static void add_addr(struct bh_buf *b, const struct bh_addr *a)
+{
+	char text[BH_ADDR_STRLEN];
+
+	bh_buf_puts(b, bh_addr_format(a, text));
+}
+
+static void add_pod(struct bh_buf *b, const struct bh_pod *pod)
+{
+	bh_buf_escape(b, pod->namespace);
+	bh_buf_putc(b, '/');
+	bh_buf_escape(b, pod->name);
+}
+
+static void add_end(struct bh_buf *b, const struct bh_end *end, const struct bh_addr *addr)
+{
+	switch (end->entity) {
+	case BH_ENTITY_POD:
+		bh_buf_puts(b, "pod ");
+		add_pod(b, end->pod);
+		if (end->pod->n_addrs == 0)
+			return;
+		break;
+	case BH_ENTITY_NODE:
+		bh_buf_puts(b, "node ");
+		bh_buf_escape(b, end->node ? end->node->name : "?");
+		break;
+	case BH_ENTITY_EXTERNAL:
+	case BH_ENTITY_COUNT_: add_addr(b, addr); return;
+	}
+	bh_buf_puts(b, " (");
+	add_addr(b, addr);
+	bh_buf_putc(b, ')');
+}
+
+static void add_service(struct bh_buf *b, const struct bh_flow *flow)
+{
+	switch (flow->protocol) {
+	case IPPROTO_TCP: bh_buf_printf(b, "TCP %u", flow->dst_port); return;
+	case IPPROTO_UDP: bh_buf_printf(b, "UDP %u", flow->dst_port); return;
+	case IPPROTO_SCTP: bh_buf_printf(b, "SCTP %u", flow->dst_port); return;
+	case IPPROTO_ICMP: bh_buf_puts(b, "ICMP"); return;
+	case IPPROTO_ICMPV6: bh_buf_puts(b, "ICMPv6"); return;
+	default: bh_buf_printf(b, "IP protocol %u", flow->protocol); return;
+	}
+}
+
+static void add_policy(struct bh_buf *b, const struct bh_policy *p)
+{
+	if (p->kind == BH_DEFAULT_DENY) {
+		bh_buf_puts(b, "the default deny of namespace ");
+		bh_buf_escape(b, p->namespace);
+		return;
+	}
+	bh_buf_printf(b, "%s ", bh_policy_kind_str(p->kind));
+	if (*p->namespace) {
+		bh_buf_escape(b, p->namespace);
+		bh_buf_putc(b, '/');
+	}
+	bh_buf_escape(b, p->name);
+}
+
+/* " (file:line)" where it is known. */
+static void add_place(struct bh_buf *b, const struct bh_policy *p, int line)
+{
+	if (!p->file)
+		return;
+	bh_buf_puts(b, " (");
+	bh_buf_escape(b, p->file);
+	if (line > 0)
+		bh_buf_printf(b, ":%d", line);
+	bh_buf_putc(b, ')');
+}
+
+static const struct bh_rule *rule_of(const struct bh_rule_ref *ref, enum bh_dir dir)
+{
+	const struct bh_rules *rules = &ref->policy->rules[dir];
+
+	return ref->rule_index < rules->n ? &rules->items[ref->rule_index] : NULL;
+}
+
+static void add_rule(struct bh_buf *b, const struct bh_rule_ref *ref, enum bh_dir dir)
+{
+	const struct bh_rule *rule = rule_of(ref, dir);
+
+	add_policy(b, ref->policy);
+	if (ref->policy->kind == BH_DEFAULT_DENY)
+		return;
+	bh_buf_printf(b, " %s rule %zu", bh_dir_str(dir), ref->rule_index);
+	if (rule && rule->name) {
+		bh_buf_puts(b, " \"");
+		bh_buf_escape(b, rule->name);
+		bh_buf_putc(b, '"');
+	}
+	add_place(b, ref->policy, rule ? rule->line : ref->policy->line);
+}
+
+/* "A", "A and B", "A, B and 3 more"; only the first @kept of @n can be named. */
+static void add_policies(struct bh_buf *b, const struct bh_policy *const *policies, size_t n)
+{
+	size_t i, kept = n < BH_MAX_ISOLATING ? n : BH_MAX_ISOLATING;
+	bool is_cut = n > 4;
+
+	if (is_cut)
+		kept = 3;
+	for (i = 0; i < kept; i++) {
+		if (i > 0)
+			bh_buf_puts(b, i + 1 == n ? " and " : ", ");
+		add_policy(b, policies[i]);
+		add_place(b, policies[i], policies[i]->line);
+	}
+	if (is_cut)
+		bh_buf_printf(b, " and %zu more", n - kept);
+}
+
+/* The pod that judges in @dir is at one end, whom it judges at the other. */
+static const struct bh_end *other_end(const struct tale *t, enum bh_dir dir)
+{
+	return dir == BH_INGRESS ? &t->result->src : &t->result->dst;
+}
+
+static const struct bh_end *own_end(const struct tale *t, enum bh_dir dir)
+{
+	return dir == BH_INGRESS ? &t->result->dst : &t->result->src;
+}
+
+static const struct bh_addr *other_addr(const struct tale *t, enum bh_dir dir)
+{
+	return dir == BH_INGRESS ? &t->flow->src : &t->flow->dst;
+}
+
+static const struct bh_addr *own_addr(const struct tale *t, enum bh_dir dir)
+{
+	return dir == BH_INGRESS ? &t->flow->dst : &t->flow->src;
+}
+
+/* What @labels say to each key that @sel asks for. */
+static void add_labels(struct bh_buf *b, const struct bh_selector *sel,
+		       const struct bh_labels *labels)
+{
+	size_t i, k;
+
+	for (i = 0; i < sel->n_reqs; i++) {
+		const char *key = sel->reqs[i].key, *value = bh_labels_get(labels, key);
+
+		for (k = 0; k < i && strcmp(sel->reqs[k].key, key) != 0; k++)
+			continue;
+		if (k < i)
+			continue;
+		bh_buf_puts(b, i > 0 ? ", " : "");
+		bh_buf_puts(b, value ? "" : "no ");
+		bh_buf_escape(b, key);
+		if (value) {
+			bh_buf_putc(b, '=');
+			bh_buf_escape(b, value);
+		}
+	}
+}
+
+static void add_selector_miss(struct bh_buf *b, const char *field, const struct bh_selector *sel,
+			      const char *what, const struct bh_labels *labels)
+{
+	bh_buf_printf(b, "its %s wants ", field);
+	bh_selector_describe(sel, b);
+	bh_buf_printf(b, ", the %s has ", what);
+	add_labels(b, sel, labels);
+}
+
+/* The first peer of the rule that misses the other end in just this way. */
+static const struct bh_peer *missed_peer(const struct tale *t, const struct bh_near_miss *near,
+					 enum bh_dir dir)
+{
+	const struct bh_rule *rule = rule_of(&near->ref, dir);
+	const struct bh_end *other = other_end(t, dir);
+	size_t i;
+
+	for (i = 0; rule && i < rule->n_peers; i++) {
+		const struct bh_peer *peer = &rule->peers[i];
+		struct bh_peer any_pod = *peer;
+
+		if (near->why == BH_MISS_IP_BLOCK) {
+			if (peer->kind == BH_PEER_CIDR)
+				return peer;
+			continue;
+		}
+		if (peer->kind != BH_PEER_PODS || other->entity != BH_ENTITY_POD)
+			continue;
+		any_pod.pods = (struct bh_selector){ 0 };
+		if (bh_world_peer_is(t->w, near->ref.policy, &any_pod, other->pod) ==
+		    (near->why == BH_MISS_POD_SELECTOR))
+			return peer;
+	}
+	return NULL;
+}
+
+static void add_block_miss(struct bh_buf *b, const struct bh_peer *peer, const struct bh_addr *a)
+{
+	char text[BH_CIDR_STRLEN];
+	size_t i;
+
+	for (i = 0; i < peer->n_except; i++) {
+		if (!bh_cidr_contains(&peer->except[i], a))
+			continue;
+		bh_buf_printf(b, "its ipBlock excepts %s", bh_cidr_format(&peer->except[i], text));
+		return;
+	}
+	bh_buf_printf(b, "its ipBlock is %s", bh_cidr_format(&peer->cidr, text));
+}
+
+static void add_namespace_miss(const struct tale *t, const struct bh_peer *peer,
+			       const struct bh_near_miss *near, const struct bh_end *other)
+{
+	const struct bh_namespace *ns;
+
+	if (!peer) {
+		bh_buf_puts(t->out, "it is about pods");
+		return;
+	}
+	if (!peer->has_namespaces) {
+		bh_buf_puts(t->out, "it is about pods of its own namespace ");
+		bh_buf_escape(t->out, near->ref.policy->namespace);
+		return;
+	}
+	ns = bh_world_namespace(t->w, other->pod->namespace);
+	add_selector_miss(t->out, "namespaceSelector", &peer->namespaces, "namespace", &ns->labels);
+}
+
+static void add_miss(const struct tale *t, const struct bh_near_miss *near, enum bh_dir dir)
+{
+	const struct bh_peer *peer = missed_peer(t, near, dir);
+	const struct bh_end *other = other_end(t, dir);
+
+	switch (near->why) {
+	case BH_MISS_PROTOCOL: bh_buf_puts(t->out, "it allows another protocol"); return;
+	case BH_MISS_PORT: bh_buf_puts(t->out, "it allows another port"); return;
+	case BH_MISS_POD_SELECTOR:
+		if (peer)
+			add_selector_miss(t->out, "podSelector", &peer->pods, "pod",
+					  &other->pod->labels);
+		else
+			bh_buf_puts(t->out, "its podSelector does not match");
+		return;
+	case BH_MISS_IP_BLOCK:
+		if (peer)
+			add_block_miss(t->out, peer, other_addr(t, dir));
+		else
+			bh_buf_puts(t->out, "its ipBlock does not match");
+		return;
+	case BH_MISS_NAMESPACE_SELECTOR: add_namespace_miss(t, peer, near, other); return;
+	case BH_MISS_COUNT_: break;
+	}
+}
+
+static void describe_near(const struct tale *t, const struct bh_dir_verdict *v, enum bh_dir dir)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_near; i++) {
+		bh_buf_puts(t->out, i == 0 ? "  nearest: " : "  then: ");
+		add_rule(t->out, &v->near[i].ref, dir);
+		bh_buf_puts(t->out, ", but ");
+		add_miss(t, &v->near[i], dir);
+		bh_buf_putc(t->out, '\n');
+	}
+}
+
+/* Policies that failed validation deny by themselves; that is worth a line. */
+static void describe_invalid(const struct tale *t, const struct bh_dir_verdict *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->n_isolating && i < BH_MAX_ISOLATING; i++) {
+		const struct bh_policy *p = v->isolating[i];
+
+		if (!p->invalid)
+			continue;
+		bh_buf_puts(t->out, "  ");
+		add_policy(t->out, p);
+		bh_buf_puts(t->out, " is not valid and allows nothing: ");
+		bh_buf_escape(t->out, p->invalid);
+		bh_buf_putc(t->out, '\n');
+	}
+}
+
+static void describe_audit(const struct tale *t, const struct bh_dir_verdict *v, enum bh_dir dir)
+{
+	if (v->audit_verdict == v->verdict)
+		return;
+	bh_buf_printf(t->out, "  audit: would be %s by ", bh_verdict_str(v->audit_verdict));
+	if (v->audit_rule.policy)
+		add_rule(t->out, &v->audit_rule, dir);
+	else
+		add_policies(t->out, v->audit_isolating, v->n_audit_isolating);
+	bh_buf_putc(t->out, '\n');
+}
+
+static void add_not_subject(const struct tale *t, enum bh_dir dir)
+{
+	const struct bh_end *own = own_end(t, dir);
+
+	bh_buf_puts(t->out, "not judged, ");
+	add_end(t->out, own, own_addr(t, dir));
+	bh_buf_puts(t->out, own->entity == BH_ENTITY_POD    ? " is on the host network"
+			    : own->entity == BH_ENTITY_NODE ? " is no pod"
+							    : " is outside");
+}
+
+static void add_reason(const struct tale *t, const struct bh_dir_verdict *v, enum bh_dir dir)
+{
+	struct bh_buf *b = t->out;
+
+	switch (v->reason) {
+	case BH_REASON_NOT_SUBJECT: add_not_subject(t, dir); return;
+	case BH_REASON_NOT_ISOLATED:
+		bh_buf_puts(b, "allowed, no policy isolates ");
+		add_end(b, own_end(t, dir), own_addr(t, dir));
+		return;
+	case BH_REASON_SELF: bh_buf_puts(b, "allowed, a pod always reaches itself"); return;
+	case BH_REASON_OWN_NODE:
+		bh_buf_puts(b, "allowed, a node always reaches its own pods");
+		return;
+	case BH_REASON_RULE:
+		bh_buf_printf(b, "%s by ", bh_verdict_str(v->verdict));
+		add_rule(b, &v->rule, dir);
+		return;
+	case BH_REASON_DEFAULT_DENY:
+		bh_buf_puts(b, "denied, ");
+		add_end(b, own_end(t, dir), own_addr(t, dir));
+		bh_buf_puts(b, " is isolated by ");
+		add_policies(b, v->isolating, v->n_isolating);
+		bh_buf_puts(b, v->n_isolating > 1 ? ", none of which allows it"
+						  : ", which does not allow it");
+		return;
+	case BH_REASON_NO_LABELS:
+		bh_buf_puts(b, "denied, the labels of ");
+		add_end(b, own_end(t, dir), own_addr(t, dir));
+		bh_buf_puts(b, " are not known yet");
+		return;
+	case BH_REASON_COUNT_: break;
+	}
+}
+
+void bh_result_describe(const struct bh_world *w, const struct bh_flow *flow,
+			const struct bh_result *result, struct bh_buf *out)
+{
+	static const enum bh_dir order[] = { BH_EGRESS, BH_INGRESS };
+	const struct tale t = { .w = w, .flow = flow, .result = result, .out = out };
+	size_t i;
+
+	bh_buf_printf(out, "%s: ", bh_verdict_str(result->verdict));
+	add_end(out, &result->src, &flow->src);
+	bh_buf_puts(out, " to ");
+	add_end(out, &result->dst, &flow->dst);
+	bh_buf_puts(out, ", ");
+	add_service(out, flow);
+	bh_buf_putc(out, '\n');
+	for (i = 0; i < BH_ARRAY_LEN(order); i++) {
+		const struct bh_dir_verdict *v = &result->dir[order[i]];
+
+		bh_buf_printf(out, "%s: ", bh_dir_str(order[i]));
+		add_reason(&t, v, order[i]);
+		bh_buf_putc(out, '\n');
+		describe_invalid(&t, v);
+		describe_near(&t, v, order[i]);
+		describe_audit(&t, v, order[i]);
+	}
+}
