@@ -202,15 +202,7 @@ static int open_sockets(struct bh_agent *a, struct bh_err *err)
 	const struct bh_config *c = a->config;
 	int r;
 
-	r = bh_nft_new(&a->nft, err);
-	if (r < 0)
-		return bh_err_wrap(err, r, "nftables");
-	r = bh_reconcile_start(&a->reconcile, a, err);
-	if (r < 0)
-		return r;
-	r = bh_packets_start(&a->packets, a, err);
-	if (r < 0)
-		return r;
+	/* First, because its lock keeps a second agent from disturbing this one. */
 	r = bh_control_new(&a->control, a->loop, c->control, bh_methods, a, err);
 	if (r < 0)
 		return bh_err_wrap(err, r, "--control");
@@ -219,7 +211,11 @@ static int open_sockets(struct bh_agent *a, struct bh_err *err)
 		if (r < 0)
 			return bh_err_wrap(err, r, "--metrics");
 	}
-	return 0;
+	r = bh_nft_new(&a->nft, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "nftables");
+	r = bh_reconcile_start(&a->reconcile, a, err);
+	return r < 0 ? r : bh_packets_start(&a->packets, a, err);
 }
 
 static int start(struct bh_agent *a, struct bh_err *err)
@@ -234,7 +230,6 @@ static int start(struct bh_agent *a, struct bh_err *err)
 	make_engine(a);
 	start_timers(a);
 	bh_revoker_init(&a->revoker, a);
-	/* The control socket's lock comes before anything that a second agent would disturb. */
 	r = open_sockets(a, err);
 	if (r < 0)
 		return r;

@@ -4,7 +4,7 @@
 node_up
 pod shop/web 11 app=web
 pod shop/db 12 app=db
-serve shop/db tcp:80 tcp:5432 udp:53
+serve shop/db tcp:80 tcp:5432 udp:53 push:9000
 allow() {
 	netpol shop/db <<YAML
 podSelector: {matchLabels: {app: db}}
@@ -13,7 +13,7 @@ ingress:
   ports: [$1]
 YAML
 }
-allow "{port: 80}, {port: 5432}, {port: 53, protocol: UDP}"
+allow "{port: 80}, {port: 5432}, {port: 53, protocol: UDP}, {port: 9000}"
 agent_start
 
 open shop/web tcp shop/db 80
@@ -23,20 +23,35 @@ for f in 4 6; do
 	stream kept$f shop/web tcp "${addr[shop/db]}" 80
 	stream tcp$f shop/web tcp "${addr[shop/db]}" 5432
 	stream udp$f shop/web udp "${addr[shop/db]}" 53
+	# The server sends and sends; the client says nothing.
+	in_pod shop/web "$PROBE" pull "${addr[shop/db]}" 9000 >"$WORK/log/pull$f" &
+	eventually test -s "$WORK/log/pull$f"
 done
 
-step "ports 5432 and 53 are taken away"
+step "ports 5432, 53 and 9000 are taken away"
 allow "{port: 80}"
 settle
 for f in 4 6; do
 	stream_is_cut tcp$f
 	stream_is_cut udp$f
 	stream_lives kept$f
+	pulled=$(tail -n 1 "$WORK/log/pull$f")
+	sleep 1
+	[ "$(tail -n 1 "$WORK/log/pull$f")" = "$pulled" ] || fail "a server revived its connection"
 done
 blocked shop/web tcp shop/db 5432
 blocked shop/web udp shop/db 53
 open shop/web tcp shop/db 80
-[ "$(status .revoked_connections)" -ge 4 ] || fail "$(status .revoked_connections) revoked"
+[ "$(status .revoked_connections)" -ge 6 ] || fail "$(status .revoked_connections) revoked"
+
+step "what is allowed again works at once, over the same connection too"
+allow "{port: 80}, {port: 5432}"
+settle
+stream_lives tcp4
+open shop/web tcp shop/db 5432
+allow "{port: 80}"
+settle
+stream_is_cut tcp4
 
 step "a file that does not parse changes nothing and is named"
 echo "spec: [" | policy shop.db
