@@ -71,7 +71,8 @@ static void show(struct flows *f, const json_t *record)
 	struct bh_buf out = { 0 };
 
 	if (bh_cli_is_json(f->cli)) {
-		json_dumpf(record, stdout, JSON_COMPACT);
+		/* ASCII: a terminal may obey the control characters of C1. */
+		json_dumpf(record, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 		putchar('\n');
 	} else {
 		if (!f->has_header)

@@ -40,7 +40,7 @@ void bh_cli_print(const struct bh_buf *out)
 
 void bh_cli_print_json(const json_t *value)
 {
-	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
 	putchar('\n');
 	fflush(stdout);
 }

@@ -16,9 +16,10 @@
 	"\"destination.k8s.namespace.name\":\"data\",\"destination.k8s.pod.name\":\"" dst          \
 	"\",\"policy.verdict\":\"" verdict "\",\"flow.count\":1}"
 
-#define DENIED  RECORD("2026-01-02T03:04:05.000000000Z", "denied", "flow-denied", "attacker", "db")
-#define AUDITED RECORD("2026-01-02T03:05:05.000000000Z", "audit", "flow-audit-denied", "web", "db")
-#define LATER   RECORD("2026-01-02T04:00:00.000000000Z", "denied", "flow-denied", "web", "cache")
+#define DENIED RECORD("2026-01-02T03:04:05.000000000Z", "denied", "flow-denied", "attacker", "db")
+#define AUDITED                                                                                    \
+	RECORD("2026-01-02T03:05:05.000000000Z", "audit-denied", "flow-audit-denied", "web", "db")
+#define LATER RECORD("2026-01-02T04:00:00.000000000Z", "denied", "flow-denied", "web", "cache")
 
 static const char log_text[] = DENIED "\n" AUDITED "\n" LATER "\n";
 
@@ -132,7 +133,7 @@ static void a_log_file_is_read_with_the_same_filters(void **state)
 		assert_status(test, 0);
 		out = bh_buf_str(&test->out);
 		assert_int_equal(strstr(out, "\"attacker\"") != NULL, t[i].has_denied);
-		assert_int_equal(strstr(out, "\"audit\"") != NULL, t[i].has_audited);
+		assert_int_equal(strstr(out, "\"audit-denied\"") != NULL, t[i].has_audited);
 		assert_int_equal(strstr(out, "\"cache\"") != NULL, t[i].has_later);
 	}
 	assert_int_equal(test->n_calls, 0);
