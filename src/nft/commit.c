@@ -245,6 +245,11 @@ static const char *const op_verbs[] = {
 };
 static_assert(BH_ARRAY_LEN(op_verbs) == BH_OP_COUNT_, "every operation has a verb");
 
+static bool is_table(const struct bh_op *op)
+{
+	return op->kind == BH_OP_ADD_TABLE || op->kind == BH_OP_DEL_TABLE;
+}
+
 /* Which element, rule or whole object of the operation it was. */
 static void describe_refused(const struct nft_batch *b, const struct answer *a,
 			     const struct bh_op *op, struct bh_buf *out)
@@ -252,8 +257,9 @@ static void describe_refused(const struct nft_batch *b, const struct answer *a,
 	const struct nft_batch_msg *m = &b->msgs[a->number];
 	const uint8_t *key;
 
-	bh_buf_printf(out, "%s %s: cannot %s", op_nouns[op->kind], op->name ? op->name : BH_TABLE,
-		      op_verbs[op->kind]);
+	bh_buf_printf(out, "%s ", op_nouns[op->kind]);
+	bh_buf_escape(out, is_table(op) ? BH_TABLE : op->name);
+	bh_buf_printf(out, ": cannot %s", op_verbs[op->kind]);
 	if (op->kind == BH_OP_ADD_RULES) {
 		size_t first = a->number;
 
@@ -278,7 +284,7 @@ static int refuse(const struct nft_batch *b, const struct answer *a, const struc
 		op = &delta->ops[b->msgs[a->number].op];
 	if (refusal) {
 		refusal->code = a->code;
-		if (op && op->name)
+		if (op && !is_table(op))
 			snprintf(refusal->name, sizeof(refusal->name), "%s", op->name);
 	}
 	if (op)

@@ -203,6 +203,13 @@ struct nft_set_shape nft_set_shape(enum bh_set_kind kind, enum bh_family family,
 	return s;
 }
 
+bool nft_set_shape_equal(const struct nft_set_shape *a, const struct nft_set_shape *b)
+{
+	return a->flags == b->flags && a->key_type == b->key_type && a->key_len == b->key_len &&
+	       a->is_map == b->is_map && a->size == b->size && a->timeout_ms == b->timeout_ms &&
+	       a->n_fields == b->n_fields && memcmp(a->fields, b->fields, a->n_fields) == 0;
+}
+
 size_t nft_comment_len(const char *comment)
 {
 	return comment ? strnlen(comment, NFT_COMMENT_MAX) : 0;
@@ -295,6 +302,11 @@ static bool next_key(const uint8_t *key, size_t len, uint8_t *ret)
 			return true;
 	}
 	return false;
+}
+
+bool nft_is_open_interval(const void *udata, size_t len)
+{
+	return len == sizeof(open_interval) && memcmp(udata, open_interval, len) == 0;
 }
 
 /*

@@ -21,6 +21,8 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
 
+#include "bh/hash.h"
+
 struct field {
 	uint32_t offset, len; /* in the network header */
 };
@@ -208,6 +210,8 @@ static void add_limit(struct builder *b, const struct bh_expr *x)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
 	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, x->set->spec.name);
+	/* The set's; the kernel dumps the 0. */
+	nftnl_expr_set_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT, 0);
 	nftnl_expr_add_expr(e, NFTNL_EXPR_DYNSET_EXPR, limit);
 }
 
@@ -332,4 +336,21 @@ void nft_rule_text(struct nftnl_rule *rule, struct bh_buf *out)
 	/* Ours have no comments. */
 	if (nftnl_rule_is_set(rule, NFTNL_RULE_USERDATA))
 		bh_buf_puts(out, "userdata\n");
+}
+
+uint64_t nft_rule_hash(struct nftnl_rule *rule, struct bh_buf *scratch)
+{
+	bh_buf_reset(scratch);
+	nft_rule_text(rule, scratch);
+	return bh_hash(bh_buf_str(scratch), scratch->len);
+}
+
+uint64_t nft_plan_rule_hash(const struct bh_plan_chain *chain, const struct bh_plan_rule *rule,
+			    struct bh_buf *scratch)
+{
+	struct nftnl_rule *r = nft_encode_rule(chain, rule);
+	uint64_t hash = nft_rule_hash(r, scratch);
+
+	nftnl_rule_free(r);
+	return hash;
 }

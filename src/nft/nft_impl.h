@@ -44,6 +44,8 @@ void nft_batch_end(struct nft_batch *b);
 /* The kernel refuses (ERESTART) unless this is its generation; 0: any. */
 void nft_batch_set_generation(struct nft_batch *b, uint32_t generation);
 void nft_batch_done(struct nft_batch *b);
+/* nft's mark (user data) on an interval that has no end. */
+bool nft_is_open_interval(const void *udata, size_t len);
 /* The key of the element whose attribute begins at @at, NULL if there is none. */
 const uint8_t *nft_batch_key_at(const struct nft_batch *b, size_t at);
 
@@ -64,6 +66,7 @@ struct nft_set_shape {
 	size_t n_fields;
 };
 struct nft_set_shape nft_set_shape(enum bh_set_kind kind, enum bh_family family, bool is_interval);
+bool nft_set_shape_equal(const struct nft_set_shape *a, const struct nft_set_shape *b);
 size_t nft_comment_len(const char *comment);
 
 /* --- encode_rule.c -----------------------------------------------------------*/
@@ -76,12 +79,73 @@ struct nftnl_rule *nft_encode_rule(const struct bh_plan_chain *chain,
  * Bulkhead, nft or the kernel's dump.
  */
 void nft_rule_text(struct nftnl_rule *rule, struct bh_buf *out);
+/* A keyed hash of that text. */
+uint64_t nft_rule_hash(struct nftnl_rule *rule, struct bh_buf *scratch);
+uint64_t nft_plan_rule_hash(const struct bh_plan_chain *chain, const struct bh_plan_rule *rule,
+			    struct bh_buf *scratch);
 
 /* --- elem.c ------------------------------------------------------------------*/
 
 /* An element as nft writes it: "10.0.0.1 . tcp . 80". */
 void nft_format_elem(struct bh_buf *out, const struct bh_set_spec *spec, const uint8_t *key,
 		     const uint8_t *end);
+
+/* --- readback.c --------------------------------------------------------------*/
+
+/*
+ * Elements are packed as in the plan: key, for intervals the last key, for maps
+ * the chain's name (NULL for verdicts that are no jump).
+ */
+struct nft_state_set {
+	const char *name;
+	const char *comment; /* "" for none */
+	struct nft_set_shape shape;
+	bool is_ours; /* of a shape that plans have; others have no elements here */
+	bool is_odd;  /* holds something that no plan can say */
+	size_t id_len, stride;
+	uint8_t *elems; /* sorted by id */
+	size_t n, cap;
+};
+
+struct nft_state_chain {
+	const char *name;
+	const char *comment;
+	enum bh_hook hook;
+	int32_t priority;
+	bool is_odd;     /* as for sets */
+	uint64_t *rules; /* keyed hashes of nft_rule_text() */
+	size_t n_rules, cap;
+};
+
+struct bh_nft_state {
+	struct bh_arena *arena; /* of names and comments */
+	bool is_absent;
+	bool is_dormant;            /* or another table flag is set */
+	const char *rebuild;        /* why nothing but a new table will do, NULL if patching does */
+	struct nft_state_set *sets; /* sorted by name, like the following */
+	size_t n_sets, sets_cap;
+	struct nft_state_chain *chains;
+	size_t n_chains, chains_cap;
+	const char **counters;
+	size_t n_counters, counters_cap;
+};
+
+/* Takes the kernel's messages one by one; used by bh_nft_read() and the fuzzer. */
+struct nft_reader {
+	struct bh_nft_state *state;
+	struct nft_state_set *set;     /* whose elements come */
+	struct nft_state_chain *chain; /* whose rules came last */
+	uint16_t dump;                 /* the request: NFT_MSG_GETSET, ... */
+	struct bh_buf text;
+	size_t n_records;
+};
+
+struct bh_nft_state *nft_state_new(void);
+int nft_reader_message(const struct nlmsghdr *msg, void *reader);
+/* After all chains and sets: makes them searchable.  After all elements of a set: sorts them. */
+void nft_reader_sort(struct nft_reader *reader);
+void nft_reader_finish_set(struct nft_state_set *set);
+void nft_reader_done(struct nft_reader *reader);
 
 /* --- watch.c -----------------------------------------------------------------*/
 

@@ -15,13 +15,14 @@
  * pieces of a page.
  */
 #define RECV_BYTES   (64u * 1024u)
+#define ZERO_BYTES   8u
 #define WAIT_SECONDS 5
 #define MAX_REPEATS  5
 
 struct bh_nl {
 	struct mnl_socket *sock;
 	uint32_t seq;
-	_Alignas(struct nlmsghdr) char data[RECV_BYTES];
+	_Alignas(struct nlmsghdr) char data[RECV_BYTES + ZERO_BYTES];
 };
 
 static void set_option(const struct bh_nl *nl, int option)
@@ -135,7 +136,7 @@ int bh_nl_send(struct bh_nl *nl, const void *data, size_t len, struct bh_err *er
 int bh_nl_recv(struct bh_nl *nl, bool may_wait, const struct nlmsghdr **ret)
 {
 	struct sockaddr_nl from = { 0 };
-	struct iovec iov = { .iov_base = nl->data, .iov_len = sizeof(nl->data) };
+	struct iovec iov = { .iov_base = nl->data, .iov_len = RECV_BYTES };
 	struct msghdr m = { .msg_name = &from, .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
@@ -148,6 +149,7 @@ int bh_nl_recv(struct bh_nl *nl, bool may_wait, const struct nlmsghdr **ret)
 		return -errno;
 	if (m.msg_flags & MSG_TRUNC)
 		return -ENOBUFS;
+	memset(nl->data + n, 0, ZERO_BYTES);
 	*ret = (const struct nlmsghdr *)nl->data;
 	return (int)n;
 }

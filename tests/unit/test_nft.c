@@ -207,6 +207,12 @@ static struct bh_nft *open_in_netns(void)
 	return nft;
 }
 
+static void run(const char *command)
+{
+	if (system(command) != 0)
+		fail_msg("%s", command);
+}
+
 static void read_all(const char *command, struct bh_buf *out)
 {
 	char part[4096];
@@ -250,6 +256,13 @@ static void nft_list(struct bh_buf *out)
 		 out);
 }
 
+/* What is replaced moves to the end of its kind, so lines are compared in any order. */
+static void nft_list_sorted(struct bh_buf *out)
+{
+	read_all("nft list table inet bulkhead | tr ',' '\\n' | sed 's/^[[:space:]]*//' | sort",
+		 out);
+}
+
 /* --- commit ------------------------------------------------------------------*/
 
 static void nft_prints_what_was_committed(void **state)
@@ -265,10 +278,218 @@ static void nft_prints_what_was_committed(void **state)
 	assert_string_equal(bh_buf_str(&have), bh_buf_str(&want));
 }
 
+/* --- reading back ------------------------------------------------------------*/
+
+static struct bh_delta *read_and_diff(struct bh_nft *nft, const struct bh_plan *plan)
+{
+	bh_auto(bh_nft_state_free) struct bh_nft_state *state = NULL;
+	struct bh_err err = { 0 };
+
+	assert_ok(bh_nft_read(nft, &state, &err), &err);
+	return bh_nft_diff(state, plan);
+}
+
+static void must_be_same(struct bh_nft *nft, const struct bh_plan *plan, const char *after)
+{
+	bh_auto(bh_delta_free) struct bh_delta *d = read_and_diff(nft, plan);
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+
+	if (!d)
+		return;
+	bh_nft_diff_describe(d, 10, &text);
+	fail_msg("after %s: %s", after, bh_buf_str(&text));
+}
+
+static void what_was_committed_reads_back_the_same(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+
+	(void)state;
+	must_commit(nft, plan);
+	must_be_same(nft, plan, "commit");
+}
+
+static void what_nft_reloads_reads_back_the_same(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	char file[] = "/tmp/bh-nft-XXXXXX", command[128];
+	int fd = mkstemp(file);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	must_commit(nft, plan);
+	snprintf(command, sizeof(command), "nft list ruleset >%s && nft flush ruleset && nft -f %s",
+		 file, file);
+	run(command);
+	unlink(file);
+	must_be_same(nft, plan, "reload");
+}
+
+/* Everything a program with rights could do to the table, and what we say to it. */
+static const struct {
+	const char *command;
+	const char *says;
+} tampers[] = {
+	{ "delete table inet bulkhead", "table bulkhead: was missing" },
+	{ "flush table inet bulkhead", "chain forward: other rules" },
+	{ "flush chain inet bulkhead in_a", "chain in_a: other rules" },
+	{ "insert rule inet bulkhead forward accept", "chain forward: other rules" },
+	{ "add rule inet bulkhead rest counter", "chain rest: other rules" },
+	{ "insert rule inet bulkhead in_a meta mark { 1, 2 } accept", "chain in_a: other rules" },
+	{ "insert rule inet bulkhead in_a ip saddr vmap { 10.0.0.1 : jump rest, 10.0.0.2 : drop }",
+	  "chain in_a: other rules" },
+	{ "insert rule inet bulkhead in_a meta mark 1 jump { accept; }",
+	  "chain in_a: other rules" },
+	{ "flush set inet bulkhead c4",
+	  "set c4: lacked 10.0.0.1 . tcp . 80, 10.0.0.1 . sctp . 80" },
+	{ "flush map inet bulkhead in4", "set in4: lacked 10.0.0.7, 10.0.0.8" },
+	{ "flush set inet bulkhead n4", "set n4: lacked 0.0.0.0-10.255.255.254, 10.255.255.255" },
+	{ "flush set inet bulkhead x4", "set x4: lacked 0.0.0.0-255.255.255.255 . udp . 0-65535" },
+	{ "delete element inet bulkhead c4 { 10.0.0.1 . tcp . 80 }", "set c4: lacked 10.0.0.1" },
+	{ "add element inet bulkhead c4 { 10.9.9.9 . tcp . 22 }",
+	  "set c4: should not hold 10.9.9.9 . tcp . 22" },
+	{ "delete element inet bulkhead in4 { 10.0.0.7 }", "set in4: lacked 10.0.0.7" },
+	{ "delete element inet bulkhead in4 { 10.0.0.7 }; "
+	  "add element inet bulkhead in4 { 10.0.0.7 : jump rest }",
+	  "set in4: should not hold 10.0.0.7" },
+	{ "delete element inet bulkhead in4 { 10.0.0.7 }; "
+	  "add element inet bulkhead in4 { 10.0.0.7 : accept }",
+	  "set in4: should not hold 10.0.0.7" },
+	{ "delete element inet bulkhead in4 { 10.0.0.7 }; "
+	  "add element inet bulkhead in4 { 10.0.0.7 : goto in_a }",
+	  "set in4: should not hold 10.0.0.7" },
+	{ "add element inet bulkhead in4 { 10.1.1.1 : accept }",
+	  "set in4: should not hold 10.1.1.1" },
+	{ "add element inet bulkhead in4 { * : accept }", "set in4: was of another kind" },
+	{ "add element inet bulkhead p6 { * }", "set p6: was of another kind" },
+	{ "add element inet bulkhead p6 { fd00::9 comment \"hello\" }",
+	  "set p6: was of another kind" },
+	{ "add element inet bulkhead n4 { 11.0.0.0/8 }",
+	  "set n4: should not hold 11.0.0.0-11.255" },
+	{ "delete element inet bulkhead n4 { 240.0.0.0-255.255.255.255 }",
+	  "set n4: lacked 240.0.0.0" },
+	{ "delete element inet bulkhead n4 { 10.255.255.255 }", "set n4: lacked 10.255.255.255" },
+	{ "delete element inet bulkhead n4 { 192.168.0.0/16 }; "
+	  "add element inet bulkhead n4 { 192.168.0.0/17 }",
+	  "set n4: should not hold 192.168.0.0-192.168.127.255" },
+	{ "delete element inet bulkhead n6 { ::/0 }", "set n6: lacked ::" },
+	{ "add element inet bulkhead x4 { 11.0.0.0/24 . tcp . 1-2 }",
+	  "set x4: should not hold 11.0.0.0-11.0.0.255 . tcp . 1-2" },
+	{ "delete element inet bulkhead x4 { 10.0.0.0/24 . tcp . 80-90 }", "set x4: lacked" },
+	{ "add chain inet bulkhead evil; insert rule inet bulkhead in_a jump evil",
+	  "chain evil: does not belong here" },
+	{ "add chain inet bulkhead evil; add element inet bulkhead in4 { 10.2.2.2 : jump evil }",
+	  "chain evil: does not belong here" },
+	{ "add chain inet bulkhead evil; add chain inet bulkhead worse; "
+	  "add rule inet bulkhead worse jump in_a; add rule inet bulkhead evil goto worse",
+	  "chain worse: does not belong here" },
+	{ "add chain inet bulkhead evil { type filter hook prerouting priority 0; policy drop; }",
+	  "chain evil: does not belong here" },
+	{ "add chain inet bulkhead evil { type nat hook postrouting priority 100; }; "
+	  "add rule inet bulkhead evil masquerade",
+	  "chain evil: does not belong here" },
+	{ "add chain inet bulkhead forward { policy drop; }",
+	  "chain forward: was of another kind" },
+	{ "delete chain inet bulkhead forward", "chain forward: was missing" },
+	{ "delete chain inet bulkhead forward; "
+	  "add chain inet bulkhead forward { type filter hook forward priority 10; }",
+	  "chain forward: was of another kind" },
+	{ "delete chain inet bulkhead forward; "
+	  "add chain inet bulkhead forward { type filter hook input priority 0; }",
+	  "chain forward: was of another kind" },
+	{ "delete chain inet bulkhead forward; add chain inet bulkhead forward",
+	  "chain forward: was of another kind" },
+	{ "flush chain inet bulkhead in_a; flush map inet bulkhead in4; "
+	  "delete chain inet bulkhead rest; "
+	  "add chain inet bulkhead rest { type filter hook input priority 0; }",
+	  "chain rest: was of another kind" },
+	{ "flush chain inet bulkhead in_a; delete set inet bulkhead c4", "set c4: was missing" },
+	{ "flush chain inet bulkhead in_a; delete set inet bulkhead c4; "
+	  "add set inet bulkhead c4 { type ipv4_addr; }",
+	  "set c4: was of another kind" },
+	{ "flush chain inet bulkhead in_a; delete set inet bulkhead p6; "
+	  "add set inet bulkhead p6 { type ipv6_addr; flags interval; }; "
+	  "insert rule inet bulkhead input ip6 saddr @p6 accept",
+	  "set p6: was of another kind" },
+	{ "flush chain inet bulkhead in_a; delete set inet bulkhead p6; "
+	  "add set inet bulkhead p6 { type ipv6_addr; flags timeout; }",
+	  "set p6: was of another kind" },
+	{ "flush chain inet bulkhead in_a; delete set inet bulkhead p6; "
+	  "add set inet bulkhead p6 { type ipv6_addr; size 10; }",
+	  "set p6: was of another kind" },
+	{ "flush chain inet bulkhead in_a; delete set inet bulkhead p6; "
+	  "add set inet bulkhead p6 { type ipv6_addr; comment \"other\"; }",
+	  "set p6: was of another kind" },
+	{ "flush chain inet bulkhead forward; delete map inet bulkhead in4; "
+	  "add map inet bulkhead in4 { type ipv4_addr : mark; }",
+	  "set in4: was of another kind" },
+	{ "add set inet bulkhead evil { type ipv4_addr; }; add element inet bulkhead evil { "
+	  "1.2.3.4 }; "
+	  "insert rule inet bulkhead in_a ip saddr @evil accept",
+	  "set evil: does not belong here" },
+	{ "add map inet bulkhead evil { type ipv4_addr : verdict; }; "
+	  "add element inet bulkhead evil { 1.2.3.4 : jump in_a }",
+	  "set evil: does not belong here" },
+	{ "add counter inet bulkhead evil", "counter evil: does not belong here" },
+	{ "add counter inet bulkhead evil; add map inet bulkhead m { type ipv4_addr : counter; }; "
+	  "add element inet bulkhead m { 1.2.3.4 : evil }",
+	  "counter evil: does not belong here" },
+	{ "flush chain inet bulkhead in_a; delete counter inet bulkhead denied",
+	  "counter denied: was missing" },
+	{ "add quota inet bulkhead q { 10 mbytes }", "objects that are no counters" },
+	{ "add table inet bulkhead { flags dormant; }", "table bulkhead: was switched off" },
+	{ "add table inet bulkhead { flags dormant; }'; nft '"
+	  "add chain inet bulkhead evil { type filter hook input priority 0; }",
+	  "table bulkhead: it was switched off" },
+	{ "add table inet bulkhead { flags dormant; }; flush chain inet bulkhead forward; "
+	  "add element inet bulkhead in4 { 10.1.1.1 : accept }",
+	  "table bulkhead: was switched off" },
+};
+
+static void whatever_is_done_to_the_table_is_seen_and_mended(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	bh_auto(bh_buf_done) struct bh_buf want = { 0 };
+
+	(void)state;
+	must_commit(nft, plan);
+	nft_list_sorted(&want);
+	for (size_t i = 0; i < BH_ARRAY_LEN(tampers); i++) {
+		bh_auto(bh_delta_free) struct bh_delta *d = NULL;
+		bh_auto(bh_buf_done) struct bh_buf text = { 0 }, have = { 0 };
+		struct bh_err err = { 0 };
+		char command[512];
+		int r;
+
+		snprintf(command, sizeof(command), "nft '%s'", tampers[i].command);
+		run(command);
+		d = read_and_diff(nft, plan);
+		if (!d)
+			fail_msg("not seen: %s", tampers[i].command);
+		bh_nft_diff_describe(d, 100, &text);
+		if (!strstr(bh_buf_str(&text), tampers[i].says))
+			fail_msg("%s: '%s' is not in: %s", tampers[i].command, tampers[i].says,
+				 bh_buf_str(&text));
+		r = bh_nft_commit(nft, d, NULL, &err);
+		if (r < 0)
+			fail_msg("%s: %s", tampers[i].command, bh_err_text(&err));
+		must_be_same(nft, plan, tampers[i].command);
+		nft_list_sorted(&have);
+		assert_string_equal(bh_buf_str(&have), bh_buf_str(&want));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nft_prints_what_was_committed),
+		cmocka_unit_test(what_was_committed_reads_back_the_same),
+		cmocka_unit_test(what_nft_reloads_reads_back_the_same),
+		cmocka_unit_test(whatever_is_done_to_the_table_is_seen_and_mended),
 	};
 
 	return cmocka_run_group_tests_name("nft", tests, NULL, NULL);
