@@ -222,10 +222,10 @@ static void update_denies(struct bh_world *w)
 {
 	size_t i;
 
-	for (i = 0; i < w->spaces.cap; i++)
-		if (w->spaces.slots[i])
-			bh_space_update_deny(
-				w, bh_item(w->spaces.slots[i], struct bh_space, entry.node));
+	for (i = 0; i < w->entries[BH_KIND_NAMESPACE].cap; i++)
+		if (w->entries[BH_KIND_NAMESPACE].slots[i])
+			bh_space_update_deny(w, bh_item(w->entries[BH_KIND_NAMESPACE].slots[i],
+							struct bh_space, entry.node));
 }
 
 void bh_world_configure(struct bh_world *w, const struct bh_world_config *config)
@@ -304,9 +304,9 @@ void bh_world_free(struct bh_world **world)
 	bh_table_done(&w->addrs);
 	bh_index_done(&w->pod_labels);
 	bh_index_done(&w->ns_labels);
-	free_entries(w, &w->policies, false);
-	free_entries(w, &w->nodes, false);
-	free_entries(w, &w->spaces, true);
+	free_entries(w, &w->entries[BH_KIND_POLICY], false);
+	free_entries(w, &w->entries[BH_KIND_NODE], false);
+	free_entries(w, &w->entries[BH_KIND_NAMESPACE], true);
 	bh_intern_unref(&w->strings, w->name_key);
 	bh_table_done(&w->strings);
 	for (i = 0; i < BH_KIND_COUNT_; i++)

@@ -32,27 +32,13 @@ static bool entry_eq(const struct bh_hnode *item, const void *key)
 	       strcmp(e->namespace, k->namespace) == 0;
 }
 
-static struct bh_table *table_of(struct bh_world *w, enum bh_kind kind)
-{
-	if (kind == BH_KIND_NAMESPACE)
-		return &w->spaces;
-	return kind == BH_KIND_NODE ? &w->nodes : &w->policies;
-}
-
-static const struct bh_table *const_table_of(const struct bh_world *w, enum bh_kind kind)
-{
-	if (kind == BH_KIND_NAMESPACE)
-		return &w->spaces;
-	return kind == BH_KIND_NODE ? &w->nodes : &w->policies;
-}
-
 struct bh_entry *bh_entry_find(const struct bh_world *w, enum bh_kind kind,
 			       enum bh_policy_kind policy_kind, const char *ns, const char *name)
 {
 	struct entry_key key = { policy_kind, ns, name };
 	struct bh_hnode **slot;
 
-	slot = bh_table_find(const_table_of(w, kind), hash_key(&key), entry_eq, &key);
+	slot = bh_table_find(&w->entries[kind], hash_key(&key), entry_eq, &key);
 	return slot ? bh_item(*slot, struct bh_entry, node) : NULL;
 }
 
@@ -87,7 +73,7 @@ static struct bh_entry *add_entry(struct bh_world *w, enum bh_kind kind,
 		e = bh_calloc(1, sizeof(*e));
 	}
 	init_entry(w, e, kind, key);
-	bh_table_add(table_of(w, kind), &e->node);
+	bh_table_add(&w->entries[kind], &e->node);
 	bh_entry_doom(w, e);
 	return e;
 }
@@ -99,7 +85,7 @@ struct bh_space *bh_space_get(struct bh_world *w, const char *name, struct bh_er
 
 	if (space)
 		return space;
-	if (w->spaces.n >= BH_MAX_NAMESPACES) {
+	if (w->entries[BH_KIND_NAMESPACE].n >= BH_MAX_NAMESPACES) {
 		bh_err(err, -E2BIG, "namespace %s: there are %d namespaces already", name,
 		       BH_MAX_NAMESPACES);
 		return NULL;
@@ -142,7 +128,7 @@ void bh_entry_free(struct bh_world *w, struct bh_entry *e)
 void bh_entry_reap(struct bh_world *w, struct bh_entry *e)
 {
 	struct bh_space *space = bh_item(e, struct bh_space, entry);
-	struct bh_table *t = table_of(w, (enum bh_kind)e->kind);
+	struct bh_table *t = &w->entries[e->kind];
 	size_t i;
 
 	e->is_doomed = false;
@@ -434,7 +420,7 @@ int bh_entry_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err
 	struct bh_space *space;
 	struct bh_obj *o, *old;
 
-	if (!e && table_of(w, fact->kind)->n >= max_of[fact->kind])
+	if (!e && w->entries[fact->kind].n >= max_of[fact->kind])
 		return bh_err(err, -E2BIG, "%s %s: there are %zu already", bh_kind_str(fact->kind),
 			      key.name, max_of[fact->kind]);
 	if (*key.namespace && !bh_space_get(w, key.namespace, err))

@@ -200,7 +200,7 @@ struct bh_world {
 	struct bh_table strings;
 	struct bh_table pods; /* first of each name */
 	struct bh_table classes;
-	struct bh_table spaces, nodes, policies; /* struct bh_entry */
+	struct bh_table entries[BH_KIND_COUNT_]; /* of namespaces, nodes, policies */
 	struct bh_table addrs;                   /* first claim of each address */
 	struct bh_table pod_labels, ns_labels;   /* struct bh_posting */
 
@@ -232,21 +232,27 @@ bool bh_labels_same(const struct bh_labels *a, const struct bh_labels *b);
 /* world_pod.c */
 struct bh_pod_obj *bh_pod_new(struct bh_world *w, struct bh_space *space, const struct bh_pod *pod,
 			      enum bh_source source, uint64_t told);
+/* With every address that @p claims, whatever it owns. */
+struct bh_pod_obj *bh_pod_clone(struct bh_world *w, const struct bh_pod_obj *p);
 void bh_pod_free(struct bh_world *w, struct bh_pod_obj *p);
+/* The first of its name's list; NULL if there is none. */
+struct bh_pod_obj *bh_pod_first(const struct bh_world *w, const char *ns, const char *name);
+void bh_pod_unlink(struct bh_world *w, struct bh_pod_obj *p);
 const struct bh_addr *bh_pod_claimed(const struct bh_pod_obj *p);
+bool bh_pod_can_own(const struct bh_pod *p);
 /* Same content and same claims, whoever won them. */
 bool bh_pod_same(const struct bh_pod_obj *a, const struct bh_pod_obj *b);
-bool bh_pod_is_local(const struct bh_world *w, const char *node, bool is_in_runtime);
-struct bh_pod_obj *bh_pod_first(const struct bh_world *w, const char *ns, const char *name);
-int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *err);
-void bh_pod_remove(struct bh_world *w, const struct bh_key *key);
-void bh_pod_update_all(struct bh_world *w);
+/* Makes @p live in the place of @old; either may be NULL. */
+void bh_pod_publish(struct bh_world *w, struct bh_pod_obj *old, struct bh_pod_obj *p);
 /* Replaces @p by a version that owns what it should own now. */
 void bh_pod_reown(struct bh_world *w, struct bh_pod_obj *p);
-/* Takes @p off its name's list. */
-void bh_pod_unlink(struct bh_world *w, struct bh_pod_obj *p);
 
-/* The one that is meant where several have a name: live ones first, then newer. */
+/* world_merge.c */
+int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *err);
+void bh_pod_remove(struct bh_world *w, const struct bh_key *key);
+/* After the world's node became another one. */
+void bh_pod_update_all(struct bh_world *w);
+/* The one that is meant where several have a name: running ones first, then newer. */
 bool bh_pod_is_preferred(const struct bh_pod_obj *a, const struct bh_pod_obj *b);
 
 /* world_addr.c */

@@ -459,9 +459,10 @@ static void each_space(const struct bh_world *w, item_fn *fn, void *ctx)
 {
 	size_t i;
 
-	for (i = 0; i < w->spaces.cap; i++)
-		if (w->spaces.slots[i])
-			fn(ctx, bh_item(w->spaces.slots[i], struct bh_space, entry.node));
+	for (i = 0; i < w->entries[BH_KIND_NAMESPACE].cap; i++)
+		if (w->entries[BH_KIND_NAMESPACE].slots[i])
+			fn(ctx, bh_item(w->entries[BH_KIND_NAMESPACE].slots[i], struct bh_space,
+					entry.node));
 }
 
 void bh_world_find_pods(const struct bh_world *w, const char *own_ns, const struct bh_selector *ns,
@@ -483,7 +484,7 @@ void bh_world_find_pods(const struct bh_world *w, const char *own_ns, const stru
 		return;
 	}
 
-	by_ns = narrowest(w, &w->ns_labels, ns, w->spaces.n);
+	by_ns = narrowest(w, &w->ns_labels, ns, w->entries[BH_KIND_NAMESPACE].n);
 	if (by_ns.req)
 		each_candidate(w, &by_ns, count_classes, &s);
 	else

@@ -158,12 +158,13 @@ static void collect_denies(const struct bh_world *w, struct bh_listing *l)
 {
 	size_t i;
 
-	for (i = 0; i < w->spaces.cap; i++) {
+	for (i = 0; i < w->entries[BH_KIND_NAMESPACE].cap; i++) {
 		const struct bh_space *space;
 
-		if (!w->spaces.slots[i])
+		if (!w->entries[BH_KIND_NAMESPACE].slots[i])
 			continue;
-		space = bh_item(w->spaces.slots[i], struct bh_space, entry.node);
+		space = bh_item(w->entries[BH_KIND_NAMESPACE].slots[i], struct bh_space,
+				entry.node);
 		if (space->deny.live)
 			l->items[l->n++] = bh_obj_public(space->deny.live);
 	}
@@ -186,10 +187,10 @@ static const struct bh_listing *listing(const struct bh_world *w, enum bh_kind k
 	l->items = bh_calloc(w->n_live[kind], sizeof(*l->items));
 	switch (kind) {
 	case BH_KIND_POD: collect_pods(w, l); break;
-	case BH_KIND_NAMESPACE: collect_entries(&w->spaces, l); break;
-	case BH_KIND_NODE: collect_entries(&w->nodes, l); break;
+	case BH_KIND_NAMESPACE: collect_entries(&w->entries[BH_KIND_NAMESPACE], l); break;
+	case BH_KIND_NODE: collect_entries(&w->entries[BH_KIND_NODE], l); break;
 	case BH_KIND_POLICY:
-		collect_entries(&w->policies, l);
+		collect_entries(&w->entries[BH_KIND_POLICY], l);
 		collect_denies(w, l);
 		break;
 	case BH_KIND_COUNT_: abort();

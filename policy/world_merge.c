@@ -1,0 +1,336 @@
+/*
+ * What the sources say of each pod, and the one pod that it makes.
+ *
+ * Whatever is told or forgotten, the pod's name is looked at afresh: told
+ * objects are grouped by uid, each group makes one live pod.  Told objects
+ * without uid belong to every group; they are one of their own only where
+ * nobody tells a uid.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "world_impl.h"
+
+#define MAX_ADDRS 256
+
+static bool is_local(const struct bh_world *w, const char *node, bool is_in_runtime)
+{
+	return is_in_runtime || !*w->node || !node || !*node || strcmp(node, w->node) == 0;
+}
+
+/* What is told of one pod, the highest source first. */
+struct group {
+	struct bh_pod_obj **facts;
+	size_t n;
+};
+
+static int cmp_fact(const void *a, const void *b)
+{
+	const struct bh_pod_obj *p = *(struct bh_pod_obj *const *)a;
+	const struct bh_pod_obj *q = *(struct bh_pod_obj *const *)b;
+
+	if (p->obj.source != q->obj.source)
+		return p->obj.source > q->obj.source ? -1 : 1;
+	return -strcmp(p->pub.uid, q->pub.uid); /* the one with a uid first */
+}
+
+static bool has_port(const struct bh_port *ports, size_t n, const struct bh_port *port)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (!ports[i].name || !port->name) {
+			if (ports[i].name == port->name && ports[i].number == port->number &&
+			    ports[i].protocol == port->protocol)
+				return true;
+		} else if (strcmp(ports[i].name, port->name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct bh_port *unite_ports(const struct group *g, size_t *ret_n)
+{
+	size_t i, k, n = 0, max = 0;
+	struct bh_port *ports;
+
+	for (i = 0; i < g->n; i++)
+		max += g->facts[i]->pub.n_ports;
+	ports = bh_calloc(max, sizeof(*ports));
+	for (i = 0; i < g->n; i++) {
+		const struct bh_pod *p = &g->facts[i]->pub;
+		size_t n_higher = n;
+
+		/* One pod may have a name twice, for two protocols. */
+		for (k = 0; k < p->n_ports; k++)
+			if (!has_port(ports, n_higher, &p->ports[k]))
+				ports[n++] = p->ports[k];
+	}
+	*ret_n = n;
+	return ports;
+}
+
+/* Fills in what higher facts left open. */
+static void complete(struct bh_pod *pod, const struct bh_pod *lower)
+{
+	if (!*pod->node)
+		pod->node = lower->node;
+	if (!pod->created_ns)
+		pod->created_ns = lower->created_ns;
+	if (!pod->workload_kind) {
+		pod->workload_kind = lower->workload_kind;
+		pod->workload_name = lower->workload_name;
+	}
+	if (!pod->file) {
+		pod->file = lower->file;
+		pod->line = lower->line;
+	}
+	if (pod->has_no_labels_yet) {
+		pod->labels = lower->labels;
+		pod->has_no_labels_yet = lower->has_no_labels_yet;
+	}
+}
+
+static struct bh_pod_obj *merge(struct bh_world *w, const struct group *g, const char *uid)
+{
+	struct bh_pod_obj *runtime = NULL, *from = g->facts[0];
+	bh_auto_free struct bh_port *ports = NULL;
+	struct bh_pod pod = from->pub;
+	uint64_t told = UINT64_MAX;
+	size_t i;
+
+	for (i = 0; i < g->n; i++) {
+		struct bh_pod_obj *f = g->facts[i];
+
+		complete(&pod, &f->pub);
+		if (f->obj.source == BH_SOURCE_CRI && !runtime)
+			runtime = f;
+		if (strcmp(f->pub.uid, uid) == 0 && f->told < told)
+			told = f->told;
+	}
+	if (runtime)
+		from = runtime;
+	ports = unite_ports(g, &pod.n_ports);
+	pod.ports = ports;
+	pod.uid = uid;
+	pod.addrs = bh_pod_claimed(from);
+	pod.n_addrs = from->n_claims;
+	pod.sandbox_id = from->pub.sandbox_id;
+	pod.is_finished = from->pub.is_finished;
+	pod.is_host_network = from->pub.is_host_network;
+	pod.is_local = is_local(w, pod.node, runtime != NULL);
+	return bh_pod_new(w, from->class->space, &pod, (enum bh_source)g->facts[0]->obj.source,
+			  told);
+}
+
+static struct bh_pod_obj *live_of(struct bh_pod_obj *first, const char *uid)
+{
+	struct bh_pod_obj *p;
+
+	for (p = first; p; p = p->next)
+		if ((p->obj.roles & BH_OBJ_LIVE) && strcmp(p->pub.uid, uid) == 0)
+			return p;
+	return NULL;
+}
+
+/*
+ * The number only grows, as facts come last and go, so that @p may win an
+ * address here but cannot lose one.
+ */
+static void set_told(struct bh_world *w, struct bh_pod_obj *p, uint64_t told)
+{
+	assert(told > p->told);
+	if (!bh_pod_can_own(&p->pub)) {
+		p->told = told;
+		return;
+	}
+	bh_claims_del(w, p->claims, p->n_claims);
+	p->told = told;
+	bh_claims_add(w, p->claims, p->n_claims, 0);
+	bh_addrs_resolve(w, bh_pod_claimed(p), p->n_claims);
+}
+
+static void update_pod(struct bh_world *w, const struct group *g, const char *uid)
+{
+	struct bh_pod_obj *p = g->facts[0];
+	struct bh_pod_obj *old = live_of(bh_pod_first(w, p->pub.namespace, p->pub.name), uid);
+	bool is_here = is_local(w, p->pub.node, p->obj.source == BH_SOURCE_CRI);
+
+	if (g->n > 1) {
+		p = merge(w, g, uid);
+	} else if (p->pub.is_local != is_here) {
+		p = bh_pod_clone(w, p);
+		p->pub.is_local = is_here;
+	}
+	if (old == p)
+		return;
+	if (!old || !bh_pod_same(old, p)) {
+		bh_pod_publish(w, old, p);
+		return;
+	}
+	/* Who was told of when decides ties, and readers do not see it. */
+	if (!(old->obj.roles & BH_OBJ_TOLD) && old->told != p->told)
+		set_told(w, old, p->told);
+	bh_obj_drop_role(w, &p->obj, 0);
+}
+
+/* The told objects of @first's list; valid until the next call. */
+static struct group told_of(struct bh_world *w, struct bh_pod_obj *first)
+{
+	struct bh_pod_obj *p;
+
+	w->scratch.n = 0;
+	for (p = first; p; p = p->next)
+		if (p->obj.roles & BH_OBJ_TOLD)
+			bh_ptrs_add(&w->scratch, p);
+	return (struct group){ (struct bh_pod_obj **)w->scratch.items, w->scratch.n };
+}
+
+/* Whether what is told makes a pod of that uid. */
+static bool is_wanted(const struct group *told, const char *uid)
+{
+	bool has_uid = false, has_same = false;
+	size_t i;
+
+	for (i = 0; i < told->n; i++) {
+		has_uid |= *told->facts[i]->pub.uid != '\0';
+		has_same |= strcmp(told->facts[i]->pub.uid, uid) == 0;
+	}
+	return has_same && (*uid || !has_uid);
+}
+
+static void update_group(struct bh_world *w, const struct group *told, const char *uid)
+{
+	bh_auto_free struct bh_pod_obj **facts = bh_calloc(told->n, sizeof(struct bh_pod_obj *));
+	struct group g = { facts, 0 };
+	size_t i;
+
+	for (i = 0; i < told->n; i++)
+		if (!*told->facts[i]->pub.uid || strcmp(told->facts[i]->pub.uid, uid) == 0)
+			facts[g.n++] = told->facts[i];
+	qsort(facts, g.n, sizeof(*facts), cmp_fact);
+	update_pod(w, &g, uid);
+}
+
+/* Makes one live pod of a name what it should be, or none. */
+static void update_uid(struct bh_world *w, const char *ns, const char *name, const char *uid)
+{
+	struct bh_pod_obj *first = bh_pod_first(w, ns, name);
+	struct group told = told_of(w, first);
+	struct bh_pod_obj *p = live_of(first, uid);
+
+	if (is_wanted(&told, uid))
+		update_group(w, &told, uid);
+	else if (p)
+		bh_pod_publish(w, p, NULL);
+}
+
+/* Makes all live pods of a name what they should be. */
+static void update_name(struct bh_world *w, const char *ns, const char *name)
+{
+	bh_auto_free const char **uids = NULL;
+	struct bh_pod_obj *p;
+	size_t cap = 0, n = 0, i;
+
+	/* Those without a role any more stay until the next settle. */
+	for (p = bh_pod_first(w, ns, name); p; p = p->next) {
+		bh_grow(&uids, &cap, n, sizeof(*uids));
+		uids[n++] = p->pub.uid;
+	}
+	for (i = 0; i < n; i++)
+		update_uid(w, ns, name, uids[i]);
+}
+
+/* After something of that uid was told or forgotten. */
+static void update_after(struct bh_world *w, const char *ns, const char *name, const char *uid)
+{
+	if (!*uid) {
+		update_name(w, ns, name);
+		return;
+	}
+	update_uid(w, ns, name, uid);
+	/* Facts without uid are a pod of their own only if there is no other. */
+	update_uid(w, ns, name, "");
+}
+
+bool bh_pod_is_preferred(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
+{
+	if (a->pub.is_finished != b->pub.is_finished)
+		return b->pub.is_finished;
+	return bh_pod_is_newer(a, b);
+}
+
+/* --- what sources tell ----------------------------------------------------------------- */
+
+static struct bh_pod_obj *find_told(const struct bh_world *w, const char *ns, const char *name,
+				    const char *uid, enum bh_source source)
+{
+	struct bh_pod_obj *p = bh_pod_first(w, ns, name);
+
+	for (; p; p = p->next)
+		if ((p->obj.roles & BH_OBJ_TOLD) && p->obj.source == source &&
+		    strcmp(p->pub.uid, uid ? uid : "") == 0)
+			return p;
+	return NULL;
+}
+
+int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *err)
+{
+	struct bh_pod pod = fact->pod;
+	struct bh_pod_obj *p, *old;
+	struct bh_space *space;
+
+	if (pod.n_addrs > MAX_ADDRS)
+		return bh_err(err, -E2BIG, "pod %s/%s: more than %d addresses", pod.namespace,
+			      pod.name, MAX_ADDRS);
+	old = find_told(w, pod.namespace, pod.name, pod.uid, fact->source);
+	if (!old && w->n_live[BH_KIND_POD] >= BH_MAX_PODS)
+		return bh_err(err, -E2BIG, "pod %s/%s: there are %d pods already", pod.namespace,
+			      pod.name, BH_MAX_PODS);
+	space = bh_space_get(w, pod.namespace, err);
+	if (!space)
+		return bh_err_wrap(err, -E2BIG, "pod %s/%s", pod.namespace, pod.name);
+
+	pod.is_local = is_local(w, pod.node, fact->source == BH_SOURCE_CRI);
+	p = bh_pod_new(w, space, &pod, fact->source, old ? old->told : ++w->last_told);
+	if (old && bh_pod_same(old, p)) {
+		bh_obj_drop_role(w, &p->obj, 0);
+		return 0;
+	}
+	p->obj.roles |= BH_OBJ_TOLD;
+	if (old)
+		bh_obj_drop_role(w, &old->obj, BH_OBJ_TOLD);
+	else
+		bh_space_use(w, space);
+	update_after(w, pod.namespace, pod.name, p->pub.uid);
+	return 0;
+}
+
+void bh_pod_remove(struct bh_world *w, const struct bh_key *key)
+{
+	struct bh_pod_obj *p = find_told(w, key->namespace, key->name, key->uid, key->source);
+	struct bh_space *space;
+
+	if (!p)
+		return;
+	space = p->class->space;
+	bh_obj_drop_role(w, &p->obj, BH_OBJ_TOLD);
+	update_after(w, key->namespace, key->name, p->pub.uid);
+	bh_space_unuse(w, space);
+}
+
+void bh_pod_update_all(struct bh_world *w)
+{
+	bh_auto_free struct bh_pod_obj **all = bh_calloc(w->pods.n, sizeof(struct bh_pod_obj *));
+	size_t i, n = 0;
+
+	/* Lists may get other heads meanwhile, but no list comes or goes. */
+	for (i = 0; i < w->pods.cap; i++)
+		if (w->pods.slots[i])
+			all[n++] = bh_item(w->pods.slots[i], struct bh_pod_obj, by_name);
+	for (i = 0; i < n; i++)
+		update_name(w, all[i]->pub.namespace, all[i]->pub.name);
+}
