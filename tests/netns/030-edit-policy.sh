@@ -24,7 +24,7 @@ for f in 4 6; do
 	stream tcp$f shop/web tcp "${addr[shop/db]}" 5432
 	stream udp$f shop/web udp "${addr[shop/db]}" 53
 	# The server sends and sends; the client says nothing.
-	in_pod shop/web "$PROBE" pull "${addr[shop/db]}" 9000 >"$WORK/log/pull$f" &
+	spawn shop/web "$PROBE" pull "${addr[shop/db]}" 9000 >"$WORK/log/pull$f"
 	eventually test -s "$WORK/log/pull$f"
 done
 

@@ -10,13 +10,18 @@ policyTypes: [Ingress]
 YAML
 agent_start
 blocked shop/web tcp shop/db 80
-nft list table inet bulkhead >"$WORK/good"
+
+# What the packet path changes by itself is left out: counters, rate limits.
+table() {
+	nft list table inet bulkhead | sed -e 's/packets [0-9]* bytes [0-9]*//' -e '/set lim_/,/^\t}/d'
+}
+table >"$WORK/good"
 
 # tampered N: that many events, and the table is as it was
 tampered() {
 	eventually eval "[ \"\$(status .tamper_events)\" = $1 ]"
-	eventually eval "nft list table inet bulkhead | sed 's/packets [0-9]* bytes [0-9]*//' |
-		cmp -s - <(sed 's/packets [0-9]* bytes [0-9]*//' '$WORK/good')"
+	table >"$WORK/now"
+	diff "$WORK/good" "$WORK/now" || fail "the table is not what it was"
 	blocked shop/web tcp shop/db 80
 }
 

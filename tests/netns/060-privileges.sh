@@ -34,7 +34,7 @@ mv "$FLOW_LOG" "$FLOW_LOG.1"
 kill -HUP "$AGENT_PID"
 eventually test -e "$FLOW_LOG"
 blocked shop/web udp shop/db 53
-eventually grep -q '"UDP"' "$FLOW_LOG"
+eventually grep -qi '"udp"' "$FLOW_LOG"
 
 step "a bridge's sysctl that was switched off is set again"
 sysctl -qw net.bridge.bridge-nf-call-iptables=0

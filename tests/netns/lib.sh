@@ -12,6 +12,7 @@
 #	agent_stop, agent_kill              SIGTERM, SIGKILL
 #	settle                              what was written is in the kernel
 #	in_pod shop/web-1 COMMAND...        runs in the pod (or `out`)
+#	spawn shop/web-1 COMMAND...         the same in the background, as $!
 #	serve shop/web-1 tcp:80 udp:53 ...  probe's server in the pod, in the background
 #	open|blocked SRC PROTO DST [PORT]   packets, over both families; SRC is a pod,
 #	                                    `out` or `node`; DST one of those or an address
@@ -189,6 +190,18 @@ in_pod() {
 	fi
 }
 
+# spawn WHERE COMMAND...: in the background; $! is the command's own process
+spawn() {
+	local where=$1
+	shift
+	# Without <&0, what runs in the background has no standard input.
+	if [ "$where" = node ]; then
+		"$@" <&0 &
+	else
+		nsenter --net="/run/netns/$(netns_of "$where")" "$@" <&0 &
+	fi
+}
+
 # --- policies --------------------------------------------------------------------
 
 policy() { write "policy-$1"; }
@@ -242,7 +255,7 @@ settle() {
 
 # status .packets.denied
 status() {
-	"$BULKHEAD" --control "$CONTROL" status -o json 2>/dev/null | python3 -c '
+	{ "$BULKHEAD" --control "$CONTROL" status -o json 2>/dev/null || true; } | python3 -c '
 import json, sys
 v = json.load(sys.stdin)
 for k in sys.argv[1].strip(".").split("."):
@@ -267,7 +280,7 @@ serve() {
 	local where=$1 out
 	out=$WORK/log/serve-$(netns_of "$1")
 	shift
-	in_pod "$where" "$PROBE" serve "$@" >"$out" 2>&1 &
+	spawn "$where" "$PROBE" serve "$@" >"$out" 2>&1
 	eventually grep -q ready "$out"
 }
 
@@ -307,7 +320,7 @@ blocked() {
 stream() {
 	local name=$1 src=$2
 	shift 2
-	in_pod "$src" "$PROBE" stream "$@" >"$WORK/log/stream-$name" 2>&1 &
+	spawn "$src" "$PROBE" stream "$@" >"$WORK/log/stream-$name" 2>&1
 	eventually grep -q ok "$WORK/log/stream-$name"
 }
 

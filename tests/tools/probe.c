@@ -563,6 +563,8 @@ static int matrix(long timeout_ms, long n_rounds)
 	long round = 0;
 
 	read_matrix();
+	if (n_probes == 0)
+		usage();
 	do {
 		run_probes(timeout_ms);
 		for (size_t i = 0; i < n_probes; i++) {
@@ -577,7 +579,7 @@ static int matrix(long timeout_ms, long n_rounds)
 		round++;
 	} while (!is_ended && (n_rounds == 0 || round < n_rounds));
 	if (n_rounds != 1)
-		printf("%ld rounds, %zu wrong\n", round, n_wrong);
+		printf("%ld rounds of %zu probes, %zu wrong\n", round, n_probes, n_wrong);
 	return n_wrong > 0;
 }
 
