@@ -128,6 +128,9 @@ static void set_profile(struct bh_compiler *c, struct local_pod *l, enum bh_dir 
 	l->profile[dir] = p;
 }
 
+/* With more changed policies than this, asking each pod about each costs more than all anew. */
+#define MANY 64
+
 /* --- updates ------------------------------------------------------------------------------ */
 
 /* Its elements go while it is known which they are. */
@@ -167,11 +170,14 @@ static void mark_everything(struct bh_compiler *c)
 
 static bool is_about(const struct bh_policy *p, const struct bh_pod *pod)
 {
-	return p && (!*p->namespace || strcmp(p->namespace, pod->namespace) == 0) &&
+	return p && (!*p->namespace || p->namespace == pod->namespace) &&
 	       bh_selector_matches(&p->pods, &pod->labels);
 }
 
-/* Namespaces' labels are left aside: it only costs a look at a pod too many. */
+/*
+ * Namespaces' labels are left aside: it only costs a look at a pod too many.
+ * Strings are interned, so names are compared as pointers.
+ */
 static void mark_policies(struct bh_compiler *c, const struct bh_changes *ch)
 {
 	struct local_pod *l, *next;
@@ -183,6 +189,10 @@ static void mark_policies(struct bh_compiler *c, const struct bh_changes *ch)
 	}
 	if (ch->n_policies == 0 && ch->n_namespaces == 0)
 		return;
+	if (ch->n_policies > MANY) {
+		mark_everything(c);
+		return;
+	}
 	HASH_ITER (hh, c->locals, l, next) {
 		if (l->is_stale || !l->pod)
 			continue;
@@ -194,7 +204,7 @@ static void mark_policies(struct bh_compiler *c, const struct bh_changes *ch)
 		for (i = 0; i < ch->n_namespaces && !l->is_stale; i++) {
 			const struct bh_namespace_change *n = &ch->namespaces[i];
 
-			if (strcmp((n->after ? n->after : n->before)->name, l->pod->namespace) == 0)
+			if ((n->after ? n->after : n->before)->name == l->pod->namespace)
 				mark_stale(c, l);
 		}
 		if (l->is_stale)

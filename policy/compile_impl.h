@@ -152,6 +152,29 @@ void index_find(struct atom_index *ix, const struct bh_pod *pod, const struct bh
 void index_find_nodes(struct atom_index *ix, void (*on_atom)(void *ctx, struct atom *atom),
 		      void *ctx);
 
+/* compile_atom.c */
+void selector_describe(const struct peer_selector *s, struct bh_buf *out);
+struct set_member;
+struct atom *atom_get(struct bh_compiler *c, const struct set_member *m);
+void atom_use(struct atom *a, struct shared_set *set, size_t entry);
+/* The last use takes the atom with it. */
+void atom_unuse(struct bh_compiler *c, struct atom *a, const struct shared_set *set);
+
+/* compile_follow.c: bh_plan_put() or bh_plan_drop() of what somebody brings. */
+typedef void elem_fn(struct bh_plan *plan, struct bh_plan_set *set, const struct bh_elem *elem);
+
+/* Host-network and finished pods own no addresses, and are no peers. */
+bool is_peer(const struct bh_pod *pod);
+/* @pod resolves named ports; NULL for nodes. */
+void elems_of_addr(struct bh_compiler *c, const struct set_use *use, const struct bh_addr *addr,
+		   const struct bh_pod *pod, elem_fn *fn);
+void elems_of_pod(struct bh_compiler *c, const struct set_use *use, const struct bh_pod *pod,
+		  elem_fn *fn);
+void elems_put_nodes(struct bh_compiler *c, const struct atom *a, const struct set_use *uses,
+		     size_t n_uses);
+/* Takes the pods and nodes as they are now where the world says that they changed. */
+void sets_follow(struct bh_compiler *c, const struct bh_changes *changes);
+
 /* What a peer set is asked to be: selectors, each with its ports if @is_with_ports. */
 struct set_member {
 	struct peer_selector selector;
@@ -170,8 +193,6 @@ void sets_unuse(struct bh_compiler *c, struct shared_set *s);
 /* Removes the sets that nobody uses. */
 void sets_collect(struct bh_compiler *c);
 void sets_done(struct bh_compiler *c);
-/* Takes the pods and nodes as they are now where the world says that they changed. */
-void sets_follow(struct bh_compiler *c, const struct bh_changes *changes);
 
 /* --- profiles -------------------------------------------------------------------- */
 
