@@ -47,7 +47,7 @@ static void after_every_step_the_plan_is_that_of_a_new_compiler(void **state)
 	int step;
 
 	(void)state;
-	for (seed = 1; seed <= 40; seed++) {
+	for (seed = 1; seed <= 24; seed++) {
 		bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
 		struct gen g;
 
@@ -149,7 +149,7 @@ static void the_deltas_add_up_to_the_plan(void **state)
 	int step;
 
 	(void)state;
-	for (seed = 100; seed <= 120; seed++) {
+	for (seed = 100; seed <= 110; seed++) {
 		bh_auto(bh_plan_free) struct bh_plan *kernel = bh_plan_new();
 		bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
 		struct gen g;
@@ -320,7 +320,7 @@ static void the_plan_does_what_the_evaluator_says(void **state)
 	int step;
 
 	(void)state;
-	for (seed = 1; seed <= 60; seed++) {
+	for (seed = 1; seed <= 30; seed++) {
 		bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
 		struct gen g;
 
@@ -406,7 +406,7 @@ static void prefixes_with_many_sets_of_ports_are_judged_alike(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 2000; seed < 2040; seed++) {
+	for (seed = 2000; seed < 2020; seed++) {
 		bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
 		const struct bh_pod *pod;
 		struct gen g;
