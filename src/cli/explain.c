@@ -73,31 +73,29 @@ static int parse_service(const char *s, struct service *ret, struct bh_err *err)
 	return 0;
 }
 
-static void show(const struct bh_cli *cli, const json_t *answer, const struct service *service)
+/* The text is sentences, the first of which starts with the verdict. */
+static void show(const struct bh_cli *cli, const json_t *answer)
 {
-	bool is_allowed = !strcmp(bh_cli_str(answer, "verdict"), "allowed");
+	const char *verdict = bh_cli_str(answer, "verdict");
 	const char *text = bh_cli_str(answer, "text");
+	bool is_allowed = !strcmp(verdict, "allowed");
 	struct bh_buf out = { 0 };
 
-	bh_cli_paint(cli, &out, is_allowed ? BH_CLI_GREEN : BH_CLI_RED,
-		     bh_cli_str(answer, "verdict"));
-	bh_buf_puts(&out, "  ");
-	bh_buf_escape(&out, cli->operands[0]);
-	bh_buf_puts(&out, " -> ");
-	bh_buf_escape(&out, cli->operands[1]);
-	if (service->port)
-		bh_buf_printf(&out, " %u/%s\n", service->port, service->protocol);
+	bh_cli_paint(cli, &out, is_allowed ? BH_CLI_GREEN : BH_CLI_RED, verdict);
+	if (!strncmp(text, verdict, strlen(verdict)))
+		text += strlen(verdict);
 	else
-		bh_buf_printf(&out, " %s\n", service->protocol);
+		bh_buf_puts(&out, *text ? "\n" : "");
 	while (*text) {
 		size_t len = strcspn(text, "\n");
 		bh_auto_free char *line = bh_strndup(text, len);
 
-		bh_buf_puts(&out, "  ");
 		bh_buf_escape(&out, line);
 		bh_buf_putc(&out, '\n');
 		text += len + (text[len] == '\n');
 	}
+	if (out.len > 0 && out.data[out.len - 1] != '\n')
+		bh_buf_putc(&out, '\n');
 	bh_cli_print(&out);
 	bh_buf_done(&out);
 }
@@ -127,7 +125,7 @@ static int run(const struct bh_cli *cli)
 	if (bh_cli_is_json(cli))
 		bh_cli_print_json(answer);
 	else
-		show(cli, answer, &service);
+		show(cli, answer);
 	r = strcmp(bh_cli_str(answer, "verdict"), "allowed") == 0 ? BH_CLI_YES : BH_CLI_NO;
 	json_decref(answer);
 	return r;

@@ -458,7 +458,7 @@ int bh_control_new(struct bh_control **ret, uv_loop_t *loop, const char *path,
 	r = bh_unix_listen(&control->socket, path, err);
 	if (r < 0) {
 		free(control);
-		return bh_err_wrap(err, r, "control socket");
+		return r;
 	}
 
 	uv_pipe_init(loop, &control->listener, 0);
@@ -471,7 +471,7 @@ int bh_control_new(struct bh_control **ret, uv_loop_t *loop, const char *path,
 	}
 	if (r < 0) {
 		bh_control_free(&control);
-		return bh_err(err, r, "control socket '%s': %s", path, uv_strerror(r));
+		return bh_err(err, r, "cannot listen on '%s': %s", path, uv_strerror(r));
 	}
 	*ret = control;
 	return 0;

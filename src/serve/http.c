@@ -255,13 +255,13 @@ int bh_http_new(struct bh_http **ret, uv_loop_t *loop, const char *listen,
 	r = open_listener(h, listen, &fd, err);
 	if (r < 0) {
 		free(h);
-		return bh_err_wrap(err, r, "metrics");
+		return r;
 	}
 	h->daemon = start_daemon(h, fd);
 	if (!h->daemon) {
 		bh_unix_unlisten(&h->socket);
 		free(h);
-		return bh_err(err, -EIO, "metrics: libmicrohttpd does not start on '%s'", listen);
+		return bh_err(err, -EIO, "libmicrohttpd does not start on '%s'", listen);
 	}
 	/* MHD_stop_daemon() closes the listening socket. */
 	fd = -1;
@@ -272,7 +272,7 @@ int bh_http_new(struct bh_http **ret, uv_loop_t *loop, const char *listen,
 		bh_unix_unlisten(&h->socket);
 		MHD_stop_daemon(h->daemon);
 		free(h);
-		return bh_err(err, r, "metrics: %s", uv_strerror(r));
+		return bh_err(err, r, "cannot watch libmicrohttpd: %s", uv_strerror(r));
 	}
 	uv_timer_init(loop, &h->timer);
 	h->poll.data = h->timer.data = h;

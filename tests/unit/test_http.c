@@ -277,7 +277,7 @@ static void loopback_is_served_and_a_busy_port_is_named(void **state)
 	snprintf(listen, sizeof(listen), "127.0.0.1:%u", port);
 	assert_ok(bh_http_new(&http, &s->loop, listen, pages, s, &err), &err);
 	assert_err(bh_http_new(&second, &s->loop, listen, pages, s, &err), &err, -EADDRINUSE,
-		   "metrics: cannot listen on 127.0.0.1 port");
+		   "cannot listen on 127.0.0.1 port");
 
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	sin.sin_port = htons(port);
