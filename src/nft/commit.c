@@ -301,12 +301,15 @@ static int refuse(const struct nft_batch *b, const struct answer *a, const struc
 /* Learns what was written meanwhile; 0 if our table is as we left it. */
 static int catch_up(struct bh_nft *nft, struct bh_err *err)
 {
-	int r = nft_sync(nft, &nft->generation, err);
+	uint32_t generation;
+	int r = nft_sync(nft, &generation, err);
 
+	nft->generation = 0;
 	if (r < 0)
 		return r;
 	if (nft->watch.is_foreign || nft->watch.is_lost)
-		return bh_err(err, -ESTALE, "another program has changed table " BH_TABLE);
+		return bh_err(err, -ESTALE, "another program may have changed table " BH_TABLE);
+	nft->generation = generation;
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include <libmnl/libmnl.h>
 #include <libnftnl/chain.h>
@@ -30,6 +31,7 @@
 /* Of sets, chains, rules, counters and elements together; more is not worth patching. */
 #define MAX_RECORDS (8u * 1024u * 1024u)
 #define MAX_TRIES   5
+#define MAX_DUMPS   20
 
 struct bh_nft_state *nft_state_new(void)
 {
@@ -569,7 +571,7 @@ static void pair_halves(struct nft_state_set *set)
 	}
 	free(set->elems);
 	set->elems = whole;
-	set->n = n;
+	set->n = set->cap = n;
 }
 
 void nft_reader_finish_set(struct nft_state_set *set)
@@ -626,6 +628,7 @@ static void on_restart(void *ctx)
 			s->chains[i].n_rules = 0;
 		return;
 	case NFT_MSG_GETSETELEM:
+		r->n_records -= r->set->n;
 		r->set->n = 0;
 		r->set->is_odd = false;
 		return;
@@ -648,6 +651,47 @@ static int ask(struct bh_nft *nft, struct nft_reader *r, uint16_t type, uint16_t
 	return bh_nl_request(nft->nl, h, nft_reader_message, on_restart, r, err);
 }
 
+/*
+ * The kernel dumps a hash set by position.  While it makes the table larger, as
+ * it does in the background after many additions, positions move and elements
+ * come twice or not at all; as many of the one as of the other.
+ */
+static bool has_duplicates(const struct nft_state_set *set)
+{
+	for (size_t i = 1; i < set->n; i++) {
+		const uint8_t *e = set->elems + i * set->stride;
+
+		if (memcmp(e - set->stride, e, set->id_len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int read_set(struct bh_nft *nft, struct nft_reader *r, struct bh_err *err)
+{
+	const struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+	struct nft_state_set *set = r->set;
+
+	for (unsigned int i = 0; i < MAX_DUMPS; i++) {
+		int e;
+
+		if (i)
+			(void)nanosleep(&pause, NULL);
+		r->n_records -= set->n;
+		free(set->elems);
+		set->elems = NULL;
+		set->n = set->cap = 0;
+		set->is_odd = false;
+		e = ask(nft, r, NFT_MSG_GETSETELEM, NLM_F_DUMP, set->name, err);
+		if (e < 0)
+			return bh_err_wrap(err, e, "set %s", set->name);
+		nft_reader_finish_set(set);
+		if (!has_duplicates(set))
+			return 0;
+	}
+	return bh_err(err, -EAGAIN, "set %s: the kernel is still moving its elements", set->name);
+}
+
 static int read_elems(struct bh_nft *nft, struct nft_reader *r, struct bh_err *err)
 {
 	for (size_t i = 0; i < r->state->n_sets; i++) {
@@ -658,10 +702,9 @@ static int read_elems(struct bh_nft *nft, struct nft_reader *r, struct bh_err *e
 		if (!set->is_ours || set->shape.flags & NFT_SET_EVAL)
 			continue;
 		r->set = set;
-		e = ask(nft, r, NFT_MSG_GETSETELEM, NLM_F_DUMP, set->name, err);
+		e = read_set(nft, r, err);
 		if (e < 0)
-			return bh_err_wrap(err, e, "set %s", set->name);
-		nft_reader_finish_set(set);
+			return e;
 	}
 	return 0;
 }

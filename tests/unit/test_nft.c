@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bh/buf.h"
@@ -483,6 +484,362 @@ static void whatever_is_done_to_the_table_is_seen_and_mended(void **state)
 	}
 }
 
+/* --- refusals ----------------------------------------------------------------*/
+
+struct culprit {
+	char program[64];
+	uint32_t pid;
+	int n;
+};
+
+static void on_foreign(void *ctx, const char *program, uint32_t pid)
+{
+	struct culprit *c = ctx;
+
+	snprintf(c->program, sizeof(c->program), "%s", program);
+	c->pid = pid;
+	c->n++;
+}
+
+/* One operation, as if the plan had told it. */
+static int commit_op(struct bh_nft *nft, struct bh_op op, struct bh_nft_refusal *refusal,
+		     struct bh_err *err)
+{
+	const struct bh_delta d = { .ops = &op, .n_ops = 1 };
+
+	return bh_nft_commit(nft, &d, refusal, err);
+}
+
+static void a_refusal_names_object_element_and_errno(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	const struct bh_plan_set *c4 = bh_plan_set(plan, "c4"), *in4 = bh_plan_set(plan, "in4");
+	const struct bh_plan_chain *in = bh_plan_chain(plan, "in_a");
+	struct bh_elem gone[2] = { elem(c4, &(struct range){ "10.0.0.1", NULL, 6, 80, 0 }),
+				   elem(c4, &(struct range){ "10.7.7.7", NULL, 6, 22, 0 }) };
+	struct bh_elem other = elem(in4, &(struct range){ .first = "10.0.0.8" });
+	struct bh_err err = { 0 };
+	struct bh_nft_refusal refusal;
+	const struct {
+		struct bh_op op;
+		int code;
+		const char *name, *text;
+	} t[] = {
+		{ { .kind = BH_OP_ADD_SET, .name = "c4", .set = c4 },
+		  -EEXIST,
+		  "c4",
+		  "set c4: cannot add: File exists" },
+		{ { .kind = BH_OP_ADD_CHAIN, .name = "in_a", .chain = in },
+		  -EEXIST,
+		  "in_a",
+		  "chain in_a: cannot add: File exists" },
+		{ { .kind = BH_OP_ADD_COUNTER, .name = "denied" },
+		  -EEXIST,
+		  "denied",
+		  "counter denied: cannot add: File exists" },
+		{ { .kind = BH_OP_DEL_SET, .name = "none" },
+		  -ENOENT,
+		  "none",
+		  "set none: cannot delete: No such file" },
+		{ { .kind = BH_OP_DEL_CHAIN, .name = "in_a" }, -EBUSY, "in_a", "chain in_a" },
+		{ { .kind = BH_OP_DEL_ELEMS, .name = "c4", .set = c4, .elems = gone, .n_elems = 2 },
+		  -ENOENT,
+		  "c4",
+		  "set c4: cannot delete element 10.7.7.7 . tcp . 22: No such file" },
+		{ { .kind = BH_OP_ADD_ELEMS,
+		    .name = "in4",
+		    .set = in4,
+		    .elems = &other,
+		    .n_elems = 1 },
+		  -EEXIST,
+		  "in4",
+		  "set in4: cannot add element 10.0.0.8: File exists" },
+	};
+
+	(void)state;
+	must_commit(nft, plan);
+	other.chain = in;
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		assert_err(commit_op(nft, t[i].op, &refusal, &err), &err, t[i].code, t[i].text);
+		assert_string_equal(refusal.name, t[i].name);
+		assert_int_equal(refusal.code, t[i].code);
+	}
+	must_be_same(nft, plan, "refusals");
+}
+
+static void a_rule_that_leads_nowhere_is_named_by_its_number(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *elsewhere = everything();
+	struct bh_plan_chain *c = bh_plan_add_chain(plan, "a", NULL, BH_HOOK_NONE, 0);
+	struct bh_nft_refusal refusal;
+	struct bh_err err = { 0 };
+
+	(void)state;
+	ADD_RULE(plan, c, VERDICT(.verdict = BH_V_RETURN));
+	ADD_RULE(plan, c, LOOKUP(.set = bh_plan_set(elsewhere, "p6"), .key = BH_KEY_SADDR));
+	assert_err(commit(nft, plan, &refusal, &err), &err, -ENOENT, "chain a: cannot add rule 2");
+	assert_string_equal(refusal.name, "a");
+}
+
+/* A set with a size that somebody else made; ours have none. */
+static void a_full_set_is_enfile(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	struct bh_plan_set *p6 = add_set(plan, "p6", BH_SET_ADDR, BH_IPV6, false);
+	struct bh_elem e[2] = { { .key = { 0x10 } }, { .key = { 0x20 } } };
+	struct bh_nft_refusal refusal;
+	struct culprit by = { 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	run("nft add table inet bulkhead; "
+	    "nft 'add set inet bulkhead p6 { type ipv6_addr; size 1; }'");
+	assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
+	assert_err(commit_op(nft,
+			     (struct bh_op){ .kind = BH_OP_ADD_ELEMS,
+					     .name = "p6",
+					     .set = p6,
+					     .elems = e,
+					     .n_elems = 2 },
+			     &refusal, &err),
+		   &err, -ENFILE, "set p6: cannot add element 2000::");
+	assert_string_equal(refusal.name, "p6");
+}
+
+/* --- size --------------------------------------------------------------------*/
+
+static void add_many(struct bh_plan *plan, const char *set, uint32_t n)
+{
+	struct bh_plan_set *s = bh_plan_set(plan, set);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct bh_addr a = { .bytes = { 10, (uint8_t)(i >> 16), (uint8_t)(i >> 8),
+						(uint8_t)i } };
+		struct bh_elem e = { 0 };
+
+		bh_plan_key(s->spec.kind, &a, IPPROTO_TCP, 80, e.key);
+		e.chain = s->spec.kind == BH_SET_VERDICT_MAP ? bh_plan_chain(plan, "rest") : NULL;
+		bh_plan_put(plan, s, &e);
+	}
+}
+
+static uint32_t generation(struct bh_nft *nft)
+{
+	struct bh_err err = { 0 };
+	uint32_t g = 0;
+
+	assert_ok(bh_nft_generation(nft, &g, &err), &err);
+	return g;
+}
+
+static void a_hundred_thousand_elements_are_one_transaction(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	uint32_t before = generation(nft);
+
+	(void)state;
+	add_many(plan, "c4", 100000);
+	add_many(plan, "in4", 100000);
+	must_commit(nft, plan);
+	assert_int_equal(generation(nft), before + 1);
+	must_be_same(nft, plan, "commit");
+	/* It is our own doing, and none of it fills the watch. */
+	assert_int_equal(bh_nft_watch_read(nft, NULL, NULL, NULL), 0);
+}
+
+static void what_is_too_large_is_cut_where_the_delta_allows(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	uint32_t before = generation(nft);
+
+	(void)state;
+	bh_nft_set_max_batch(nft, 64 * 1024);
+	add_many(plan, "c4", 100000);
+	must_commit(nft, plan);
+	assert_true(generation(nft) > before + 5);
+	must_be_same(nft, plan, "commit");
+}
+
+static void a_failure_after_the_first_part_says_so(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	const struct bh_plan_set *p6 = bh_plan_set(plan, "p6");
+	struct bh_op ops[] = {
+		{ .kind = BH_OP_ADD_TABLE },
+		{ .kind = BH_OP_ADD_SET, .name = "p6", .set = p6, .is_cut = true },
+		{ .kind = BH_OP_ADD_SET, .name = "p6", .set = p6, .is_cut = true },
+	};
+	const struct bh_delta d = { .ops = ops, .n_ops = BH_ARRAY_LEN(ops) };
+	struct bh_nft_refusal refusal;
+	struct bh_err err = { 0 };
+
+	(void)state;
+	assert_err(bh_nft_commit(nft, &d, &refusal, &err), &err, -EEXIST, "set p6");
+	run("! nft list table inet bulkhead 2>/dev/null");
+	bh_nft_set_max_batch(nft, 1);
+	assert_err(bh_nft_commit(nft, &d, &refusal, &err), &err, -EINPROGRESS,
+		   "only a part was committed: set p6: cannot add: File exists");
+	assert_string_equal(refusal.name, "p6");
+	run("nft list set inet bulkhead p6 >/dev/null");
+}
+
+/* --- others ------------------------------------------------------------------*/
+
+static void put_addr(struct bh_plan *plan, const char *addr)
+{
+	put(plan, "p6", &(struct range){ .first = addr });
+}
+
+static void a_commit_after_another_tables_change_succeeds(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	struct culprit by = { 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	must_commit(nft, plan);
+	run("nft add table inet other; nft add table ip bulkhead; nft add chain inet other c");
+	put_addr(plan, "fd00::99");
+	must_commit(nft, plan);
+	must_be_same(nft, plan, "commit");
+	assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
+	assert_int_equal(by.n, 0);
+}
+
+static void a_change_of_our_table_makes_the_next_commit_stale(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	bh_auto(bh_delta_free) struct bh_delta *d = NULL;
+	struct culprit by = { 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	must_commit(nft, plan);
+	run("nft insert rule inet bulkhead forward accept");
+	put_addr(plan, "fd00::99");
+	assert_err(commit(nft, plan, NULL, &err), &err, -ESTALE, "table bulkhead");
+	/* Until it was looked at. */
+	assert_err(commit(nft, plan, NULL, &err), &err, -ESTALE, "table bulkhead");
+	assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
+	assert_int_equal(by.n, 1);
+	assert_string_equal(by.program, "nft");
+	assert_true(by.pid > 1);
+
+	d = read_and_diff(nft, plan);
+	assert_non_null(d);
+	assert_ok(bh_nft_commit(nft, d, NULL, &err), &err);
+	bh_delta_free(&d);
+	bh_plan_settle(plan);
+	must_be_same(nft, plan, "repair");
+	assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
+	assert_int_equal(by.n, 1);
+}
+
+static void lost_notifications_are_told_once_and_make_commits_stale(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	struct bh_err err = { 0 };
+	int bytes = 2048;
+
+	(void)state;
+	must_commit(nft, plan);
+	assert_int_equal(
+		setsockopt(bh_nft_watch_fd(nft), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
+	run("nft add table ip other; "
+	    "for i in $(seq 500); do echo add chain ip other c$i; done | nft -f -");
+	put_addr(plan, "fd00::99");
+	assert_err(commit(nft, plan, NULL, &err), &err, -ESTALE, "may have");
+	assert_err(bh_nft_watch_read(nft, on_foreign, NULL, &err), &err, -ENOBUFS, "lost");
+	must_commit(nft, plan);
+	assert_ok(bh_nft_watch_read(nft, on_foreign, NULL, &err), &err);
+}
+
+static void an_absent_table_reads_as_such(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	struct bh_nft_state *s = NULL;
+	struct bh_delta *d;
+	struct bh_err err = { 0 };
+
+	(void)state;
+	assert_ok(bh_nft_read(nft, &s, &err), &err);
+	assert_true(bh_nft_state_is_absent(s));
+	bh_nft_state_free(&s);
+	d = read_and_diff(nft, plan);
+	assert_non_null(d);
+	assert_ok(bh_nft_commit(nft, d, NULL, &err), &err);
+	bh_delta_free(&d);
+	assert_ok(bh_nft_read(nft, &s, &err), &err);
+	assert_false(bh_nft_state_is_absent(s));
+	assert_null(bh_nft_diff(s, plan));
+	bh_nft_state_free(&s);
+}
+
+static void cleanup_removes_our_table_and_no_other(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	bh_auto(bh_buf_done) struct bh_buf left = { 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	run("nft add table ip bulkhead; nft add table inet other");
+	assert_ok(bh_nft_cleanup(nft, &err), &err);
+	must_commit(nft, plan);
+	assert_ok(bh_nft_cleanup(nft, &err), &err);
+	read_all("nft list tables", &left);
+	assert_string_equal(bh_buf_str(&left), "table ip bulkhead\ntable inet other\n");
+	assert_ok(bh_nft_cleanup(nft, &err), &err);
+}
+
+/* --- packets -----------------------------------------------------------------*/
+
+static void counters_count_and_rules_judge(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	struct bh_plan_set *in4 = add_set(plan, "in4", BH_SET_VERDICT_MAP, BH_IPV4, false);
+	struct bh_plan_set *n4 = add_set(plan, "n4", BH_SET_ADDR, BH_IPV4, true);
+	struct bh_plan_chain *base = bh_plan_add_chain(plan, "input", NULL, BH_HOOK_INPUT, 0);
+	struct bh_plan_chain *in = bh_plan_add_chain(plan, "in_a", NULL, BH_HOOK_NONE, 0);
+	bh_auto_free struct bh_nft_counter *counters = NULL;
+	struct bh_err err = { 0 };
+	size_t n;
+
+	(void)state;
+	bh_plan_add_counter(plan, "denied");
+	ADD_RULE(plan, base, { .kind = BH_EXPR_VMAP, .set = in4, .key = BH_KEY_DADDR });
+	ADD_RULE(plan, in, LOOKUP(.set = n4, .key = BH_KEY_SADDR), VERDICT(.verdict = BH_V_RETURN));
+	ADD_RULE(plan, in, { .kind = BH_EXPR_COUNTER, .name = "denied" },
+		 VERDICT(.verdict = BH_V_DROP));
+	put(plan, "n4", &(struct range){ "127.0.0.8", "127.0.0.15", 0, 0, 0 });
+	jump(plan, in4, "127.0.0.2", in);
+	must_commit(nft, plan);
+	run("ip link set lo up");
+	run("ping -q -c 1 -W 1 -I 127.0.0.9 127.0.0.2 >/dev/null");
+	run("ping -q -c 1 -W 1 -I 127.0.0.15 127.0.0.2 >/dev/null");
+	run("! ping -q -c 1 -W 1 -I 127.0.0.16 127.0.0.2 >/dev/null");
+	run("! ping -q -c 1 -W 1 -I 127.0.0.7 127.0.0.2 >/dev/null");
+	run("ping -q -c 1 -W 1 -I 127.0.0.7 127.0.0.3 >/dev/null");
+	assert_ok(bh_nft_counters(nft, &counters, &n, &err), &err);
+	assert_int_equal(n, 1);
+	assert_string_equal(counters[0].name, "denied");
+	assert_int_equal(counters[0].packets, 2);
+	assert_true(counters[0].bytes > 0);
+	must_be_same(nft, plan, "packets");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -490,6 +847,18 @@ int main(void)
 		cmocka_unit_test(what_was_committed_reads_back_the_same),
 		cmocka_unit_test(what_nft_reloads_reads_back_the_same),
 		cmocka_unit_test(whatever_is_done_to_the_table_is_seen_and_mended),
+		cmocka_unit_test(a_refusal_names_object_element_and_errno),
+		cmocka_unit_test(a_rule_that_leads_nowhere_is_named_by_its_number),
+		cmocka_unit_test(a_full_set_is_enfile),
+		cmocka_unit_test(a_hundred_thousand_elements_are_one_transaction),
+		cmocka_unit_test(what_is_too_large_is_cut_where_the_delta_allows),
+		cmocka_unit_test(a_failure_after_the_first_part_says_so),
+		cmocka_unit_test(a_commit_after_another_tables_change_succeeds),
+		cmocka_unit_test(a_change_of_our_table_makes_the_next_commit_stale),
+		cmocka_unit_test(lost_notifications_are_told_once_and_make_commits_stale),
+		cmocka_unit_test(an_absent_table_reads_as_such),
+		cmocka_unit_test(cleanup_removes_our_table_and_no_other),
+		cmocka_unit_test(counters_count_and_rules_judge),
 	};
 
 	return cmocka_run_group_tests_name("nft", tests, NULL, NULL);
