@@ -17,8 +17,9 @@
 struct bh_flowlog_config {
 	const char *node;
 	uint64_t interval_ns;   /* of repeats; 0: 10 s */
-	size_t max_flows;       /* aggregated at a time; 0: 65536; beyond: suppressed */
-	uint32_t records_per_s; /* per local pod, of new flows; 0: 100; beyond: suppressed */
+	size_t max_flows;       /* aggregated at a time; 0: 65536; beyond: suppressed, as
+				   beyond an eighth of it for one address */
+	uint32_t records_per_s; /* per judged address, of new flows; 0: 100; beyond: suppressed */
 	size_t ring_size;       /* last records kept for `bulkhead flows`; 0: 4096 */
 };
 
@@ -31,9 +32,10 @@ void bh_flowlog_free(struct bh_flowlog **fl);
 
 /*
  * Who gets the records, in order, each once.  @line is the record as one line
- * of JSON without newline, @record the same as a tree; both borrowed.  Returns
- * 0, or a negative errno if the record could not be kept: it then counts as lost
- * and a gap record follows when the subscriber takes records again.
+ * of JSON (ASCII only) without newline, @record the same as a tree; both
+ * borrowed.  Returns 0, or a negative errno if the record could not be kept: it
+ * then counts as lost, and this subscriber gets a gap record for all it lost when
+ * it takes records again, at the next record or tick.  May unsubscribe itself.
  */
 struct bh_flowlog_subscriber {
 	void *ctx;
@@ -67,16 +69,18 @@ struct bh_flowlog_stats {
 	uint64_t recorded[2];   /* counted in records, as first or as repeat */
 	uint64_t suppressed[2]; /* left out by a limit, and said so in a gap record */
 	uint64_t pending[2];    /* repeats not yet written */
-	uint64_t malformed;     /* not attributable at all */
+	uint64_t malformed;     /* no packet, or not of our rules; not in received */
 	uint64_t lost;          /* known lost before they came (sequence gaps) */
-	uint64_t records, records_lost;
+	uint64_t records;       /* the last event.sequence */
+	uint64_t records_lost;  /* by subscribers, added up */
 };
 struct bh_flowlog_stats bh_flowlog_stats(const struct bh_flowlog *fl);
 
 /*
- * A file subscriber: appends lines; "-" is standard output.  A full disk or an
- * error is a lost record, not the end.  Reopened by name on bh_flowfile_reopen()
- * (logrotate).
+ * A file subscriber: appends whole lines; "-" is standard output.  A full disk, a
+ * pipe that is not read in time or an error is a lost record, not the end, and
+ * never a wait.  SIGPIPE and SIGXFSZ must be ignored.  Reopened by name on
+ * bh_flowfile_reopen() (logrotate); on failure the open file stays.
  */
 struct bh_flowfile;
 int bh_flowfile_new(struct bh_flowfile **ret, const char *path, struct bh_err *err);
@@ -84,7 +88,7 @@ void bh_flowfile_free(struct bh_flowfile **f);
 struct bh_flowlog_subscriber bh_flowfile_subscriber(struct bh_flowfile *f);
 int bh_flowfile_reopen(struct bh_flowfile *f, struct bh_err *err);
 
-/* One record as a line for people; @color adds terminal colours. */
+/* One record as a line for people, with newline; @color adds terminal colours. */
 struct bh_buf;
 void bh_record_format(const json_t *record, bool color, struct bh_buf *out);
 /* A header line for bh_record_format()'s columns. */

@@ -1,0 +1,143 @@
+/*
+ * Who and why.  Identities are as of the packet's time, from the history.  The
+ * reason is the evaluator's, on the world of now, if nothing that it depends on
+ * has changed: the pod still has the chain that logged the packet (chains are
+ * named by what they are made of), both ends are who they were, and the answer
+ * is the one the kernel gave.  Otherwise only the chain's policies are known.
+ */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "bh/clock.h"
+#include "flow.h"
+
+/* The kernel's, the runtime's and our clocks do not agree exactly. */
+#define SLACK_NS (2 * BH_NS_PER_S)
+
+static bool is_same_pod(const struct bh_identity *id, const struct bh_pod *pod)
+{
+	return strcmp(id->name, pod->name) == 0 && strcmp(id->namespace, pod->namespace) == 0 &&
+	       (!*id->uid || !*pod->uid || strcmp(id->uid, pod->uid) == 0);
+}
+
+static struct bh_identity identity_of(const struct bh_pod *pod)
+{
+	return (struct bh_identity){
+		.namespace = pod->namespace,
+		.name = pod->name,
+		.uid = pod->uid,
+		.node = pod->node,
+		.labels = pod->labels,
+		.workload_kind = pod->workload_kind,
+		.workload_name = pod->workload_name,
+		.until_ns = UINT64_MAX,
+	};
+}
+
+static void set_pod(struct flow_end *end, const struct bh_identity *id, const char *confidence)
+{
+	end->entity = bh_entity_str(BH_ENTITY_POD);
+	end->confidence = confidence;
+	end->has_pod = true;
+	end->pod = *id;
+}
+
+/* Whom the history does not know: who has the address now. */
+static void attribute_now(const struct bh_world *w, const struct bh_addr *a, bool is_judged,
+			  struct flow_end *ret)
+{
+	struct bh_end now = bh_eval_end(w, a, NULL);
+	struct bh_identity id;
+
+	ret->is_current = true;
+	ret->entity = bh_entity_str(now.entity);
+	ret->confidence = now.entity == BH_ENTITY_EXTERNAL ? "none" : "recent";
+	switch (now.entity) {
+	case BH_ENTITY_POD:
+		id = identity_of(now.pod);
+		set_pod(ret, &id, "recent");
+		return;
+	case BH_ENTITY_NODE: ret->node = now.node ? now.node->name : NULL; return;
+	case BH_ENTITY_EXTERNAL:
+		/* Only a pod of ours has such a chain; we do not know which. */
+		if (is_judged)
+			ret->entity = "unknown";
+		return;
+	case BH_ENTITY_COUNT_: abort();
+	}
+}
+
+void flow_attribute_end(const struct flow_sources *s, const struct bh_addr *a, uint64_t at_ns,
+			bool is_judged, struct flow_end *ret)
+{
+	const struct bh_identity *id = bh_history_at(s->history, a, at_ns);
+	const struct bh_pod *now;
+	const char *confidence = "exact";
+
+	*ret = (struct flow_end){ 0 };
+	if (!id) {
+		id = bh_history_near(s->history, a, at_ns, SLACK_NS);
+		confidence = "recent";
+	}
+	if (!id) {
+		attribute_now(s->world, a, is_judged, ret);
+		return;
+	}
+	set_pod(ret, id, confidence);
+	/* Other labels are another binding, so a lasting one has those of now. */
+	now = bh_world_pod_by_addr(s->world, a);
+	ret->is_current = id->until_ns == UINT64_MAX && now && is_same_pod(id, now);
+}
+
+/* Without the port there is nothing to evaluate: a later fragment, a packet cut short. */
+static bool has_needed_port(const struct flow_sample *s)
+{
+	return s->has_ports || (s->protocol != IPPROTO_TCP && s->protocol != IPPROTO_UDP &&
+				s->protocol != IPPROTO_SCTP);
+}
+
+static bool has_chain(const struct flow_sources *s, const struct flow_sample *sample)
+{
+	const struct bh_pod *pod = bh_world_pod_by_addr(
+		s->world, sample->dir == BH_INGRESS ? &sample->dst : &sample->src);
+	const struct bh_profile *p =
+		pod ? bh_compiler_profile_of(s->compiler, pod, sample->dir) : NULL;
+
+	return p && strcmp(p->name, sample->chain) == 0;
+}
+
+static bool agrees(const struct bh_dir_verdict *v, enum flow_book book)
+{
+	if (book == FLOW_DENIED)
+		return v->verdict == BH_VERDICT_DENIED;
+	return v->verdict != BH_VERDICT_DENIED && v->audit_verdict == BH_VERDICT_DENIED;
+}
+
+static void explain(const struct flow_sources *s, const struct flow_sample *sample,
+		    const struct flow_attribution *a, struct flow_reason *ret)
+{
+	const struct bh_flow flow = {
+		.src = sample->src,
+		.dst = sample->dst,
+		.protocol = sample->protocol,
+		.dst_port = sample->dst_port,
+	};
+
+	*ret = (struct flow_reason){ 0 };
+	ret->profile = bh_compiler_profile(s->compiler, sample->chain);
+	if (!a->src.is_current || !a->dst.is_current || !has_needed_port(sample) ||
+	    !has_chain(s, sample))
+		return;
+	bh_eval_dir(s->world, &flow, sample->dir, &ret->verdict);
+	ret->is_evaluated = agrees(&ret->verdict, sample->book);
+}
+
+void flow_attribute(const struct flow_sources *s, const struct flow_sample *sample,
+		    struct flow_attribution *ret)
+{
+	const bool is_ingress = sample->dir == BH_INGRESS;
+
+	flow_attribute_end(s, &sample->src, sample->at_ns, !is_ingress, &ret->src);
+	flow_attribute_end(s, &sample->dst, sample->at_ns, is_ingress, &ret->dst);
+	explain(s, sample, ret, &ret->reason);
+}

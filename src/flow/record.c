@@ -1,0 +1,249 @@
+/*
+ * The fields of a flow record, bulkhead-flow(5).
+ */
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "bh/buf.h"
+#include "bh/clock.h"
+#include "bh/object.h"
+#include "flow.h"
+
+/* Never NULL: what is not UTF-8 is escaped (json_string() refuses it). */
+static json_t *make_string(const char *s)
+{
+	json_t *json = json_string(s);
+	struct bh_buf b = { 0 };
+
+	if (json)
+		return json;
+	bh_buf_escape(&b, s);
+	json = json_string(bh_buf_str(&b));
+	bh_buf_done(&b);
+	return json;
+}
+
+void flow_set_string(json_t *record, const char *key, const char *value)
+{
+	if (value && *value)
+		json_object_set_new(record, key, make_string(value));
+}
+
+void flow_set_number(json_t *record, const char *key, uint64_t value)
+{
+	json_object_set_new(record, key, json_integer((json_int_t)value));
+}
+
+void flow_set_time(json_t *record, const char *key, uint64_t ns)
+{
+	char text[BH_TIME_STRLEN];
+
+	flow_set_string(record, key, bh_time_format(ns, text));
+}
+
+/* --- ends --------------------------------------------------------------------------- */
+
+/* "source" and "port" make "source.port"; neither comes from outside. */
+struct key {
+	char text[64];
+};
+
+static const char *key_of(struct key *k, const char *end, const char *name)
+{
+	snprintf(k->text, sizeof(k->text), "%s%s", end, name);
+	return k->text;
+}
+
+static json_t *labels_json(const struct bh_labels *labels)
+{
+	json_t *json = json_object();
+
+	for (size_t i = 0; i < labels->n; i++) {
+		const struct bh_label *l = &labels->items[i];
+
+		if (json_object_set_new(json, l->key, make_string(l->value)) < 0) {
+			struct bh_buf key = { 0 };
+
+			bh_buf_escape(&key, l->key);
+			json_object_set_new(json, bh_buf_str(&key), make_string(l->value));
+			bh_buf_done(&key);
+		}
+	}
+	return json;
+}
+
+/* @at: "source.", "destination.", or "" where the record is about one pod. */
+static void fill_pod(json_t *record, const char *at, const struct bh_identity *pod)
+{
+	bh_auto_free char *workload = NULL;
+	struct key k;
+
+	flow_set_string(record, key_of(&k, at, "k8s.namespace.name"), pod->namespace);
+	flow_set_string(record, key_of(&k, at, "k8s.pod.name"), pod->name);
+	flow_set_string(record, key_of(&k, at, "k8s.pod.uid"), pod->uid);
+	json_object_set_new(record, key_of(&k, at, "k8s.pod.labels"), labels_json(&pod->labels));
+	flow_set_string(record, key_of(&k, at, "k8s.node.name"), pod->node);
+	if (!pod->workload_kind || !pod->workload_name)
+		return;
+	workload = bh_asprintf("%s/%s", pod->workload_kind, pod->workload_name);
+	flow_set_string(record, key_of(&k, at, "k8s.workload"), workload);
+}
+
+static void fill_end(json_t *record, const char *at, const struct bh_addr *a, bool has_port,
+		     uint16_t port, const struct flow_end *end)
+{
+	char text[BH_ADDR_STRLEN];
+	struct key k;
+
+	flow_set_string(record, key_of(&k, at, "address"), bh_addr_format(a, text));
+	if (has_port)
+		flow_set_number(record, key_of(&k, at, "port"), port);
+	flow_set_string(record, key_of(&k, at, "entity"), end->entity);
+	flow_set_string(record, key_of(&k, at, "identity.confidence"), end->confidence);
+	if (end->has_pod)
+		fill_pod(record, at, &end->pod);
+	flow_set_string(record, key_of(&k, at, "k8s.node.name"), end->node);
+}
+
+void flow_fill_pod(json_t *record, const struct bh_addr *a, const struct flow_end *end)
+{
+	char text[BH_ADDR_STRLEN];
+
+	flow_set_string(record, "pod.address", bh_addr_format(a, text));
+	if (end->has_pod)
+		fill_pod(record, "", &end->pod);
+}
+
+/* --- the network ---------------------------------------------------------------------- */
+
+static void fill_network(json_t *record, const struct flow_sample *s)
+{
+	static const struct {
+		uint8_t protocol;
+		const char *name;
+	} t[] = {
+		{ IPPROTO_TCP, "tcp" },   { IPPROTO_UDP, "udp" },          { IPPROTO_SCTP, "sctp" },
+		{ IPPROTO_ICMP, "icmp" }, { IPPROTO_ICMPV6, "ipv6-icmp" },
+	};
+	char number[4];
+	const char *transport = NULL;
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++)
+		if (t[i].protocol == s->protocol)
+			transport = t[i].name;
+	flow_set_string(record, "network.type", s->src.family == BH_IPV4 ? "ipv4" : "ipv6");
+	flow_set_string(record, "network.transport",
+			transport ? transport : bh_protocol_str(s->protocol, number));
+	flow_set_string(record, "network.direction", bh_dir_str(s->dir));
+	if (s->has_icmp) {
+		flow_set_number(record, "icmp.type", s->icmp_type);
+		flow_set_number(record, "icmp.code", s->icmp_code);
+	}
+}
+
+/* --- the policy ----------------------------------------------------------------------- */
+
+/* "ns/name", or the name alone where it has no namespace. */
+static void append_name(json_t *list, const char *ns, const char *name)
+{
+	bh_auto_free char *text = *ns ? bh_asprintf("%s/%s", ns, name) : bh_strdup(name);
+
+	json_array_append_new(list, make_string(text));
+}
+
+static json_t *policies_json(const struct bh_policy *const *policies, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n && i < BH_MAX_ISOLATING; i++)
+		append_name(list, policies[i]->namespace, policies[i]->name);
+	return list;
+}
+
+static json_t *near_json(const struct bh_dir_verdict *v)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < v->n_near; i++) {
+		const struct bh_policy *p = v->near[i].ref.policy;
+		bh_auto_free char *name = *p->namespace
+						  ? bh_asprintf("%s/%s", p->namespace, p->name)
+						  : bh_strdup(p->name);
+		json_t *item = json_object();
+
+		flow_set_string(item, "name", name);
+		flow_set_number(item, "rule_index", v->near[i].ref.rule_index);
+		flow_set_string(item, "why", bh_miss_str(v->near[i].why));
+		json_array_append_new(list, item);
+	}
+	return list;
+}
+
+static void fill_evaluated(json_t *record, const struct flow_sample *s,
+			   const struct bh_dir_verdict *v)
+{
+	const bool is_audit = s->book == FLOW_AUDIT;
+	const struct bh_rule_ref *rule = is_audit ? &v->audit_rule : &v->rule;
+	const bool has_rule = is_audit ? rule->policy != NULL : v->reason == BH_REASON_RULE;
+	const char *reason = bh_reason_str(has_rule ? BH_REASON_RULE : BH_REASON_DEFAULT_DENY);
+
+	flow_set_string(record, "policy.explained_from", "world");
+	flow_set_string(record, "policy.reason", is_audit ? reason : bh_reason_str(v->reason));
+	if (has_rule)
+		json_object_set_new(record, "policy.rule", bh_rule_ref_json(rule, s->dir));
+	json_object_set_new(record, "policy.default_deny_by",
+			    is_audit ? policies_json(v->audit_isolating, v->n_audit_isolating)
+				     : policies_json(v->isolating, v->n_isolating));
+	json_object_set_new(record, "policy.nearest_miss", near_json(v));
+}
+
+/* Which of its policies denied is not known any more, only which could have. */
+static void fill_profile(json_t *record, const struct flow_sample *s, const struct bh_profile *p)
+{
+	const struct bh_policy_id *ids = s->book == FLOW_AUDIT ? p->audited : p->enforced;
+	const size_t n = s->book == FLOW_AUDIT ? p->n_audited : p->n_enforced;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n && i < BH_MAX_ISOLATING; i++)
+		append_name(list, ids[i].namespace, ids[i].name);
+	flow_set_string(record, "policy.explained_from", "profile");
+	json_object_set_new(record, "policy.default_deny_by", list);
+	json_object_set_new(record, "policy.nearest_miss", json_array());
+}
+
+static void fill_policy(json_t *record, const struct flow_sample *s, const struct flow_reason *r)
+{
+	flow_set_string(record, "policy.verdict", flow_book_str(s->book));
+	if (r->is_evaluated) {
+		fill_evaluated(record, s, &r->verdict);
+	} else if (r->profile) {
+		fill_profile(record, s, r->profile);
+	} else {
+		flow_set_string(record, "policy.explained_from", "none");
+		json_object_set_new(record, "policy.default_deny_by", json_array());
+		json_object_set_new(record, "policy.nearest_miss", json_array());
+	}
+	if (r->profile)
+		flow_set_string(record, "policy.closed", r->profile->closed);
+	flow_set_string(record, "policy.profile", s->chain);
+}
+
+void flow_fill_record(json_t *record, const struct flow_sample *sample,
+		      const struct flow_attribution *a, const struct flow_counts *counts,
+		      uint64_t generation)
+{
+	fill_network(record, sample);
+	fill_end(record, "source.", &sample->src, sample->has_ports, sample->src_port, &a->src);
+	fill_end(record, "destination.", &sample->dst, sample->has_ports, sample->dst_port,
+		 &a->dst);
+	fill_policy(record, sample, &a->reason);
+	flow_set_number(record, "policy.generation", generation);
+	flow_set_number(record, "flow.count", counts->count);
+	flow_set_number(record, "flow.suppressed", counts->suppressed);
+	if (counts->first_ns > 0) {
+		flow_set_time(record, "event.start", counts->first_ns);
+		flow_set_time(record, "event.end", counts->last_ns);
+	}
+}
