@@ -219,10 +219,15 @@ static struct entry *add_entry(struct bh_cri_table *t, const struct bh_sandbox *
 /* Stores @s in @e if it differs, and tells. */
 static void replace(struct bh_cri_table *t, struct entry *e, const struct bh_sandbox *s)
 {
+	struct bh_sandbox was = e->s;
 	struct bh_arena *arena;
 
-	if (bh_sandbox_eq(&e->s, s))
+	/* That a state is known now is no news if it is the one assumed. */
+	was.has_state = s->has_state;
+	if (bh_sandbox_eq(&was, s)) {
+		e->s.has_state = s->has_state;
 		return;
+	}
 	arena = bh_arena_new();
 	/* The hash table refers to the id's bytes. */
 	HASH_DEL(t->entries, e);
