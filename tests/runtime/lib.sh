@@ -1,3 +1,4 @@
+#!/bin/bash
 # lib.sh: a node whose pods are run by a real containerd, for the cases of run.sh.
 #
 # What tests/netns/lib.sh offers (policies, the agent, packets), with the pods'

@@ -1,3 +1,4 @@
+#!/bin/bash
 # A node: containerd with its CRI and CNI plugins, apart from the host's, in
 # namespaces of its own for network, mounts and processes.  Source it with bash.
 #
