@@ -13,12 +13,15 @@ static bool same(const char *a, const char *b)
 
 static const char *value_of(const struct bh_labels *labels, const char *key)
 {
-	size_t lo = 0, hi = labels->n;
+	size_t lo = 0, hi = labels->n, i;
 
+	for (i = 0; i < labels->n; i++)
+		if (labels->items[i].key == key)
+			return labels->items[i].value;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 		const struct bh_label *l = &labels->items[mid];
-		int c = l->key == key ? 0 : strcmp(l->key, key);
+		int c = strcmp(l->key, key);
 
 		if (c == 0)
 			return l->value;

@@ -17,9 +17,12 @@ struct entry_key {
 
 static uint32_t hash_key(const struct entry_key *k)
 {
-	uint64_t parts[3] = { bh_hash(k->namespace, strlen(k->namespace)),
-			      bh_hash(k->name, strlen(k->name)), k->policy_kind };
+	uint64_t hash = bh_hash(k->name, strlen(k->name));
+	uint64_t parts[3] = { hash, k->policy_kind };
 
+	if (!*k->namespace)
+		return (uint32_t)hash + k->policy_kind;
+	parts[2] = bh_hash(k->namespace, strlen(k->namespace));
 	return (uint32_t)bh_hash(parts, sizeof(parts));
 }
 

@@ -279,27 +279,33 @@ static bool is_selectable(const struct bh_pod *pod)
 	return !pod->is_host_network && !pod->is_finished && !pod->has_no_labels_yet;
 }
 
-static bool is_in(const struct bh_world *w, const struct bh_policy *p, bool has_namespaces,
-		  const struct bh_selector *namespaces, const struct bh_pod *pod)
+/* The cheap part first: another namespace than the own one has to be looked up. */
+static bool selects(const struct bh_world *w, const struct bh_policy *p,
+		    const struct bh_selector *namespaces, const struct bh_selector *pods,
+		    const struct bh_pod *pod)
 {
 	const struct bh_namespace *ns;
 
-	if (!has_namespaces)
-		return p->namespace == pod->namespace || strcmp(p->namespace, pod->namespace) == 0;
+	if (!is_selectable(pod))
+		return false;
+	if (!namespaces)
+		return (p->namespace == pod->namespace ||
+			strcmp(p->namespace, pod->namespace) == 0) &&
+		       bh_selector_matches(pods, &pod->labels);
+	if (!bh_selector_matches(pods, &pod->labels))
+		return false;
 	ns = bh_world_namespace(w, pod->namespace);
 	return ns && bh_selector_matches(namespaces, &ns->labels);
 }
 
 bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p, const struct bh_pod *pod)
 {
-	return is_selectable(pod) && is_in(w, p, p->has_namespaces, &p->namespaces, pod) &&
-	       bh_selector_matches(&p->pods, &pod->labels);
+	return selects(w, p, p->has_namespaces ? &p->namespaces : NULL, &p->pods, pod);
 }
 
 bool bh_world_peer_is(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_peer *peer, const struct bh_pod *pod)
 {
-	return peer->kind == BH_PEER_PODS && is_selectable(pod) &&
-	       is_in(w, p, peer->has_namespaces, &peer->namespaces, pod) &&
-	       bh_selector_matches(&peer->pods, &pod->labels);
+	return peer->kind == BH_PEER_PODS &&
+	       selects(w, p, peer->has_namespaces ? &peer->namespaces : NULL, &peer->pods, pod);
 }
