@@ -231,6 +231,21 @@ static char *read_source(const char *name)
 }
 
 /* In mdoc(7), "--wait" is "Fl -wait". */
+static void check_options(const char *help, const char *manual, const char *completion)
+{
+	const char *option = help;
+
+	while ((option = strstr(option, " --"))) {
+		bh_auto_free char *word = bh_strndup(option + 1, strcspn(option + 1, " =,\n"));
+		bh_auto_free char *flag = bh_asprintf("Fl %s", word + 1);
+
+		assert_contains(manual, flag);
+		if (completion)
+			assert_contains(completion, word);
+		option += 3;
+	}
+}
+
 static void manual_and_completion_know_every_command_and_option(void **state)
 {
 	bh_auto_free char *completion = read_source("packaging/completions/bulkhead");
@@ -240,24 +255,30 @@ static void manual_and_completion_know_every_command_and_option(void **state)
 
 	for (i = 0; i < BH_ARRAY_LEN(commands); i++) {
 		bh_auto_free char *section = bh_asprintf(".Ss %s\n", commands[i]);
-		const char *option;
 
 		assert_contains(completion, commands[i]);
 		assert_contains(manual, section);
 		cli_run(t, commands[i], "--help");
-		option = strstr(bh_buf_str(&t->out), "\nOptions:");
-		while ((option = strstr(option, " --")) &&
-		       option < strstr(bh_buf_str(&t->out), "\nExamples:")) {
-			bh_auto_free char *name =
-				bh_strndup(option + 3, strcspn(option + 3, " \n"));
-			bh_auto_free char *flag = bh_asprintf("Fl -%s", name);
-			bh_auto_free char *word = bh_asprintf("--%s", name);
-
-			assert_contains(manual, flag);
-			assert_contains(completion, word);
-			option += 3;
-		}
+		*strstr(t->out.data, "\nExamples:") = '\0';
+		check_options(strstr(t->out.data, "\nOptions:"), manual, completion);
 	}
+}
+
+static void the_agents_manual_knows_every_option_of_the_agent(void **state)
+{
+	bh_auto_free char *manual = read_source("packaging/man/bulkheadd.8");
+	bh_auto_free char *command = bh_asprintf("%sd --help", cli_program());
+	bh_auto_free char *help = NULL;
+	FILE *agent = popen(command, "re");
+	struct bh_err err = { 0 };
+	size_t len;
+
+	(void)state;
+	assert_non_null(agent);
+	assert_ok(bh_read_fd(fileno(agent), command, 1 << 20, &help, &len, &err), &err);
+	assert_int_equal(pclose(agent), 0);
+	assert_contains(help, "--policies");
+	check_options(help, manual, NULL);
 }
 
 int main(void)
@@ -275,6 +296,7 @@ int main(void)
 		CLI_TEST(a_closed_pipe_ends_the_program_quietly),
 		CLI_TEST(a_full_disk_is_an_error),
 		CLI_TEST(manual_and_completion_know_every_command_and_option),
+		CLI_TEST(the_agents_manual_knows_every_option_of_the_agent),
 		CLI_TEST(output_that_is_no_terminal_has_no_colours),
 	};
 
