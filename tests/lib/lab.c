@@ -204,6 +204,15 @@ void lab_stop(struct lab *lab)
 	lab->holder = -1;
 }
 
+int lab_add_node_addr(struct lab *lab, const struct bh_addr *a, struct bh_err *err)
+{
+	char text[BH_ADDR_STRLEN], commands[128];
+
+	snprintf(commands, sizeof(commands), "addr add %s/%zu dev lo\n", bh_addr_format(a, text),
+		 bh_family_len(a->family) * 8);
+	return run_ip(lab, false, commands, err);
+}
+
 /* --- routes -------------------------------------------------------------------- */
 
 int lab_route(struct lab *lab, const struct bh_addr *a, unsigned int port, struct bh_err *err)

@@ -44,6 +44,8 @@ struct lab_packet {
 int lab_start(struct lab *lab, unsigned int n_ports, struct bh_err *err);
 void lab_stop(struct lab *lab);
 
+/* One more address of the node itself. */
+int lab_add_node_addr(struct lab *lab, const struct bh_addr *a, struct bh_err *err);
 /* Everything to @a leaves by @port. */
 int lab_route(struct lab *lab, const struct bh_addr *a, unsigned int port, struct bh_err *err);
 /* Everything else of both families leaves by @port. */
