@@ -7,7 +7,7 @@ if git grep -nIE '[[:blank:]]+$' -- '*.c' '*.h' '*.sh' '*.md' '*.yaml' Makefile;
 	echo "trailing blanks"
 	bad=1
 fi
-if git grep -nIE '(TODO|FIXME|XXX)\b' -- '*.c' '*.h' '*.sh' Makefile ':!tests/check/text.sh'; then
+if git grep -nIE '\b(TODO|FIXME|XXX)\b' -- '*.c' '*.h' '*.sh' Makefile ':!tests/check/text.sh'; then
 	echo "left open"
 	bad=1
 fi
@@ -18,8 +18,8 @@ if command -v mandoc >/dev/null; then
 fi
 for s in $(git ls-files '*.sh') .ci/run; do
 	case $(head -n 1 "$s") in
-	*bash) bash -n "$s" || bad=1 ;;
-	*) sh -n "$s" || bad=1 ;;
+	'#!/bin/sh') sh -n "$s" || bad=1 ;;
+	*) bash -n "$s" || bad=1 ;; # also what others source
 	esac
 done
 exit $bad
