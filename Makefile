@@ -128,7 +128,7 @@ $(B)/%.o: %.c $(B)/flags | $(GEN_H)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 	@printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$<' \
-		'$(subst ",\",$(subst \,\\,$(CC) $(ALL_CFLAGS) -c $<))' >$(@:.o=.cdb)
+		'$(subst ','\'',$(subst ",\",$(CC) $(ALL_CFLAGS) -c $<))' >$(@:.o=.cdb)
 
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: %.proto
 	@mkdir -p $(B)/gen
