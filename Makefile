@@ -58,7 +58,8 @@ DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd 
 
 # --- flags the code depends on; not overridable --------------------------------
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wcast-qual -Wstrict-prototypes \
-	-Wmissing-prototypes -Wno-format-truncation -Wpointer-arith -Wwrite-strings -Wundef $(if $(WERROR),-Werror)
+	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef \
+	$(if $(findstring clang,$(CC)),,-Wno-format-truncation) $(if $(WERROR),-Werror)
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Ulinux -Iinclude -Itests/lib -I$(B)/gen \
 	-DBH_VERSION='"$(VERSION)"' -fPIE -fstack-protector-strong $(WARN) -MMD -MP $(PKG_CFLAGS)
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
@@ -105,7 +106,7 @@ TESTLIB := $(B)/libtest.a
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all tests benches check-kube clean install help FORCE check check-unit check-golden check-fuzz check-netns \
-	check-runtime check-static check-tidy demo bench coverage
+	check-runtime check-static check-tidy check-analyze demo bench coverage
 
 all: $(PROGRAMS:%=$(B)/%) $(B)/compile_commands.json
 
@@ -165,8 +166,8 @@ check-unit check-golden check-fuzz check-netns check-runtime check-kube:
 	@tests/run.sh $(@:check-%=%)$(if $(filter-out release,$(VARIANT)),:$(VARIANT))
 check-static:
 	@tests/run.sh check
-check-tidy:
-	@tests/run.sh tidy
+check-tidy check-analyze:
+	@tests/run.sh $(@:check-%=%)
 
 demo:
 	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS)

@@ -41,8 +41,9 @@ int bh_nl_request(struct bh_nl *nl, struct nlmsghdr *req,
 int bh_nl_send(struct bh_nl *nl, const void *data, size_t len, struct bh_err *err);
 /*
  * The next datagram from the kernel, valid until the next call; zeros follow
- * it, so that no string within runs further.  Returns its length; -EAGAIN: there is none (@may_wait: none within five seconds);
- * -ENOBUFS: some were lost, and the next call goes on behind the gap.
+ * it, so that no string within runs further.  Returns its length; -EAGAIN: there is none
+ * (@may_wait: none within five seconds); -ENOBUFS: some were lost, and the next call goes on behind
+ * the gap.
  */
 int bh_nl_recv(struct bh_nl *nl, bool may_wait, const struct nlmsghdr **ret);
 
