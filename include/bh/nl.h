@@ -47,6 +47,9 @@ int bh_nl_send(struct bh_nl *nl, const void *data, size_t len, struct bh_err *er
  */
 int bh_nl_recv(struct bh_nl *nl, bool may_wait, const struct nlmsghdr **ret);
 
+/* A whole message is there; mnl_nlmsg_ok() takes lengths past 2^31 for negative ones. */
+bool bh_nl_ok(const struct nlmsghdr *msg, int len);
+
 /*
  * What an NLMSG_ERROR or NLMSG_DONE says: 0 or a negative errno, with the
  * kernel's text (extended ack) in @err where it sent one.  @ret_offset (may be

@@ -164,7 +164,7 @@ static int collect(struct bh_nft *nft, const struct nft_batch *b, struct answer 
 		}
 		if (n < 0)
 			return bh_err_wrap(err, n, "cannot receive the kernel's answer");
-		for (; mnl_nlmsg_ok(msg, n); msg = mnl_nlmsg_next(msg, &n)) {
+		for (; bh_nl_ok(msg, n); msg = mnl_nlmsg_next(msg, &n)) {
 			if (msg->nlmsg_type == NLMSG_ERROR)
 				on_status(b, msg, &a);
 		}

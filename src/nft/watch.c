@@ -106,7 +106,7 @@ static void on_message(struct nft_watch *w, const struct nlmsghdr *msg)
 
 void nft_watch_datagram(struct nft_watch *w, const struct nlmsghdr *msg, int len)
 {
-	for (; mnl_nlmsg_ok(msg, len); msg = mnl_nlmsg_next(msg, &len))
+	for (; bh_nl_ok(msg, len); msg = mnl_nlmsg_next(msg, &len))
 		on_message(w, msg);
 }
 

@@ -154,6 +154,11 @@ int bh_nl_recv(struct bh_nl *nl, bool may_wait, const struct nlmsghdr **ret)
 	return (int)n;
 }
 
+bool bh_nl_ok(const struct nlmsghdr *msg, int len)
+{
+	return mnl_nlmsg_ok(msg, len) && msg->nlmsg_len <= (uint32_t)len;
+}
+
 static int on_ack_attr(const struct nlattr *a, void *ctx)
 {
 	const struct nlattr **attrs = ctx;
@@ -208,7 +213,7 @@ struct walk {
 
 static void walk_datagram(struct walk *w, const struct nlmsghdr *msg, int len)
 {
-	for (; mnl_nlmsg_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
+	for (; bh_nl_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
 		if (msg->nlmsg_seq != w->seq)
 			continue;
 		if (msg->nlmsg_flags & NLM_F_DUMP_INTR)
