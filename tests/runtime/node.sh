@@ -44,12 +44,13 @@ node_missing() {
 	return 1
 }
 
-# exec: the caller's child is the holder of the namespaces, and dies with it.
+# exec: the caller's child is the holder of the namespaces, and dies with it.  A
+# session of its own, so that a terminal's Ctrl-C reaches the caller alone.
 node_enter() {
 	local name=$1
 	shift
 	export NODE_NAME=$name
-	exec setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child=KILL \
+	exec setsid setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child=KILL \
 		--mount-proc --propagation private "$@"
 }
 

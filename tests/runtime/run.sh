@@ -13,8 +13,14 @@ BH_BUILD=$(realpath "$BH_BUILD")
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 name=bulkhead-test-$$
-trap 'rm -f "$log"; node_clean "$name"' EXIT
-trap 'exit 130' INT TERM
+holder=
+end_node() {
+	[ -n "$holder" ] && kill -KILL "$holder" && wait "$holder"
+	node_clean "$name"
+	rm -f "$log"
+}
+trap 'end_node 2>/dev/null' EXIT
+trap 'exit 130' INT TERM HUP
 
 why=$(node_missing) || why=
 [ $# = 0 ] && set -- [0-9][0-9][0-9]-*.sh
@@ -27,8 +33,10 @@ for case; do
 	fi
 	(node_enter "$name" timeout -k 5 "${CASE_TIMEOUT:-120}" bash "./$case.sh") \
 		>"$log" 2>&1 </dev/null &
-	wait $!
+	holder=$!
+	wait $holder
 	rc=$?
+	holder=
 	node_clean "$name"
 	case $rc in
 	0)
