@@ -269,11 +269,11 @@ static void check_shadow(struct oracle *o)
 	}
 }
 
-static bool everything(void *ctx, const struct bh_conn *conn)
+static enum bh_conn_fate forget(void *ctx, const struct bh_conn *conn)
 {
 	(void)ctx;
 	(void)conn;
-	return true;
+	return BH_CONN_FORGET;
 }
 
 static void forget_connections(void)
@@ -281,7 +281,7 @@ static void forget_connections(void)
 	struct bh_err err = { 0 };
 	size_t n;
 
-	assert_ok(bh_conntrack_revoke(everything, NULL, &n, &err), &err);
+	assert_ok(bh_conntrack_walk(forget, NULL, &n, &err), &err);
 }
 
 static void run_seed(struct oracle *o, unsigned int seed)
