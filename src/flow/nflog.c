@@ -18,6 +18,7 @@
 
 #include "bh/alloc.h"
 #include "bh/clock.h"
+#include "bh/nl.h"
 
 #define QUEUE       100u
 #define TIMEOUT     2u /* in 1/100 s */
@@ -213,7 +214,7 @@ static int await_answer(struct bh_nflog *n)
 			continue;
 		if (len < 0)
 			return (int)len;
-		for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+		for (; bh_nl_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
 			int r = read_answer(h);
 
 			if (r <= 0)
@@ -326,7 +327,7 @@ int bh_nflog_read(struct bh_nflog *n, const struct bh_nflog_handler *handler, st
 		return 0;
 	if (len < 0)
 		return bh_err_wrap(err, (int)len, "cannot read NFLOG group %u", n->group);
-	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left))
+	for (; bh_nl_ok(h, left); h = mnl_nlmsg_next(h, &left))
 		handle(n, h, handler);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bh/nflog.h"
+#include "bh/nl.h"
 #include "bh/packet.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!copy)
 		return 0;
 	memcpy(copy, data, size);
-	for (; mnl_nlmsg_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
+	for (; bh_nl_ok(h, left); h = mnl_nlmsg_next(h, &left)) {
 		struct bh_nflog_msg m;
 
 		if (bh_nflog_parse(h, &m) == 0)
