@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bh/alloc.h"
+#include "bh/buf.h"
 #include "bh/clock.h"
 #include "bh/hash.h"
 
@@ -16,9 +17,20 @@ struct bh_problem {
 	UT_hash_handle hh;
 };
 
+/* Text may quote what a file holds; JSON and terminals take UTF-8 without controls. */
+static char *clean(const char *text)
+{
+	struct bh_buf b = { 0 };
+
+	bh_buf_escape(&b, text);
+	return bh_buf_take(&b);
+}
+
 static char *make_key(enum bh_source source, const char *subject)
 {
-	return bh_asprintf("%s %s", bh_source_str(source), subject);
+	bh_auto_free char *text = clean(subject);
+
+	return bh_asprintf("%s %s", bh_source_str(source), text);
 }
 
 static void free_problem(struct bh_problem *e)
@@ -43,14 +55,15 @@ bool bh_problems_set(struct bh_problems *p, enum bh_source source, const char *s
 		     const char *text)
 {
 	bh_auto_free char *key = make_key(source, subject);
+	bh_auto_free char *cleaned = clean(text);
 	struct bh_problem *e;
 
 	HASH_FIND_STR(p->by_key, key, e);
-	if (e && strcmp(e->text, text) == 0)
+	if (e && strcmp(e->text, cleaned) == 0)
 		return false;
 	if (e) {
 		free(e->text);
-		e->text = bh_strdup(text);
+		e->text = bh_take_ptr(cleaned);
 		return true;
 	}
 	if (p->n >= BH_MAX_PROBLEMS) {
@@ -60,7 +73,7 @@ bool bh_problems_set(struct bh_problems *p, enum bh_source source, const char *s
 	e = bh_calloc(1, sizeof(*e));
 	e->subject_at = strlen(bh_source_str(source)) + 1;
 	e->source = source;
-	e->text = bh_strdup(text);
+	e->text = bh_take_ptr(cleaned);
 	e->since_ns = bh_real_ns();
 	e->key = bh_take_ptr(key);
 	HASH_ADD_KEYPTR(hh, p->by_key, e->key, strlen(e->key), e);

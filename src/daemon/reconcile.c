@@ -135,21 +135,35 @@ static int commit(struct bh_reconcile *r, const struct bh_delta *delta,
 	return e;
 }
 
+/* An array of its lines, which are joined by semicolons in @text afterwards. */
+static json_t *split_lines(struct bh_buf *text)
+{
+	json_t *lines = json_array();
+	struct bh_buf joined = { 0 };
+	char *save = NULL;
+
+	for (char *l = text->data ? strtok_r(text->data, "\n", &save) : NULL; l;
+	     l = strtok_r(NULL, "\n", &save)) {
+		json_array_append_new(lines, json_string(l));
+		bh_buf_printf(&joined, "%s%s", joined.len > 0 ? "; " : "", l);
+	}
+	bh_buf_done(text);
+	*text = joined;
+	return lines;
+}
+
 static void log_tamper(struct bh_reconcile *r, const struct culprit *by,
 		       const struct bh_delta *delta)
 {
 	struct bh_buf text = { 0 };
-	json_t *lines = json_array();
-	char *save = NULL;
+	json_t *lines;
 
 	bh_nft_diff_describe(delta, MAX_DESCRIBE, &text);
+	lines = split_lines(&text);
 	r->n_tampers++;
 	bh_log_warning("table inet %s was changed by %s (pid %u), repairing it: %s", BH_TABLE,
 		       by->program[0] ? by->program : "an unknown program", by->pid,
 		       bh_buf_str(&text));
-	for (char *l = text.data ? strtok_r(text.data, "\n", &save) : NULL; l;
-	     l = strtok_r(NULL, "\n", &save))
-		json_array_append_new(lines, json_string(l));
 	bh_flowlog_event(r->agent->flowlog, "tamper",
 			 json_pack("{s:s, s:I, s:o}", "process.name", by->program, "process.pid",
 				   (json_int_t)by->pid, "tamper.differences", lines),

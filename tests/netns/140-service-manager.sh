@@ -1,0 +1,34 @@
+# Type=notify: ready after the first commit, watchdog, reload, stop.
+. ./lib.sh
+node_up
+pod shop/web 11 app=web
+python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+print("bound", flush=True)
+while True:
+    print(s.recv(4096).decode().replace("\n", " "), flush=True)' "$WORK/notify" >"$WORK/log/notify" &
+eventually grep -q bound "$WORK/log/notify"
+says() { eventually grep -q "$1" "$WORK/log/notify"; }
+
+export NOTIFY_SOCKET=$WORK/notify WATCHDOG_USEC=400000
+agent_exec --runtime unix://$WORK/no-runtime.sock
+unset NOTIFY_SOCKET WATCHDOG_USEC
+
+step "not ready while a source is missing, but alive"
+says "STATUS=Not ready"
+says "WATCHDOG=1"
+grep -q READY=1 "$WORK/log/notify" && fail "it said READY=1"
+agent_stop
+says "STOPPING=1"
+
+step "ready once the rules are in the kernel"
+export NOTIFY_SOCKET=$WORK/notify
+agent_exec
+unset NOTIFY_SOCKET
+says READY=1
+nft list table inet bulkhead >/dev/null || fail "ready without rules"
+kill -HUP "$AGENT_PID"
+says "RELOADING=1 MONOTONIC_USEC="
+eventually eval "sed '1,/RELOADING/d' '$WORK/log/notify' | grep -q READY=1"
