@@ -9,7 +9,7 @@
 #	policy NAME <<EOF                   writes a manifest; `unpolicy NAME` removes it
 #	netpol shop/NAME <<EOF              the same, with only the spec to write
 #	agent_start [OPTION...]             bulkheadd, waits until it is ready
-#	agent_stop, agent_kill              SIGTERM, SIGKILL
+#	agent_stop, agent_kill              SIGTERM (and exit status 0), SIGKILL
 #	settle                              what was written is in the kernel
 #	in_pod shop/web-1 COMMAND...        runs in the pod (or `out`)
 #	spawn shop/web-1 COMMAND...         the same in the background, as $!
@@ -239,13 +239,19 @@ agent_start() {
 		fail "the agent is not ready: $(cat "$WORK/log/status")"
 }
 
-agent_end() {
-	kill "-$1" "$AGENT_PID"
-	wait "$AGENT_PID" || true
+agent_stop() {
+	local rc=0
+	kill -TERM "$AGENT_PID"
+	wait "$AGENT_PID" || rc=$?
+	AGENT_PID=
+	[ $rc = 0 ] || fail "the agent ended with $rc"
+}
+
+agent_kill() {
+	kill -KILL "$AGENT_PID"
+	wait "$AGENT_PID" 2>/dev/null || true
 	AGENT_PID=
 }
-agent_stop() { agent_end TERM; }
-agent_kill() { agent_end KILL; }
 
 settle() {
 	"$BULKHEAD" --control "$CONTROL" reload >"$WORK/log/status" 2>&1 &&
