@@ -25,9 +25,8 @@
 
 /* An attribute's length has 16 bits, so a list of elements ends before this. */
 #define LIST_BYTES 60000u
-/* Enough for one element, and for any message but lists of elements. */
-#define ELEM_BYTES    512u
-#define MESSAGE_BYTES 16384u
+/* Enough for one element. */
+#define ELEM_BYTES 512u
 
 /* nft's numbers of its data types (include/datatype.h), 6 bits each in a concatenation. */
 #define TYPE_IPV4_ADDR    7u
@@ -72,7 +71,7 @@ static void reserve(struct nft_batch *b, size_t bytes)
 
 static void *next_message(struct nft_batch *b, uint32_t op, uint32_t *ret_seq)
 {
-	reserve(b, MESSAGE_BYTES);
+	reserve(b, NFT_MESSAGE_MAX);
 	bh_grow(&b->msgs, &b->msgs_cap, b->n_msgs, sizeof(*b->msgs));
 	*ret_seq = b->first_seq + (uint32_t)b->n_msgs;
 	b->msgs[b->n_msgs++] = (struct nft_batch_msg){ .at = b->len, .op = op };
@@ -358,7 +357,7 @@ static void change_elems(struct nft_batch *b, const struct bh_op *op, uint32_t o
 		struct nlmsghdr *h;
 		struct nlattr *list;
 
-		reserve(b, LIST_BYTES + MESSAGE_BYTES);
+		reserve(b, LIST_BYTES + NFT_MESSAGE_MAX);
 		h = start(b, op_index, is_add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
 			  is_add ? NLM_F_CREATE : 0);
 		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, BH_TABLE);

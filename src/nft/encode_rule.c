@@ -13,15 +13,12 @@
 #include <endian.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
-
-#include "bh/hash.h"
 
 struct field {
 	uint32_t offset, len; /* in the network header */
@@ -192,8 +189,6 @@ static void add_lookup(struct builder *b, const struct bh_expr *x)
 	if (x->kind == BH_EXPR_VMAP)
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_DREG, NFT_REG_VERDICT);
 	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, x->set->spec.name);
-	/* The kernel dumps them whether they were given or not. */
-	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, 0);
 }
 
 static void add_limit(struct builder *b, const struct bh_expr *x)
@@ -210,8 +205,6 @@ static void add_limit(struct builder *b, const struct bh_expr *x)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
 	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, x->set->spec.name);
-	/* The set's; the kernel dumps the 0. */
-	nftnl_expr_set_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT, 0);
 	nftnl_expr_add_expr(e, NFTNL_EXPR_DYNSET_EXPR, limit);
 }
 
@@ -299,58 +292,4 @@ struct nftnl_rule *nft_encode_rule(const struct bh_plan_chain *chain,
 	for (size_t i = 0; i < rule->n_exprs; i++)
 		add_expr(&b, &rule->exprs[i]);
 	return b.rule;
-}
-
-/*
- * nft converts the protocol of a lookup in an interval concatenation to network
- * byte order in units of two bytes, of one byte: the kernel copies nothing then.
- */
-static bool does_nothing(const struct nftnl_expr *e)
-{
-	return strcmp(nftnl_expr_get_str(e, NFTNL_EXPR_NAME), "byteorder") == 0 &&
-	       nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_LEN) <
-		       nftnl_expr_get_u32(e, NFTNL_EXPR_BYTEORDER_SIZE);
-}
-
-/* Lengths first, so that no name within a text can pass for an expression. */
-static int add_expr_text(struct nftnl_expr *e, void *ctx)
-{
-	char text[1024];
-	struct bh_buf *out = ctx;
-	int n;
-
-	if (does_nothing(e))
-		return 0;
-	n = nftnl_expr_snprintf(text, sizeof(text), e, NFTNL_OUTPUT_DEFAULT, 0);
-	/* A text that was cut is equal to none. */
-	if (n < 0 || (size_t)n >= sizeof(text))
-		bh_buf_puts(out, "?");
-	else
-		bh_buf_printf(out, "%s %d %s\n", nftnl_expr_get_str(e, NFTNL_EXPR_NAME), n, text);
-	return 0;
-}
-
-void nft_rule_text(struct nftnl_rule *rule, struct bh_buf *out)
-{
-	nftnl_expr_foreach(rule, add_expr_text, out);
-	/* Ours have no comments. */
-	if (nftnl_rule_is_set(rule, NFTNL_RULE_USERDATA))
-		bh_buf_puts(out, "userdata\n");
-}
-
-uint64_t nft_rule_hash(struct nftnl_rule *rule, struct bh_buf *scratch)
-{
-	bh_buf_reset(scratch);
-	nft_rule_text(rule, scratch);
-	return bh_hash(bh_buf_str(scratch), scratch->len);
-}
-
-uint64_t nft_plan_rule_hash(const struct bh_plan_chain *chain, const struct bh_plan_rule *rule,
-			    struct bh_buf *scratch)
-{
-	struct nftnl_rule *r = nft_encode_rule(chain, rule);
-	uint64_t hash = nft_rule_hash(r, scratch);
-
-	nftnl_rule_free(r);
-	return hash;
 }

@@ -52,6 +52,8 @@ const uint8_t *nft_batch_key_at(const struct nft_batch *b, size_t at);
 /* A request outside of batches: @extra flags, family inet. */
 struct nlmsghdr *nft_put_request(void *buf, uint16_t type, uint16_t flags);
 #define NFT_REQUEST_MAX 512
+/* Enough for any message but lists of elements. */
+#define NFT_MESSAGE_MAX 16384u
 
 /*
  * What a set's specification means for the kernel; reading compares with it.
@@ -74,13 +76,14 @@ size_t nft_comment_len(const char *comment);
 /* The caller frees it with nftnl_rule_free(). */
 struct nftnl_rule *nft_encode_rule(const struct bh_plan_chain *chain,
 				   const struct bh_plan_rule *rule);
+
+/* --- canon.c -----------------------------------------------------------------*/
+
 /*
- * A text that is equal for two rules that do the same, whoever wrote them:
+ * A keyed hash that is equal for two rules that do the same, whoever wrote them:
  * Bulkhead, nft or the kernel's dump.
  */
-void nft_rule_text(struct nftnl_rule *rule, struct bh_buf *out);
-/* A keyed hash of that text. */
-uint64_t nft_rule_hash(struct nftnl_rule *rule, struct bh_buf *scratch);
+uint64_t nft_rule_hash(const struct nlmsghdr *msg, struct bh_buf *scratch);
 uint64_t nft_plan_rule_hash(const struct bh_plan_chain *chain, const struct bh_plan_rule *rule,
 			    struct bh_buf *scratch);
 
@@ -113,7 +116,7 @@ struct nft_state_chain {
 	enum bh_hook hook;
 	int32_t priority;
 	bool is_odd;     /* as for sets */
-	uint64_t *rules; /* keyed hashes of nft_rule_text() */
+	uint64_t *rules; /* nft_rule_hash() */
 	size_t n_rules, cap;
 };
 
@@ -164,6 +167,9 @@ struct nft_watch {
 
 int nft_watch_init(struct nft_watch *w, uint32_t own_port, struct bh_err *err);
 void nft_watch_done(struct nft_watch *w);
+/* Between them, nothing is noticed. */
+int nft_watch_pause(struct nft_watch *w, struct bh_err *err);
+int nft_watch_resume(struct nft_watch *w, struct bh_err *err);
 /* Reads what is there and notes it in the flags. */
 int nft_watch_drain(struct nft_watch *w, struct bh_err *err);
 /* One datagram; pure, for the fuzzer. */

@@ -20,7 +20,6 @@
 #include <libmnl/libmnl.h>
 #include <libnftnl/chain.h>
 #include <libnftnl/object.h>
-#include <libnftnl/rule.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <libnftnl/udata.h>
@@ -346,7 +345,6 @@ static struct nft_state_chain *find_chain(struct nft_reader *r, const char *name
 static int on_rule(struct nft_reader *r, const struct nlmsghdr *msg)
 {
 	const char *names[NFTA_RULE_CHAIN + 1] = { 0 };
-	struct nftnl_rule *rule;
 
 	(void)mnl_attr_parse(msg, sizeof(struct nfgenmsg), on_name, names);
 	if (!is_our_table(names[NFTA_RULE_TABLE]) || !names[NFTA_RULE_CHAIN])
@@ -355,13 +353,8 @@ static int on_rule(struct nft_reader *r, const struct nlmsghdr *msg)
 		r->chain = find_chain(r, names[NFTA_RULE_CHAIN]);
 	if (!r->chain)
 		return 0;
-	rule = must(nftnl_rule_alloc());
 	bh_grow(&r->chain->rules, &r->chain->cap, r->chain->n_rules, sizeof(*r->chain->rules));
-	/* A rule that libnftnl cannot read is none of ours. */
-	if (nftnl_rule_nlmsg_parse(msg, rule) < 0)
-		r->chain->is_odd = true;
-	r->chain->rules[r->chain->n_rules++] = nft_rule_hash(rule, &r->text);
-	nftnl_rule_free(rule);
+	r->chain->rules[r->chain->n_rules++] = nft_rule_hash(msg, &r->text);
 	return count(r);
 }
 

@@ -50,6 +50,16 @@ int nft_watch_init(struct nft_watch *w, uint32_t own_port, struct bh_err *err)
 	r = ignore_port(w->nl, own_port);
 	if (r < 0)
 		return bh_err_wrap(err, r, "cannot filter notifications");
+	return nft_watch_resume(w, err);
+}
+
+int nft_watch_pause(struct nft_watch *w, struct bh_err *err)
+{
+	return bh_nl_leave(w->nl, NFNLGRP_NFTABLES, err);
+}
+
+int nft_watch_resume(struct nft_watch *w, struct bh_err *err)
+{
 	return bh_nl_join(w->nl, NFNLGRP_NFTABLES, err);
 }
 

@@ -709,6 +709,9 @@ static void a_commit_after_another_tables_change_succeeds(void **state)
 	run("nft add table inet other; nft add table ip bulkhead; nft add chain inet other c");
 	put_addr(plan, "fd00::99");
 	must_commit(nft, plan);
+	run("nft add chain inet other d");
+	add_many(plan, "in4", 5000);
+	must_commit(nft, plan);
 	must_be_same(nft, plan, "commit");
 	assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
 	assert_int_equal(by.n, 0);
@@ -724,10 +727,11 @@ static void a_change_of_our_table_makes_the_next_commit_stale(void **state)
 
 	(void)state;
 	must_commit(nft, plan);
-	run("nft insert rule inet bulkhead forward accept");
+	run("nft insert rule inet bulkhead forward accept; nft add table inet other");
 	put_addr(plan, "fd00::99");
 	assert_err(commit(nft, plan, NULL, &err), &err, -ESTALE, "table bulkhead");
-	/* Until it was looked at. */
+	/* Until it was looked at; for large changes as for small ones. */
+	add_many(plan, "in4", 5000);
 	assert_err(commit(nft, plan, NULL, &err), &err, -ESTALE, "table bulkhead");
 	assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
 	assert_int_equal(by.n, 1);
