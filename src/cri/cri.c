@@ -37,6 +37,8 @@
 #define MAX_SYNCS           100
 /* Rounds at the short interval after containerd's metadata could not be read. */
 #define N_CAREFUL_ROUNDS 60
+/* Lists until a runtime without events is asked for them again. */
+#define N_POLLS_WITHOUT_EVENTS 60
 
 enum phase { AWAY, GREETING, SUBSCRIBING, LISTING, FOLLOWING };
 
@@ -54,8 +56,9 @@ struct bh_cri {
 	struct bh_cri_table *table;
 	enum phase phase;
 	uint64_t nonce;
-	unsigned int n_failures, n_syncs, n_careful;
+	unsigned int n_failures, n_syncs, n_careful, n_polls;
 	bool has_events;  /* in this session */
+	bool has_objects; /* containerd's own, in this session */
 	bool is_round;    /* one is under way */
 	bool is_synced;   /* on_synced was called */
 	bool has_problem; /* with the endpoint, told */
@@ -171,7 +174,7 @@ static void start_round(struct bh_cri *c);
 
 static uint32_t interval_ms(const struct bh_cri *c)
 {
-	bool is_quick = !c->has_events || c->n_careful > 0;
+	bool is_quick = !c->has_events || !c->has_objects || c->n_careful > 0;
 
 	return is_quick && c->interval_ms > POLL_INTERVAL_MS ? POLL_INTERVAL_MS : c->interval_ms;
 }
@@ -235,7 +238,7 @@ static void on_missing(void *ctx, const char *id)
 {
 	struct bh_cri *c = ctx;
 
-	if (c->has_events)
+	if (c->has_events && c->has_objects)
 		bh_lookups_ask(c->lookups, BH_LOOKUP_GET, id, true);
 	else
 		bh_cri_table_remove(c->table, id);
@@ -333,6 +336,13 @@ static void take_object(struct bh_cri *c, const uint8_t *data, size_t len)
 		be_careful(c, err.text);
 }
 
+static void take_object_error(struct bh_cri *c, int status, const char *text)
+{
+	if (status == BH_GRPC_UNIMPLEMENTED)
+		c->has_objects = false;
+	be_careful(c, text);
+}
+
 static void take_status(struct bh_cri *c, const char *id, const uint8_t *data, size_t len)
 {
 	bh_auto(bh_arena_free) struct bh_arena *arena = bh_arena_new();
@@ -358,10 +368,12 @@ static void on_lookup(void *ctx, enum bh_lookup_kind kind, const char *id, int s
 		fail(c, "sandbox %s: %s", id, text);
 	else if (status == BH_GRPC_NOT_FOUND)
 		bh_cri_table_remove(c->table, id);
-	else if (status != BH_GRPC_OK)
-		bh_cri_table_trouble(c->table, id, text);
+	else if (kind == BH_LOOKUP_GET && status != BH_GRPC_OK)
+		take_object_error(c, status, text);
 	else if (kind == BH_LOOKUP_GET)
 		take_object(c, data, len);
+	else if (status != BH_GRPC_OK)
+		bh_cri_table_trouble(c->table, id, text);
 	else
 		take_status(c, id, data, len);
 }
@@ -457,7 +469,7 @@ static void subscribe(struct bh_cri *c)
 	struct bh_buf body = { 0 };
 
 	c->phase = SUBSCRIBING;
-	c->has_events = true;
+	c->has_events = c->has_objects = true;
 	c->n_syncs = 0;
 	(void)!getrandom(&c->nonce, sizeof(c->nonce), GRND_NONBLOCK);
 	bh_containerd_encode_subscribe(&body);
@@ -511,7 +523,13 @@ static void on_timer(uv_timer_t *timer)
 	switch (c->phase) {
 	case AWAY: greet(c); return;
 	case SUBSCRIBING: publish_sync(c); return;
-	case FOLLOWING: start_round(c); return;
+	case FOLLOWING:
+		/* A restart between two lists may have brought events. */
+		if (!c->has_events && ++c->n_polls % N_POLLS_WITHOUT_EVENTS == 0)
+			subscribe(c);
+		else
+			start_round(c);
+		return;
 	case GREETING:
 	case LISTING: return;
 	}

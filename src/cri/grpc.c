@@ -198,7 +198,11 @@ static int judge(struct bh_grpc_call *call)
 {
 	long http = 0;
 
-	if (call->err.text[0] || call->code != CURLE_OK)
+	/*
+	 * A server that has said its status may reset the stream before it has
+	 * read the request to its end; libcurl calls that an error.
+	 */
+	if (call->err.text[0] || (call->code != CURLE_OK && !call->has_status))
 		return no_answer(call);
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &http);
 	if (http != 200) {

@@ -9,7 +9,8 @@
 #				whoever called this dies, everything in them ends too
 #	node_clean NAME		ends what still runs and removes what the kernel kept
 # Inside:
-#	node_start [bridge|ptp]	makes the folders and starts containerd
+#	node_start [bridge|ptp]	makes the folders and starts containerd, without the
+#				plugins of NODE_DISABLED
 #	containerd_start, containerd_kill
 #	cri ...			the runtime's client (tests/tools/cri.c)
 #	wait_until SECONDS WHAT COMMAND...
@@ -110,6 +111,7 @@ node_config() {
 		version = 2
 		root = "$NODE_DIR/root"
 		state = "$NODE_DIR/state"
+		disabled_plugins = [${NODE_DISABLED:-}]
 		[grpc]
 		  address = "$NODE_DIR/containerd.sock"
 		[ttrpc]
