@@ -11,6 +11,7 @@
 #include "bh/log.h"
 #include "caps.h"
 #include "handle.h"
+#include "memory.h"
 
 #define HOUSEKEEPING_MS   10000
 #define BRIDGE_DELAY_MS   200
@@ -68,6 +69,7 @@ void bh_agent_update_ready(struct bh_agent *a)
 		bh_log_info("ready");
 		bh_notify_send(&a->notify, "READY=1");
 		a->was_ready = true;
+		bh_memory_trim();
 	} else if (is_ready && !a->is_ready) {
 		bh_log_info("ready again");
 	} else if (!is_ready && a->is_ready) {

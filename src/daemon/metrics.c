@@ -27,7 +27,7 @@ struct scrape {
 
 static void add(struct bh_buf *b, const char *name, const char *labels, double value)
 {
-	bh_buf_printf(b, "bulkhead_%s%s %.17g\n", name, labels, value);
+	bh_buf_printf(b, "bulkhead_%s%s %.14g\n", name, labels, value);
 }
 
 static void add_count(struct bh_buf *b, const char *name, const char *labels, uint64_t value)
@@ -213,9 +213,9 @@ static void resident(const struct scrape *s, const char *name, struct bh_buf *b)
 
 static void start_time(const struct scrape *s, const char *name, struct bh_buf *b)
 {
-	uint64_t age_ns = bh_mono_ns() - s->agent->start_ns;
+	uint64_t start_ns = bh_real_ns() - (bh_mono_ns() - s->agent->start_ns);
 
-	add(b, name, "", (double)((bh_real_ns() - age_ns) / BH_NS_PER_MS) / 1000);
+	add(b, name, "", (double)start_ns / (double)BH_NS_PER_S);
 }
 
 static const struct {

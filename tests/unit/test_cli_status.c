@@ -63,8 +63,8 @@ static void a_ready_agent_is_exit_0_and_a_screen(void **state)
 		"  audit               7          7          7          0          0          0",
 		"NetworkPolicy shop/web     enforce      2\n",
 		"NetworkPolicy shop/broken  audit        1  spec.ingress[0]: wrong\n",
-		"manifest: /etc/bulkhead/policies/x.yaml: line 3: no\\x1b[31m (since "
-		"2026-01-02T03:04:05Z)",
+		("manifest: /etc/bulkhead/policies/x.yaml: line 3: no\\x1b[31m (since "
+		 "2026-01-02T03:04:05Z)"),
 	};
 	struct cli_test *t = *state;
 	size_t i;
