@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include <libmnl/libmnl.h>
-#include <libnftnl/object.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
@@ -16,35 +15,30 @@ struct listing {
 	size_t n, cap;
 };
 
-static void add(struct listing *l, struct nftnl_obj *o)
+static int on_message(const struct nlmsghdr *msg, void *ctx)
 {
-	const char *table = nftnl_obj_get_str(o, NFTNL_OBJ_TABLE);
-	const char *name = nftnl_obj_get_str(o, NFTNL_OBJ_NAME);
+	struct listing *l = ctx;
+	struct nft_attrs o, data;
+	const char *table, *name;
 	struct bh_nft_counter *c;
 
+	if (mnl_nlmsg_get_payload_len(msg) < sizeof(struct nfgenmsg))
+		return 0;
+	o = nft_read_attrs(msg);
+	data = nft_read_nested(o.attrs[NFTA_OBJ_DATA]);
+	table = nft_get_str(&o, NFTA_OBJ_TABLE);
+	name = nft_get_str(&o, NFTA_OBJ_NAME);
 	/* Longer names are none of ours. */
 	if (!table || strcmp(table, BH_TABLE) != 0 || !name || strlen(name) >= sizeof(c->name) ||
-	    nftnl_obj_get_u32(o, NFTNL_OBJ_TYPE) != NFT_OBJECT_COUNTER)
-		return;
+	    nft_get_u32(&o, NFTA_OBJ_TYPE) != NFT_OBJECT_COUNTER)
+		return 0;
 	bh_grow(&l->counters, &l->cap, l->n, sizeof(*l->counters));
 	c = &l->counters[l->n++];
 	*c = (struct bh_nft_counter){
-		.packets = nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_PKTS),
-		.bytes = nftnl_obj_get_u64(o, NFTNL_OBJ_CTR_BYTES),
+		.packets = nft_get_u64(&data, NFTA_COUNTER_PACKETS),
+		.bytes = nft_get_u64(&data, NFTA_COUNTER_BYTES),
 	};
 	snprintf(c->name, sizeof(c->name), "%s", name);
-}
-
-static int on_message(const struct nlmsghdr *msg, void *ctx)
-{
-	struct nftnl_obj *o = nftnl_obj_alloc();
-
-	if (!o)
-		abort();
-	if (mnl_nlmsg_get_payload_len(msg) >= sizeof(struct nfgenmsg) &&
-	    nftnl_obj_nlmsg_parse(msg, o) == 0)
-		add(ctx, o);
-	nftnl_obj_free(o);
 	return 0;
 }
 

@@ -133,6 +133,23 @@ struct bh_nft_state {
 	size_t n_counters, counters_cap;
 };
 
+/* --- parse.c -----------------------------------------------------------------*/
+
+/* The attributes of one level by type; no object has more. */
+#define NFT_ATTRS_MAX 32
+
+struct nft_attrs {
+	const struct nlattr *attrs[NFT_ATTRS_MAX];
+};
+
+struct nft_attrs nft_read_attrs(const struct nlmsghdr *msg);
+/* None of NULL. */
+struct nft_attrs nft_read_nested(const struct nlattr *nest);
+/* 0 or NULL where there is none, or one of another type. */
+uint32_t nft_get_u32(const struct nft_attrs *attrs, uint16_t type);
+uint64_t nft_get_u64(const struct nft_attrs *attrs, uint16_t type);
+const char *nft_get_str(const struct nft_attrs *attrs, uint16_t type);
+
 /* Takes the kernel's messages one by one; used by bh_nft_read() and the fuzzer. */
 struct nft_reader {
 	struct bh_nft_state *state;
