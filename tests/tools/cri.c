@@ -34,6 +34,19 @@
 #define MAX_PAIRS  64
 
 static uv_loop_t loop;
+/* Everything of the one command that is run. */
+static struct bh_arena *memory;
+
+static void *arena_alloc(void *ctx, size_t size)
+{
+	return bh_arena_alloc(ctx, size);
+}
+
+static void arena_free(void *ctx, void *p)
+{
+	(void)ctx;
+	(void)p;
+}
 
 __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *fmt, ...)
 {
@@ -49,8 +62,14 @@ __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *fmt,
 
 /* --- one call -------------------------------------------------------------------- */
 
+struct bytes {
+	const uint8_t *data;
+	size_t len;
+};
+
 struct outcome {
 	struct bh_buf answer;
+	struct bytes kept;
 	char text[256];
 	int status;
 	bool is_done;
@@ -81,7 +100,7 @@ static const char *socket_path(void)
 }
 
 /* Dies unless the runtime answers with success. */
-static struct bh_buf call(const char *method, const ProtobufCMessage *request)
+static struct bytes call(const char *method, const ProtobufCMessage *request)
 {
 	size_t len = protobuf_c_message_get_packed_size(request);
 	bh_auto_free uint8_t *body = bh_malloc(len);
@@ -109,12 +128,16 @@ static struct bh_buf call(const char *method, const ProtobufCMessage *request)
 	uv_run(&loop, UV_RUN_DEFAULT);
 	if (o.status != BH_GRPC_OK)
 		die("%s: %s", method, o.text);
-	return o.answer;
+	o.kept = (struct bytes){ bh_arena_memdup(memory, o.answer.data, o.answer.len),
+				 o.answer.len };
+	bh_buf_done(&o.answer);
+	return o.kept;
 }
 
 #define UNPACK(type, answer)                                                                       \
 	({                                                                                         \
-		void *m_ = type##__unpack(NULL, (answer).len, (const uint8_t *)(answer).data);     \
+		ProtobufCAllocator a_ = { arena_alloc, arena_free, memory };                       \
+		void *m_ = type##__unpack(&a_, (answer).len, (answer).data);                       \
 		if (!m_)                                                                           \
 			die("an answer is malformed");                                             \
 		m_;                                                                                \
@@ -208,11 +231,12 @@ static void make_config(struct sandbox_config *c, char *ns, char *name, const ch
 	test__cri__linux_pod_sandbox_config__init(&c->linux);
 	test__cri__linux_sandbox_security_context__init(&c->security);
 	test__cri__namespace_option__init(&c->namespaces);
-	c->uid = uid ? bh_strdup(uid) : bh_asprintf("uid-%s", name);
-	c->cgroup = env("CRI_CGROUP")[0] ? bh_asprintf("%s/%s", env("CRI_CGROUP"), name)
-					 : bh_strdup("");
-	c->logs = env("CRI_LOGS")[0] ? bh_asprintf("%s/%s_%s", env("CRI_LOGS"), ns, name)
-				     : bh_strdup("");
+	c->uid = uid ? bh_arena_strdup(memory, uid) : bh_arena_printf(memory, "uid-%s", name);
+	c->cgroup = env("CRI_CGROUP")[0] ? bh_arena_printf(memory, "%s/%s", env("CRI_CGROUP"), name)
+					 : bh_arena_strdup(memory, "");
+	c->logs = env("CRI_LOGS")[0]
+			  ? bh_arena_printf(memory, "%s/%s_%s", env("CRI_LOGS"), ns, name)
+			  : bh_arena_strdup(memory, "");
 	c->config.metadata = &c->metadata;
 	c->config.linux = &c->linux;
 	c->linux.security_context = &c->security;
@@ -231,7 +255,7 @@ static int cmd_run(int argc, char **argv, struct options *o)
 	Test__Cri__RunPodSandboxRequest m;
 	Test__Cri__RunPodSandboxResponse *r;
 	struct sandbox_config c;
-	struct bh_buf answer;
+	struct bytes answer;
 	char *slash;
 
 	if (argc != 1 || !(slash = strchr(argv[0], '/')))
@@ -260,7 +284,7 @@ static Test__Cri__StatusResponse *status(char *id, bool verbose)
 {
 	Test__Cri__StatusRequest m;
 	Test__Cri__StatusResponse *r;
-	struct bh_buf answer;
+	struct bytes answer;
 
 	test__cri__status_request__init(&m);
 	m.pod_sandbox_id = id;
@@ -323,7 +347,7 @@ static int cmd_list(int argc, char **argv, struct options *o)
 {
 	Test__Cri__ListRequest m;
 	const Test__Cri__ListResponse *r;
-	struct bh_buf answer;
+	struct bytes answer;
 	size_t i;
 
 	(void)argc;
@@ -346,14 +370,10 @@ static int cmd_rm(int argc, char **argv, struct options *o)
 
 	(void)o;
 	for (i = 0; i < argc; i++) {
-		struct bh_buf stopped, removed;
-
 		test__cri__sandbox_request__init(&m);
 		m.pod_sandbox_id = argv[i];
-		stopped = call("StopPodSandbox", &m.base);
-		removed = call("RemovePodSandbox", &m.base);
-		bh_buf_done(&stopped);
-		bh_buf_done(&removed);
+		call("StopPodSandbox", &m.base);
+		call("RemovePodSandbox", &m.base);
 	}
 	return 0;
 }
@@ -365,12 +385,9 @@ static int cmd_stop(int argc, char **argv, struct options *o)
 
 	(void)o;
 	for (i = 0; i < argc; i++) {
-		struct bh_buf stopped;
-
 		test__cri__sandbox_request__init(&m);
 		m.pod_sandbox_id = argv[i];
-		stopped = call("StopPodSandbox", &m.base);
-		bh_buf_done(&stopped);
+		call("StopPodSandbox", &m.base);
 	}
 	return 0;
 }
@@ -388,7 +405,7 @@ static char *create(int argc, char **argv, struct options *o)
 	Test__Cri__LinuxContainerSecurityContext security;
 	const Test__Cri__PodSandboxMetadata *pod;
 	struct sandbox_config sandbox;
-	struct bh_buf answer;
+	struct bytes answer;
 
 	pod = status(argv[0], false)->status->metadata;
 	make_config(&sandbox, pod->namespace_, pod->name, pod->uid);
@@ -408,7 +425,7 @@ static char *create(int argc, char **argv, struct options *o)
 	c.n_command = (size_t)argc - 3;
 	c.annotations = o->annotations.ptrs;
 	c.n_annotations = o->annotations.n;
-	c.log_path = bh_asprintf("%s.log", argv[1]);
+	c.log_path = bh_arena_printf(memory, "%s.log", argv[1]);
 	test__cri__create_container_request__init(&m);
 	m.pod_sandbox_id = argv[0];
 	m.config = &c;
@@ -421,14 +438,12 @@ static char *create(int argc, char **argv, struct options *o)
 static int cmd_start(int argc, char **argv, struct options *o)
 {
 	Test__Cri__StartContainerRequest m;
-	struct bh_buf answer;
 
 	if (argc < 4)
 		die("start ID NAME IMAGE -- COMMAND...");
 	test__cri__start_container_request__init(&m);
 	m.container_id = create(argc, argv, o);
-	answer = call("StartContainer", &m.base);
-	bh_buf_done(&answer);
+	call("StartContainer", &m.base);
 	puts(m.container_id);
 	return 0;
 }
@@ -437,7 +452,7 @@ static int cmd_exec(int argc, char **argv, struct options *o)
 {
 	Test__Cri__ExecSyncRequest m;
 	const Test__Cri__ExecSyncResponse *r;
-	struct bh_buf answer;
+	struct bytes answer;
 
 	(void)o;
 	if (argc < 2)
@@ -449,8 +464,10 @@ static int cmd_exec(int argc, char **argv, struct options *o)
 	m.timeout = 20;
 	answer = call("ExecSync", &m.base);
 	r = UNPACK(test__cri__exec_sync_response, answer);
-	fwrite(r->stdout.data, 1, r->stdout.len, stdout);
-	fwrite(r->stderr.data, 1, r->stderr.len, stderr);
+	if (r->stdout.len > 0)
+		fwrite(r->stdout.data, 1, r->stdout.len, stdout);
+	if (r->stderr.len > 0)
+		fwrite(r->stderr.data, 1, r->stderr.len, stderr);
 	return r->exit_code;
 }
 
@@ -575,6 +592,7 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		die("which command?");
 	uv_loop_init(&loop);
+	memory = bh_arena_new();
 	parse_options(argc - 1, argv + 1, &o);
 	for (i = 0; i < BH_ARRAY_LEN(commands); i++) {
 		if (strcmp(argv[1], commands[i].name) == 0)
