@@ -16,8 +16,12 @@
 #	serve shop/web-1 tcp:80 udp:53 ...  probe's server in the pod, in the background
 #	open|blocked SRC PROTO DST [PORT]   packets, over both families; SRC is a pod,
 #	                                    `out` or `node`; DST one of those or an address
+#	burst SRC ADDR PORT PORTS EACH      UDP packets to so many ports from PORT on
 #	status .KEY                         a value of `status`, as JSON path
+#	namespace shop [ANNOTATION...]      a manifest of the namespace
 #	records                             the flow log's lines so far
+#	logged EXPR                         prints the records for which this Python
+#	                                    expression holds, fails if there is none
 #	eventually COMMAND...               tries for 10 s
 set -euo pipefail
 
@@ -44,6 +48,8 @@ fail() {
 	echo "FAILED at line ${BASH_LINENO[*]:0:3}: $*"
 	echo "--- agent"
 	tail -n 60 "$WORK/log/agent" 2>/dev/null || true
+	echo "--- flow log"
+	tail -n 12 "$FLOW_LOG" 2>/dev/null || true
 	echo "--- nft"
 	nft list table inet bulkhead 2>/dev/null | head -n 120 || true
 	exit 1
@@ -224,6 +230,21 @@ netpol() {
 	} | policy "$(netns_of "$1")"
 }
 
+# namespace NAME [ANNOTATION: VALUE]...
+namespace() {
+	local a
+	{
+		echo "apiVersion: v1"
+		echo "kind: Namespace"
+		echo "metadata:"
+		echo "  name: $1"
+		if [ $# -gt 1 ]; then
+			echo "  annotations:"
+			for a in "${@:2}"; do echo "    $a"; done
+		fi
+	} | write "ns-$1"
+}
+
 # --- the agent -------------------------------------------------------------------
 
 # agent_exec [OPTION...]: starts it and does not wait
@@ -270,6 +291,35 @@ print(v if isinstance(v, str) else json.dumps(v))' "$1"
 }
 
 records() { cat "$FLOW_LOG"; }
+
+# logged EXPR: r[KEY] is a member, None where it is not there; for short, action,
+# dir, by (default_deny_by), near (nearest_miss), proto, port (the destination's),
+# src and dst (pod as ns/name, else the entity), and count
+logged() {
+	python3 -c '
+import json, sys
+class Record(dict):
+    def __missing__(self, key):
+        return None
+def end(r, e):
+    if r[e + ".k8s.pod.name"]:
+        return r[e + ".k8s.namespace.name"] + "/" + r[e + ".k8s.pod.name"]
+    return r[e + ".entity"]
+found = False
+expr = compile("(" + sys.argv[2] + ")", "expression", "eval")
+for line in open(sys.argv[1]):
+    if not line.endswith("\n"):
+        continue
+    r = Record(json.loads(line))
+    if eval(expr, dict(r=r, action=r["event.action"], dir=r["network.direction"],
+                       by=r["policy.default_deny_by"], near=r["policy.nearest_miss"],
+                       proto=r["network.transport"], port=r["destination.port"],
+                       src=end(r, "source"), dst=end(r, "destination"),
+                       count=r["flow.count"])):
+        found = True
+        print(line, end="")
+sys.exit(not found)' "$FLOW_LOG" "$1"
+}
 
 eventually() {
 	local i
@@ -320,6 +370,18 @@ blocked() {
 		got=$(try_one "$f" $BLOCKED_MS "$@")
 		[ "$got" = timeout ] || fail "IPv$f $1 -> $2 ${*:3} is $got and should be blocked"
 	done
+}
+
+# burst WHERE ADDRESS FIRST-PORT PORTS PACKETS-EACH: UDP, from one socket, no answer expected
+burst() {
+	in_pod "$1" python3 - "${@:2}" <<'PY'
+import socket, sys
+addr, first, ports, each = sys.argv[1], *map(int, sys.argv[2:])
+s = socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET, socket.SOCK_DGRAM)
+for port in range(first, first + ports):
+    for i in range(each):
+        s.sendto(b"x", (addr, port))
+PY
 }
 
 # stream NAME SRC PROTO ADDR PORT: one connection in the background, a line each 100 ms
