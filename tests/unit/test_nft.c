@@ -807,6 +807,78 @@ static void cleanup_removes_our_table_and_no_other(void **state)
 	assert_ok(bh_nft_cleanup(nft, &err), &err);
 }
 
+/* --- intervals ---------------------------------------------------------------*/
+
+/* A small range of addresses; disjoint from all others, since each has its own eighth. */
+static struct bh_elem some_range(const struct bh_plan_set *set, unsigned int slot,
+				 unsigned int *seed)
+{
+	unsigned int first = (unsigned int)rand_r(seed) % 8, last;
+	struct bh_addr a = { .bytes = { 10, 0, 0, 0 } }, z;
+	struct bh_elem e = { 0 };
+
+	last = first + (unsigned int)rand_r(seed) % (8 - first);
+	z = a;
+	a.bytes[3] = (uint8_t)(slot * 8 + first);
+	z.bytes[3] = (uint8_t)(slot * 8 + last);
+	/* The first and the last of all addresses too. */
+	if (slot == 0)
+		memset(a.bytes, 0, 4);
+	if (slot == 31)
+		memset(z.bytes, 0xff, 4);
+	bh_plan_key(set->spec.kind, &a, IPPROTO_TCP, (uint16_t)(first * 100), e.key);
+	bh_plan_key(set->spec.kind, &z, IPPROTO_TCP, (uint16_t)(last * 100 + 50), e.end);
+	return e;
+}
+
+static void intervals_change_in_any_way_within_one_transaction(void **state)
+{
+	static const char *const names[] = { "n4", "x4" };
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything();
+	struct bh_elem now[2][32];
+	bool is_there[2][32] = { 0 };
+	unsigned int seed = 7;
+
+	(void)state;
+	must_commit(nft, plan);
+	for (size_t k = 0; k < 2; k++) {
+		struct bh_plan_set *set = bh_plan_set(plan, names[k]);
+		struct bh_elem e;
+
+		while (set->n) {
+			bh_plan_elem(set, 0, &e);
+			bh_plan_drop(plan, set, &e);
+			set = bh_plan_set(plan, names[k]);
+		}
+	}
+	for (int step = 0; step < 150; step++) {
+		for (int n = rand_r(&seed) % 12; n >= 0; n--) {
+			size_t k = (size_t)rand_r(&seed) % 2, slot = (size_t)rand_r(&seed) % 32;
+			struct bh_plan_set *set = bh_plan_set(plan, names[k]);
+
+			if (is_there[k][slot])
+				bh_plan_drop(plan, set, &now[k][slot]);
+			is_there[k][slot] = rand_r(&seed) % 3 != 0;
+			if (!is_there[k][slot])
+				continue;
+			now[k][slot] = some_range(set, (unsigned int)slot, &seed);
+			bh_plan_put(plan, set, &now[k][slot]);
+		}
+		if (bh_plan_is_dirty(plan)) {
+			bh_auto(bh_delta_free) struct bh_delta *d = bh_plan_delta(plan);
+			struct bh_err err = { 0 };
+			int r = d ? bh_nft_commit(nft, d, NULL, &err) : 0;
+
+			if (r < 0)
+				fail_msg("step %d: %s", step, bh_err_text(&err));
+			bh_delta_free(&d);
+			bh_plan_settle(plan);
+		}
+		must_be_same(nft, plan, "change");
+	}
+}
+
 /* --- packets -----------------------------------------------------------------*/
 
 static void counters_count_and_rules_judge(void **state)
@@ -862,6 +934,7 @@ int main(void)
 		cmocka_unit_test(lost_notifications_are_told_once_and_make_commits_stale),
 		cmocka_unit_test(an_absent_table_reads_as_such),
 		cmocka_unit_test(cleanup_removes_our_table_and_no_other),
+		cmocka_unit_test(intervals_change_in_any_way_within_one_transaction),
 		cmocka_unit_test(counters_count_and_rules_judge),
 	};
 
