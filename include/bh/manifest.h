@@ -56,6 +56,8 @@ int bh_manifest_new(struct bh_manifest **ret, uv_loop_t *loop, const char *dir,
 		    const struct bh_sink *sink, struct bh_err *err);
 /* Reads everything again now (SIGHUP). */
 void bh_manifest_reload(struct bh_manifest *m);
+/* The tree changed, and the sink has not been told all of it yet. */
+bool bh_manifest_is_behind(struct bh_manifest *m);
 /* Safe while the loop runs; handles are closed by it later. */
 void bh_manifest_free(struct bh_manifest **m);
 

@@ -85,7 +85,13 @@ uint64_t bh_reconcile_wanted(const struct bh_reconcile *r)
 			 bh_world_is_dirty(r->agent->world) ||
 			 bh_plan_is_dirty(bh_compiler_plan(r->agent->compiler));
 
-	return r->generation + is_behind;
+	struct bh_manifest *m = r->agent->sources.manifest;
+
+	/*
+	 * Files that are still to be read may miss the commit that is due, so they
+	 * count by themselves.  Where nothing comes of it, the figure falls back.
+	 */
+	return r->generation + is_behind + (m && bh_manifest_is_behind(m));
 }
 
 bool bh_reconcile_has_trouble(const struct bh_reconcile *r)

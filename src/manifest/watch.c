@@ -23,6 +23,8 @@
 /* While the tree cannot be read. */
 #define RETRY_MS 1000
 #define SLOW_MS  60000
+/* Of events in one go, while others write all the time. */
+#define MAX_READS 64
 
 #define NAME_EVENTS   (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define FOLDER_EVENTS (NAME_EVENTS | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -45,6 +47,7 @@ struct bh_manifest {
 	struct watch *watches;
 	unsigned int n_scans;
 	uint64_t burst_ms; /* when the first event since the last scan came; 0: none */
+	bool is_unsettled; /* the last scan left a file for the next one */
 	bool is_synced;
 	char *told; /* problem with the tree itself that the sink knows */
 	bool is_watch_missing, is_told_missing;
@@ -148,7 +151,8 @@ static void scan_now(struct bh_manifest *m, bool reads_all, bool wants_settled)
 			m->sink.on_synced(m->sink.ctx, BH_SOURCE_MANIFEST);
 		m->is_synced = true;
 	}
-	if (scan.is_unsettled)
+	m->is_unsettled = scan.is_unsettled;
+	if (m->is_unsettled)
 		delay_ms = DEBOUNCE_MS;
 	uv_timer_start(&m->timer, on_timer, delay_ms, 0);
 }
@@ -188,15 +192,13 @@ static bool is_ours(struct bh_manifest *m, const struct inotify_event *e)
 	return true;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+/* True if there may be more to read. */
+static bool read_events(struct bh_manifest *m)
 {
-	struct bh_manifest *m = bh_container_of(poll, struct bh_manifest, poll);
 	char buf[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t at, n = read(m->fd, buf, sizeof(buf));
 	bool is_any = false;
 
-	(void)status;
-	(void)events;
 	for (at = 0; at < n;) {
 		const struct inotify_event *e = (const void *)(buf + at);
 
@@ -205,6 +207,14 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 	if (is_any)
 		scan_soon(m);
+	return n > 0;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	read_events(bh_container_of(poll, struct bh_manifest, poll));
 }
 
 /* The folder around @path and the name in it. */
@@ -255,6 +265,14 @@ int bh_manifest_new(struct bh_manifest **ret, uv_loop_t *loop, const char *dir,
 void bh_manifest_reload(struct bh_manifest *m)
 {
 	scan_now(m, true, false);
+}
+
+bool bh_manifest_is_behind(struct bh_manifest *m)
+{
+	/* Whoever asks changed the tree before, and may be heard before inotify. */
+	for (int i = 0; m->fd >= 0 && i < MAX_READS && read_events(m);)
+		i++;
+	return m->burst_ms > 0 || m->is_unsettled;
 }
 
 static void closed(struct bh_manifest *m)

@@ -604,6 +604,23 @@ static void a_reload_reads_what_no_event_told_of(void **state)
 	stop(&w);
 }
 
+static void the_tree_is_ahead_from_its_change_until_that_is_told(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", POD("a", "10.0.0.1"));
+	start(&w, d->path);
+	assert_told(&w, "+P shop/a\n");
+	assert_false(bh_manifest_is_behind(w.m));
+	/* Seen at once, though the loop has not run since. */
+	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+	assert_true(bh_manifest_is_behind(w.m));
+	assert_told(&w, "+P shop/b\n");
+	assert_false(bh_manifest_is_behind(w.m));
+	stop(&w);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -627,6 +644,7 @@ int main(void)
 		T(a_folder_that_goes_leaves_everything_in_force_until_it_is_back),
 		T(a_folder_that_is_missing_at_the_start_is_waited_for),
 		T(a_reload_reads_what_no_event_told_of),
+		T(the_tree_is_ahead_from_its_change_until_that_is_told),
 	};
 
 	return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);
