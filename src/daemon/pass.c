@@ -33,9 +33,9 @@ static json_t *pod_fields(const struct bh_pod *pod)
 	for (size_t i = 0; i < pod->labels.n; i++)
 		json_object_set_new(labels, pod->labels.items[i].key,
 				    json_string(pod->labels.items[i].value));
-	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "k8s.namespace.name", pod->namespace,
-			 "k8s.pod.name", pod->name, "k8s.pod.uid", pod->uid, "k8s.pod.labels",
-			 labels, "k8s.pod.ip", addrs);
+	return json_pack("{s:s, s:s, s:s*, s:o, s:o}", "k8s.namespace.name", pod->namespace,
+			 "k8s.pod.name", pod->name, "k8s.pod.uid", *pod->uid ? pod->uid : NULL,
+			 "k8s.pod.labels", labels, "k8s.pod.ip", addrs);
 }
 
 static bool is_bound(const struct bh_pod *pod)

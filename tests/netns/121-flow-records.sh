@@ -89,7 +89,7 @@ eventually logged "port == 702 and src == 'lab/brief' and
 	r['source.identity.confidence'] == 'recent' and by == ['shop/db']"
 
 step "events: pods and policies come, change and go"
-eventually logged "action == 'pod-bound' and r['k8s.namespace.name'] == 'shop' and
+eventually logged "action == 'pod-bound' and 'k8s.pod.uid' not in r and r['k8s.namespace.name'] == 'shop' and
 	r['k8s.pod.name'] == 'web' and r['k8s.pod.labels'] == {'app': 'web', 'tier': 'front'} and
 	r['k8s.pod.ip'] == ['${ADDR4[shop/web]}', '${ADDR6[shop/web]}']"
 for change in added changed removed; do
