@@ -124,12 +124,15 @@ sleep 0.5
 
 for round in $(seq 0 "$rounds"); do
 	for l in $layouts; do
-		est=$(ip netns exec "$id-$l-s" taskset -c 0 "$blast" est 100000 10.2.0.2 7777)
-		new=$(ip netns exec "$id-$l-s" taskset -c 0 "$blast" new 40000 10.1.0.2 10.2.0.2 7777)
-		# Every packet of a new flow must have passed, or we timed a drop.
-		seen=$(ip netns exec "$id-$l-r" sysctl -n net.netfilter.nf_conntrack_count)
+		for try in 1 2 3 4 5 6; do
+			est=$(ip netns exec "$id-$l-s" taskset -c 0 "$blast" est 100000 10.2.0.2 7777)
+			new=$(ip netns exec "$id-$l-s" taskset -c 0 "$blast" new 40000 10.1.0.2 10.2.0.2 7777)
+			seen=$(ip netns exec "$id-$l-r" sysctl -n net.netfilter.nf_conntrack_count)
+			ip netns exec "$id-$l-r" conntrack -F >/dev/null 2>&1
+			# A busy machine drops packets before the rules: not what we time.
+			[ "$seen" -lt 40000 ] || break
+		done
 		[ "$seen" -ge 40000 ] || { echo "$l: only $seen of 40000 connections passed" >&2; exit 1; }
-		ip netns exec "$id-$l-r" conntrack -F >/dev/null 2>&1
 		# The first round warms up.
 		[ "$round" = 0 ] || echo "$round $l $est $new"
 	done
