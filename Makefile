@@ -5,7 +5,7 @@
 #   make demo               the shop on a private containerd (root)
 #   make bench              side-by-side measurements (root)
 #   make install DESTDIR=   programs, man pages, unit, completion, examples
-#   make VARIANT=asan check the same tests under AddressSanitizer and UBSan
+#   make check-unit check-golden check-netns ...   one group; VARIANT=asan for sanitizers
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -105,7 +105,7 @@ TESTLIB := $(B)/libtest.a
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tests benches check-kube clean install help FORCE check check-unit check-golden check-fuzz check-netns \
+.PHONY: all tests tools benches check-kube clean install help FORCE check check-unit check-golden check-fuzz check-netns \
 	check-runtime check-static check-tidy check-analyze demo bench coverage
 
 all: $(PROGRAMS:%=$(B)/%) $(B)/compile_commands.json
@@ -152,7 +152,8 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(TESTLIB) $(LIB)
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(B)/tests/fuzz/replay.o) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-tests: $(UNIT_BIN) $(TOOL_BIN) $(FUZZ_BIN)
+tests: $(UNIT_BIN) tools $(FUZZ_BIN)
+tools: $(TOOL_BIN)
 benches: $(BENCH_BIN)
 
 CHECKS := check unit golden fuzz netns runtime kube unit:asan golden:asan fuzz:asan netns:asan tidy
@@ -171,12 +172,12 @@ check-tidy check-analyze:
 
 demo:
 	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS)
-	@$(MAKE) --no-print-directory -j2 all tests
+	@$(MAKE) --no-print-directory -j2 all tools
 	@BH_BUILD=$(CURDIR)/$(B) tests/demo/demo.sh
 
 bench:
 	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS) valgrind
-	@$(MAKE) --no-print-directory -j2 all tests benches
+	@$(MAKE) --no-print-directory -j2 all benches
 	@BH_BUILD=$(CURDIR)/$(B) tests/bench/run.sh
 
 coverage:
