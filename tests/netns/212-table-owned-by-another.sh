@@ -21,7 +21,7 @@ nft -i <"$WORK/orders" >"$WORK/log/owner" 2>&1 &
 OWNER=$!
 exec 7>"$WORK/orders"
 echo "delete table inet bulkhead; add table inet bulkhead { flags owner; }" >&7
-is_owned() { nft list table inet bulkhead | grep -q owner; }
+is_owned() { [[ $(nft list table inet bulkhead 2>&1) == *owner* ]]; }
 eventually eval 'is_owned || grep -q Error "$WORK/log/owner"'
 is_owned || skip "this nft makes no table with an owner: $(head -n 1 "$WORK/log/owner")"
 eventually eval '[ "$(status .ready)" = false ]'
