@@ -9,9 +9,10 @@ set -u
 cd "$(dirname "$0")"
 export BH_BUILD=${BH_BUILD:-$PWD/../../build/release}
 BH_BUILD=$(realpath "$BH_BUILD")
-passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# Cases mostly wait, so a few run at a time.
+jobs=${JOBS:-3}
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 
 # A machine where namespaces cannot be made skips everything, once for all.
 why=
@@ -24,28 +25,38 @@ elif ! command -v nft >/dev/null || ! command -v ip >/dev/null; then
 fi
 
 [ $# = 0 ] && set -- [0-9][0-9][0-9]-*.sh
+
+run_case() {
+	timeout -k 5 "${CASE_TIMEOUT:-180}" unshare --net --mount --pid --fork --kill-child \
+		--mount-proc bash "./$1.sh" >"$logs/$1.log" 2>&1 </dev/null
+	echo $? >"$logs/$1.rc"
+}
+
+if [ -z "$why" ]; then
+	for case; do
+		while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+		run_case "$(basename "$case" .sh)" &
+	done
+	wait
+fi
+
+passed=0 failed=0 skipped=0
 for case; do
 	case=$(basename "$case" .sh)
-	if [ -n "$why" ]; then
-		echo "skipped $case: $why"
-		skipped=$((skipped + 1))
-		continue
-	fi
-	timeout -k 5 "${CASE_TIMEOUT:-120}" unshare --net --mount --pid --fork --kill-child \
-		--mount-proc bash "./$case.sh" >"$log" 2>&1 </dev/null
-	rc=$?
+	rc=77
+	[ -n "$why" ] && echo "$why" >"$logs/$case.log" || rc=$(cat "$logs/$case.rc")
 	case $rc in
 	0)
 		echo "ok      $case"
 		passed=$((passed + 1))
 		;;
 	77)
-		echo "skipped $case: $(tail -n 1 "$log")"
+		echo "skipped $case: $(tail -n 1 "$logs/$case.log")"
 		skipped=$((skipped + 1))
 		;;
 	*)
 		echo "FAILED  $case (exit status $rc)"
-		sed 's/^/    | /' "$log"
+		sed 's/^/    | /' "$logs/$case.log"
 		failed=$((failed + 1))
 		;;
 	esac
