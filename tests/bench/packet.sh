@@ -3,9 +3,10 @@
 #
 # Each layout has three network namespaces of its own: a source pod, a node
 # that forwards, a destination pod; both directions of both pods are judged.
-# Rounds go over all layouts in turn, so drift of the machine hits all alike.
-# Prints one JSON line per layout: medians in ns, and the median of the ratios
-# to "conntrack only" of the same round.
+# Every measurement is paired with one of "conntrack only" just before it, and
+# rounds go over all layouts in turn, so drift of the machine hits all alike.
+# Prints one JSON line per layout: medians in ns, and the median of the pairs'
+# ratios.  "conntrack" against itself shows the noise.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 : "${BH_BUILD:=$here/../../build/release}"
@@ -122,19 +123,27 @@ for n in 1 10 100 1000; do layouts="$layouts rules-$n bulkhead-$n"; done
 for l in $layouts; do setup "$l"; done
 sleep 0.5
 
+# measure LAYOUT: "EST NEW" in ns per packet
+measure() {
+	local est new seen try
+	for try in 1 2 3 4 5 6; do
+		est=$(ip netns exec "$id-$1-s" taskset -c 0 "$blast" est 100000 10.2.0.2 7777)
+		new=$(ip netns exec "$id-$1-s" taskset -c 0 "$blast" new 40000 10.1.0.2 10.2.0.2 7777)
+		seen=$(ip netns exec "$id-$1-r" sysctl -n net.netfilter.nf_conntrack_count)
+		ip netns exec "$id-$1-r" conntrack -F >/dev/null 2>&1
+		# A busy machine drops packets before the rules: not what we time.
+		[ "$seen" -lt 40000 ] || { echo "$est $new"; return; }
+	done
+	echo "$1: only $seen of 40000 connections passed" >&2
+	exit 1
+}
+
+# The first round warms up.
 for round in $(seq 0 "$rounds"); do
 	for l in $layouts; do
-		for try in 1 2 3 4 5 6; do
-			est=$(ip netns exec "$id-$l-s" taskset -c 0 "$blast" est 100000 10.2.0.2 7777)
-			new=$(ip netns exec "$id-$l-s" taskset -c 0 "$blast" new 40000 10.1.0.2 10.2.0.2 7777)
-			seen=$(ip netns exec "$id-$l-r" sysctl -n net.netfilter.nf_conntrack_count)
-			ip netns exec "$id-$l-r" conntrack -F >/dev/null 2>&1
-			# A busy machine drops packets before the rules: not what we time.
-			[ "$seen" -lt 40000 ] || break
-		done
-		[ "$seen" -ge 40000 ] || { echo "$l: only $seen of 40000 connections passed" >&2; exit 1; }
-		# The first round warms up.
-		[ "$round" = 0 ] || echo "$round $l $est $new"
+		base=$(measure conntrack)
+		this=$(measure "$l")
+		[ "$round" = 0 ] || echo "$l $base $this"
 	done
 done >"$tmp/runs"
 
@@ -142,13 +151,12 @@ python3 - "$tmp/runs" <<'PY'
 import json, statistics, sys
 runs = {}
 for line in open(sys.argv[1]):
-    rnd, layout, est, new = line.split()
-    runs.setdefault(layout, {})[int(rnd)] = (float(est), float(new))
-base = runs["conntrack"]
-for layout, by_round in runs.items():
-    ratio = lambda i: statistics.median(v[i] / base[r][i] for r, v in by_round.items())
-    med = lambda i: statistics.median(v[i] for v in by_round.values())
-    print(json.dumps({"bench": "packet", "layout": layout, "rounds": len(by_round),
-                      "established_ns": round(med(0)), "established_ratio": round(ratio(0), 3),
-                      "new_ns": round(med(1)), "new_ratio": round(ratio(1), 3)}))
+    layout, *ns = line.split()
+    runs.setdefault(layout, []).append([float(n) for n in ns])
+for layout, rows in runs.items():
+    med = lambda f: statistics.median(f(r) for r in rows)
+    print(json.dumps({"bench": "packet", "layout": layout, "rounds": len(rows),
+                      "established_ns": round(med(lambda r: r[2])),
+                      "established_ratio": round(med(lambda r: r[2] / r[0]), 3),
+                      "new_ns": round(med(lambda r: r[3])), "new_ratio": round(med(lambda r: r[3] / r[1]), 3)}))
 PY
