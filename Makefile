@@ -106,7 +106,7 @@ TESTLIB := $(B)/libtest.a
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all tests tools benches check-kube clean install help FORCE check check-unit check-golden check-fuzz check-netns \
-	check-runtime check-static check-tidy check-analyze demo bench coverage
+	check-runtime check-static check-tidy demo bench coverage
 
 all: $(PROGRAMS:%=$(B)/%) $(B)/compile_commands.json
 
@@ -167,8 +167,8 @@ check-unit check-golden check-fuzz check-netns check-runtime check-kube:
 	@tests/run.sh $(@:check-%=%)$(if $(filter-out release,$(VARIANT)),:$(VARIANT))
 check-static:
 	@tests/run.sh check
-check-tidy check-analyze:
-	@tests/run.sh $(@:check-%=%)
+check-tidy:
+	@tests/run.sh tidy
 
 demo:
 	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # run.sh GROUP...   runs groups of tests and ends with "N passed, N failed, N skipped"
 #
-# Groups: check tidy analyze unit golden fuzz netns runtime kube, each as GROUP or GROUP:VARIANT
+# Groups: check tidy unit golden fuzz netns runtime kube, each as GROUP or GROUP:VARIANT
 # (see VARIANT in the Makefile; release if not named).  What cannot run on this
 # machine is counted as skipped, with its reason.
 set -u
@@ -92,7 +92,6 @@ for group; do
 		done
 		;;
 	tidy) one tidy tests/check/tidy.sh "$b" ;;
-	analyze) one analyze tests/check/tidy.sh "$b" --checks='-*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling' ;;
 	unit)
 		for t in tests/unit/test_*.c; do
 			t=$(basename "$t" .c)

@@ -75,23 +75,6 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	read_once(bh_container_of(poll, struct bh_packets, poll));
 }
 
-static void on_tick(uv_timer_t *timer)
-{
-	struct bh_packets *p = bh_container_of(timer, struct bh_packets, tick);
-	struct bh_account books[BH_BOOK_COUNT_];
-	struct bh_flowlog_stats stats;
-
-	bh_flowlog_tick(p->agent->flowlog, bh_real_ns());
-	stats = bh_flowlog_stats(p->agent->flowlog);
-	if (stats.pending[0] + stats.pending[1] > 0 ||
-	    uv_now(p->agent->loop) < p->quiet_since_ms + QUIET_MS)
-		return;
-	/* Nothing to do any more: one last look at the counters, and no wake-ups. */
-	bh_packets_account(p, books);
-	uv_timer_stop(timer);
-	p->is_ticking = false;
-}
-
 static void follow(struct bh_counter_base *c, uint64_t value)
 {
 	if (!c->is_known)
@@ -190,6 +173,55 @@ void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUN
 		balance(p, &stats, b, &ret[b]);
 }
 
+/*
+ * Packets over the kernel's limit never come here; the counters tell how many.
+ * Two counters are not read at one instant, so only what two looks agree on is
+ * told, until the packets have stopped.
+ */
+static void tell_limited(struct bh_packets *p, bool is_at_rest)
+{
+	static const char *const verdicts[BH_BOOK_COUNT_] = {
+		[BH_BOOK_DENIED] = "denied",
+		[BH_BOOK_AUDIT] = "audit-denied",
+	};
+
+	for (enum bh_book b = 0; b < BH_BOOK_COUNT_; b++) {
+		uint64_t now = minus(p->denied[b].total, p->logged[b].total);
+		uint64_t sure = is_at_rest || now < p->limited_seen[b] ? now : p->limited_seen[b];
+		uint64_t n = minus(sure, p->limited_told[b]);
+
+		p->limited_seen[b] = now;
+		if (n == 0)
+			continue;
+		p->limited_told[b] += n;
+		bh_flowlog_event(p->agent->flowlog, "gap",
+				 json_pack("{s:s, s:I, s:s}", "gap.reason", "kernel-rate-limit",
+					   "evidence.lost", (json_int_t)n, "policy.verdict",
+					   verdicts[b]),
+				 bh_real_ns());
+	}
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct bh_packets *p = bh_container_of(timer, struct bh_packets, tick);
+	struct bh_account books[BH_BOOK_COUNT_];
+	struct bh_flowlog_stats stats;
+
+	bh_flowlog_tick(p->agent->flowlog, bh_real_ns());
+	bh_packets_account(p, books);
+	stats = bh_flowlog_stats(p->agent->flowlog);
+	if (stats.pending[0] + stats.pending[1] > 0 ||
+	    uv_now(p->agent->loop) < p->quiet_since_ms + QUIET_MS) {
+		tell_limited(p, false);
+		return;
+	}
+	/* Nothing to do any more, so no wake-ups. */
+	tell_limited(p, true);
+	uv_timer_stop(timer);
+	p->is_ticking = false;
+}
+
 static json_t *account_json(const struct bh_account *a)
 {
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "denied", (json_int_t)a->denied,
@@ -256,6 +288,8 @@ void bh_packets_stop(struct bh_packets *p)
 		;
 	bh_close_handle((uv_handle_t *)&p->poll);
 	bh_close_handle((uv_handle_t *)&p->tick);
+	if (p->nflog && read_counters(p, NULL) == 0)
+		tell_limited(p, true);
 	if (p->agent)
 		bh_flowlog_flush(p->agent->flowlog, bh_real_ns());
 }

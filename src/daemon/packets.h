@@ -54,6 +54,8 @@ struct bh_packets {
 	uint64_t settled[BH_BOOK_COUNT_];
 	uint64_t sample[BH_BOOK_COUNT_];
 	uint64_t sample_ns;
+	/* What the kernel's limit kept from the log: seen at the last tick, told in gaps. */
+	uint64_t limited_seen[BH_BOOK_COUNT_], limited_told[BH_BOOK_COUNT_];
 };
 
 int bh_packets_start(struct bh_packets *p, struct bh_agent *agent, struct bh_err *err);
