@@ -28,6 +28,16 @@
 
 #include <string.h>
 
+struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_rate)
+{
+	return (struct bh_compile_config){
+		.log_group = log_group,
+		.log_snaplen = BH_LOG_SNAPLEN,
+		.log_rate = log_rate,
+		.log_burst = 2 * log_rate,
+	};
+}
+
 struct bh_compiler *bh_compiler_new(struct bh_world *w, const struct bh_compile_config *config)
 {
 	struct bh_compiler *c = bh_calloc(1, sizeof(*c));

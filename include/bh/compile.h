@@ -20,6 +20,15 @@ struct bh_compile_config {
 	uint32_t log_burst;
 };
 
+/* What holds where nobody says otherwise, for the agent and for `bulkhead render`. */
+#define BH_DEFAULT_LOG_GROUP 180
+#define BH_DEFAULT_LOG_RATE  100
+/* Bytes of each packet that are logged: IPv6 extension headers and ports fit. */
+#define BH_LOG_SNAPLEN 128
+
+/* Snaplen and burst are the project's own; the burst is what two seconds bring. */
+struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_rate);
+
 /* Names of the counters, in packets. */
 #define BH_COUNTER_DENIED       "denied"       /* dropped */
 #define BH_COUNTER_LOGGED       "logged"       /* of these, handed to NFLOG */

@@ -24,6 +24,7 @@ struct bh_cri_config {
  */
 int bh_cri_new(struct bh_cri **ret, uv_loop_t *loop, const struct bh_cri_config *config,
 	       const struct bh_sink *sink, struct bh_err *err);
+/* Not from within a call of the sink.  Handles are closed by the loop later. */
 void bh_cri_free(struct bh_cri **cri);
 
 struct bh_cri_stats {

@@ -37,6 +37,9 @@
 #define BH_MAX_NODES      20000
 #define BH_MAX_POLICIES   100000
 
+/* The namespace that is exempt from default deny where nobody says otherwise. */
+#define BH_DEFAULT_EXEMPT_NAMESPACE "kube-system"
+
 struct bh_world_config {
 	/*
 	 * Pods of this node are local; so are pods of unknown node.  NULL or

@@ -15,12 +15,6 @@
 #include "bh/world.h"
 #include "commands.h"
 
-/* The agent's defaults, see bulkheadd(8). */
-#define DEFAULT_NFLOG_GROUP 180
-#define DEFAULT_LOG_RATE    100
-#define LOG_SNAPLEN         128
-#define DEFAULT_EXEMPT      "kube-system"
-
 /* --- asking the agent ------------------------------------------------------------- */
 
 static int print_answer(void *ctx, const json_t *data)
@@ -116,7 +110,7 @@ static size_t exempt_namespaces(const struct bh_cli *cli, const char **ret)
 		if (*name)
 			ret[n++] = name;
 	if (i == 0)
-		ret[n++] = DEFAULT_EXEMPT;
+		ret[n++] = BH_DEFAULT_EXEMPT_NAMESPACE;
 	return n;
 }
 
@@ -172,7 +166,7 @@ static bool load(const struct bh_cli *cli, struct offline *o)
 
 static int render_offline(const struct bh_cli *cli)
 {
-	unsigned long group = DEFAULT_NFLOG_GROUP, rate = DEFAULT_LOG_RATE;
+	unsigned long group = BH_DEFAULT_LOG_GROUP, rate = BH_DEFAULT_LOG_RATE;
 	struct bh_compile_config config;
 	struct offline o = { 0 };
 	int r = BH_CLI_FAILED;
@@ -180,12 +174,7 @@ static int render_offline(const struct bh_cli *cli)
 	if (parse_number(cli, "nflog-group", UINT16_MAX, &group) < 0 ||
 	    parse_number(cli, "log-rate", 1000000, &rate) < 0)
 		return BH_CLI_USAGE;
-	config = (struct bh_compile_config){
-		.log_group = (uint16_t)group,
-		.log_snaplen = LOG_SNAPLEN,
-		.log_rate = (uint32_t)rate,
-		.log_burst = 2 * (uint32_t)rate,
-	};
+	config = bh_compile_config_of((uint16_t)group, (uint32_t)rate);
 	o.world = make_world(cli);
 	if (load(cli, &o)) {
 		print_plan(o.world, &config);

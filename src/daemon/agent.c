@@ -184,12 +184,7 @@ static void make_engine(struct bh_agent *a)
 {
 	const struct bh_config *c = a->config;
 	struct bh_world_config world = bh_world_config_of(c);
-	struct bh_compile_config compile = {
-		.log_group = c->nflog_group,
-		.log_snaplen = BH_SNAPLEN,
-		.log_rate = c->log_rate,
-		.log_burst = 2 * c->log_rate,
-	};
+	struct bh_compile_config compile = bh_compile_config_of(c->nflog_group, c->log_rate);
 	struct bh_flowlog_config flowlog = { .node = c->node_name };
 
 	a->world = bh_world_new(&world);

@@ -9,12 +9,16 @@
 #include <unistd.h>
 
 #include "bh/alloc.h"
+#include "bh/compile.h"
 #include "bh/serve.h"
 #include "configfile.h"
 
 #ifndef BH_VERSION
 #define BH_VERSION "unknown"
 #endif
+
+#define STR_(x) #x
+#define STR(x)  STR_(x)
 
 typedef int parse_fn(struct bh_config *c, const char *value, struct bh_err *err);
 
@@ -252,7 +256,7 @@ static const struct option_spec specs[] = {
 	  .parse = parse_default_deny },
 	{ .name = "exempt-namespace",
 	  .arg = "NAME",
-	  .def = "kube-system",
+	  .def = BH_DEFAULT_EXEMPT_NAMESPACE,
 	  .help = "namespace without default deny; may be repeated, \"\" exempts none",
 	  .parse = parse_exempt,
 	  .is_list = true },
@@ -272,12 +276,12 @@ static const struct option_spec specs[] = {
 	  .parse = parse_metrics },
 	{ .name = "nflog-group",
 	  .arg = "N",
-	  .def = "180",
+	  .def = STR(BH_DEFAULT_LOG_GROUP),
 	  .help = "NFLOG group of denied packets; one agent per group and network namespace",
 	  .parse = parse_nflog_group },
 	{ .name = "log-rate",
 	  .arg = "N",
-	  .def = "100",
+	  .def = STR(BH_DEFAULT_LOG_RATE),
 	  .help = "logged packets a second per pod; 0: no limit",
 	  .parse = parse_log_rate },
 	{ .name = "log-level",

@@ -13,6 +13,7 @@
 #include "agent.h"
 #include "bh/alloc.h"
 #include "bh/clock.h"
+#include "bh/compile.h"
 #include "handle.h"
 
 #define TICK_MS 1000
@@ -260,7 +261,7 @@ int bh_packets_start(struct bh_packets *p, struct bh_agent *agent, struct bh_err
 {
 	const struct bh_nflog_config config = {
 		.group = agent->config->nflog_group,
-		.copy_len = BH_SNAPLEN,
+		.copy_len = BH_LOG_SNAPLEN,
 	};
 	int r;
 

@@ -15,9 +15,6 @@ struct bh_agent;
 struct bh_flowfile;
 struct bh_nflog;
 
-/* Bytes of each packet that are logged: IPv6 extension headers and ports fit. */
-#define BH_SNAPLEN 128
-
 /* Of the packets that were denied, and of those that audit would have denied. */
 enum bh_book { BH_BOOK_DENIED, BH_BOOK_AUDIT, BH_BOOK_COUNT_ };
 
