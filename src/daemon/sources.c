@@ -148,9 +148,11 @@ static void on_synced(void *ctx, enum bh_source source)
 static void on_problem(void *ctx, enum bh_source source, const char *subject, const char *text)
 {
 	struct bh_sources *s = ctx;
+	/* Of a file its source says itself what stays in force. */
+	const char *then = source == BH_SOURCE_MANIFEST ? "" : ", keeping the last good state";
 
 	if (text && bh_problems_set(&s->agent->problems, source, subject, text))
-		bh_log_warning("%s: %s, keeping the last good state", subject, text);
+		bh_log_warning("%s: %s%s", subject, text, then);
 	else if (!text && bh_problems_clear(&s->agent->problems, source, subject))
 		bh_log_info("%s: is fine again", subject);
 }
