@@ -26,7 +26,10 @@ NAMES(action, BH_ACTION_COUNT_, [BH_ALLOW] = "Allow", [BH_DENY] = "Deny", [BH_PA
 NAMES(sel_op, BH_SEL_OP_COUNT_, [BH_SEL_IN] = "In", [BH_SEL_NOT_IN] = "NotIn",
       [BH_SEL_EXISTS] = "Exists", [BH_SEL_DOES_NOT_EXIST] = "DoesNotExist")
 NAMES(policy_kind, BH_POLICY_KIND_COUNT_, [BH_NETWORK_POLICY] = "NetworkPolicy",
-      [BH_CLUSTER_NETWORK_POLICY] = "ClusterNetworkPolicy", [BH_DEFAULT_DENY] = "DefaultDeny")
+      [BH_CLUSTER_NETWORK_POLICY] = "ClusterNetworkPolicy",
+      [BH_ADMIN_NETWORK_POLICY] = "AdminNetworkPolicy",
+      [BH_BASELINE_ADMIN_NETWORK_POLICY] = "BaselineAdminNetworkPolicy",
+      [BH_DEFAULT_DENY] = "DefaultDeny")
 NAMES(kind, BH_KIND_COUNT_, [BH_KIND_POD] = "Pod", [BH_KIND_NAMESPACE] = "Namespace",
       [BH_KIND_NODE] = "Node", [BH_KIND_POLICY] = "Policy")
 NAMES(verdict, BH_VERDICT_COUNT_, [BH_VERDICT_ALLOWED] = "allowed", [BH_VERDICT_DENIED] = "denied")

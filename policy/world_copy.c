@@ -215,7 +215,8 @@ static struct bh_obj *new_policy(struct bh_world *w, const struct bh_policy *src
 	o = bh_calloc(1, b.used);
 	b = (struct bump){ .data = (char *)o, .used = sizeof(*o) };
 	copy_policy(&b, src, &o->pub);
-	if (!o->pub.namespace || o->pub.kind == BH_CLUSTER_NETWORK_POLICY)
+	if (!o->pub.namespace ||
+	    (o->pub.kind != BH_NETWORK_POLICY && o->pub.kind != BH_DEFAULT_DENY))
 		o->pub.namespace = "";
 	if (!o->pub.uid)
 		o->pub.uid = "";

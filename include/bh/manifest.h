@@ -6,27 +6,12 @@
 
 #include <uv.h>
 
+#include "bh/docs.h"
 #include "bh/object.h"
 #include "bh/source.h"
 
-#define BH_MANIFEST_MAX_FILE  (16u << 20)
+#define BH_MANIFEST_MAX_FILE  BH_DOCS_MAX_BYTES
 #define BH_MANIFEST_MAX_FILES 20000
-
-/* A parsed file: JSON documents with the lines their nodes came from. */
-struct bh_docs;
-
-/*
- * Parses @text (YAML 1.1 as Kubernetes reads it, or JSON; any number of
- * documents).  Aliases, duplicate keys, NUL bytes, depth and size beyond the
- * limits of object.h are refused with line and reason.
- */
-int bh_docs_parse(const char *name, const char *text, size_t len, struct bh_docs **ret,
-		  struct bh_err *err);
-void bh_docs_free(struct bh_docs **docs);
-size_t bh_docs_count(const struct bh_docs *docs);
-json_t *bh_docs_root(const struct bh_docs *docs, size_t i);
-/* For struct bh_origin; @ctx is the bh_docs. */
-int bh_docs_line(void *ctx, const json_t *node);
 
 /*
  * Decodes every object of one file, `List`s included, and calls @on_object for

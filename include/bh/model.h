@@ -166,9 +166,11 @@ struct bh_rules {
 };
 
 enum bh_policy_kind {
-	BH_NETWORK_POLICY,         /* networking.k8s.io/v1 */
-	BH_CLUSTER_NETWORK_POLICY, /* policy.networking.k8s.io/v1alpha2 */
-	BH_DEFAULT_DENY,           /* bulkhead's own baseline, see world.h */
+	BH_NETWORK_POLICY,                /* networking.k8s.io/v1 */
+	BH_CLUSTER_NETWORK_POLICY,        /* policy.networking.k8s.io/v1alpha2 */
+	BH_ADMIN_NETWORK_POLICY,          /* policy.networking.k8s.io/v1alpha1, tier Admin */
+	BH_BASELINE_ADMIN_NETWORK_POLICY, /* the same group, tier Baseline, named "default" */
+	BH_DEFAULT_DENY,                  /* bulkhead's own baseline, see world.h */
 	BH_POLICY_KIND_COUNT_
 };
 const char *bh_policy_kind_str(enum bh_policy_kind kind); /* "NetworkPolicy", ... */

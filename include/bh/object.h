@@ -15,6 +15,7 @@
 #include "bh/buf.h"
 #include "bh/eval.h"
 #include "bh/source.h"
+#include "bh/workload.h"
 
 /* Limits on one object; beyond them it is refused with -E2BIG. */
 #define BH_OBJECT_MAX_BYTES (4u << 20)
@@ -24,7 +25,8 @@
 /* Where the object came from. */
 struct bh_origin {
 	enum bh_source source;
-	const char *file; /* NULL if none */
+	bool wants_workloads; /* else workloads and Services are kinds to skip */
+	const char *file;     /* NULL if none */
 	/* Line of a JSON node within file, 0 where unknown; NULL if none. */
 	int (*line_of)(void *ctx, const json_t *node);
 	void *ctx;
@@ -44,10 +46,14 @@ enum bh_decode_status {
 	BH_DECODED,        /* a fact */
 	BH_DECODE_SKIPPED, /* a kind that policy is not about */
 	BH_DECODE_INVALID, /* a policy that failed validation: a fact with ->invalid set */
+	BH_DECODED_WORKLOAD,
+	BH_DECODED_SERVICE,
 };
 
 /*
- * Decodes one object (Pod, Namespace, Node, NetworkPolicy).  0 and *ret (owned
+ * Decodes one object: Pod, Namespace, Node, NetworkPolicy, ClusterNetworkPolicy,
+ * AdminNetworkPolicy, BaselineAdminNetworkPolicy, and where they are wanted
+ * Service and the workload kinds of workload.h.  0 and *ret (owned
  * by the caller) for anything that has a status above; a negative errno if it
  * is not such an object or, other than a policy, is not valid, with text that
  * names file, line, object and field: `web.yaml:12: Pod shop/web: spec...`.
@@ -56,8 +62,11 @@ int bh_object_decode(const json_t *object, const struct bh_origin *origin, struc
 		     struct bh_err *err);
 void bh_decoded_free(struct bh_decoded **d);
 enum bh_decode_status bh_decoded_status(const struct bh_decoded *d);
-/* Valid while @d lives; NULL if skipped. */
+/* Valid while @d lives; NULL if there is none. */
 const struct bh_fact *bh_decoded_fact(const struct bh_decoded *d);
+/* BH_DECODED_WORKLOAD, BH_DECODED_SERVICE; NULL otherwise. */
+const struct bh_workload *bh_decoded_workload(const struct bh_decoded *d);
+const struct bh_service *bh_decoded_service(const struct bh_decoded *d);
 /* "NetworkPolicy shop/allow-web": kind and name, for messages. */
 const char *bh_decoded_subject(const struct bh_decoded *d);
 /* Unknown fields and the like: "field: text", each with its line. */

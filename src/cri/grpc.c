@@ -17,8 +17,8 @@
 #include <utlist.h>
 
 #include "bh/alloc.h"
+#include "bh/multi.h"
 #include "frame.h"
-#include "multi.h"
 
 #define CONNECT_TIMEOUT_MS 5000L
 #define MAX_TEXT           200

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Dependencies point one way (see README, "How it is built inside"):
-#   daemon, cli -> adapters, never each other -> object -> policy -> nl, base
+#   daemon, cli -> adapters, never each other -> object, yaml, curl -> policy -> nl, base
 # Fails with one line for each #include that does not.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -19,7 +19,9 @@ BEGIN {
 	home("base", "err alloc buf addr hash log file clock")
 	home("policy", "model source selector world eval plan compile render")
 	home("nl", "nl")
-	home("object", "object")
+	home("yaml", "docs")
+	home("curl", "multi")
+	home("object", "object workload")
 	home("nft", "nft")
 	home("manifest", "manifest")
 	home("kube", "kube")
@@ -27,13 +29,13 @@ BEGIN {
 	home("node", "node")
 	home("flow", "packet nflog history flowlog")
 	home("serve", "serve")
-	home("sim", "sim")
+	home("sim", "sim conns")
 	adapters = "nft manifest kube cri node flow serve sim"
 	allowed["object"] = "policy"
 	n = split(adapters, a, " ")
 	for (i = 1; i <= n; i++)
-		allowed[a[i]] = "policy object nl"
-	allowed["daemon"] = allowed["cli"] = "policy object nl " adapters
+		allowed[a[i]] = "policy object yaml curl nl"
+	allowed["daemon"] = allowed["cli"] = "policy object yaml nl " adapters
 }
 function home(folder, headers,    i, n, list) {
 	n = split(headers, list, " ")

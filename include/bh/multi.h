@@ -4,8 +4,8 @@
  * Nothing of the caller's runs inside libcurl: on_turn is called after it has
  * done what there was to do, so that transfers may be added and removed there.
  */
-#ifndef BH_CRI_MULTI_H
-#define BH_CRI_MULTI_H
+#ifndef BH_MULTI_H
+#define BH_MULTI_H
 
 #include <curl/curl.h>
 #include <uv.h>

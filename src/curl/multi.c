@@ -1,4 +1,4 @@
-#include "multi.h"
+#include "bh/multi.h"
 
 #include <stdbool.h>
 

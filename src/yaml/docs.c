@@ -1,6 +1,7 @@
 #include "docs.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "bh/alloc.h"
@@ -161,8 +162,8 @@ int bh_docs_parse(const char *name, const char *text, size_t len, struct bh_docs
 	const char *nul = len ? memchr(text, '\0', len) : NULL;
 	int r;
 
-	if (len > BH_MANIFEST_MAX_FILE)
-		return bh_err(err, -EFBIG, "%s: over %u bytes", name, BH_MANIFEST_MAX_FILE);
+	if (len > BH_DOCS_MAX_BYTES)
+		return bh_err(err, -EFBIG, "%s: over %u bytes", name, BH_DOCS_MAX_BYTES);
 	/* libyaml would take it for the end of the file. */
 	if (nul)
 		return bh_err(err, -EINVAL, "%s:%d: NUL byte", name, count_lines(text, nul) + 1);

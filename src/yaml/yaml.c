@@ -22,7 +22,7 @@ struct reader {
 	struct bh_docs *docs;
 	const char *name;
 	size_t n_nodes;
-	struct frame frames[BH_OBJECT_MAX_DEPTH];
+	struct frame frames[BH_DOCS_MAX_DEPTH];
 	int depth;
 	json_t *root; /* of the open document */
 };
@@ -123,7 +123,7 @@ static int on_open(struct reader *r, const yaml_event_t *e, json_t *node, const 
 		why = "only YAML's core tags are accepted";
 	else if (wants_key(r))
 		why = "a key is a list or a mapping";
-	else if (r->depth == BH_OBJECT_MAX_DEPTH)
+	else if (r->depth == BH_DOCS_MAX_DEPTH)
 		why = "the document is nested too deeply";
 	if (why) {
 		json_decref(node);

@@ -1,10 +1,10 @@
 /*
  * What the YAML and JSON readers fill.
  */
-#ifndef BH_MANIFEST_DOCS_H
-#define BH_MANIFEST_DOCS_H
+#ifndef BH_YAML_DOCS_H
+#define BH_YAML_DOCS_H
 
-#include "bh/manifest.h"
+#include "bh/docs.h"
 
 /*
  * Values in one file.  A node takes about a hundred bytes of memory and as

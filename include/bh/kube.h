@@ -1,0 +1,78 @@
+/*
+ * The Kubernetes API as a source: Pods, Namespaces, Nodes, NetworkPolicies, and
+ * ClusterNetworkPolicies where the server has them.
+ *
+ * Lists in pages (or as a WatchList stream), then watches with bookmarks, all
+ * on one HTTP/2 connection.  What was told stays told while the API is away;
+ * after a relist only what differs is told again.  Objects are decoded one by
+ * one while they arrive, and nothing of them is kept here but key and
+ * resourceVersion.
+ */
+#ifndef BH_KUBE_H
+#define BH_KUBE_H
+
+#include <uv.h>
+
+#include "bh/source.h"
+
+/* One object; a larger one is refused and named, the rest goes on. */
+#define BH_KUBE_MAX_OBJECT (4u << 20)
+
+struct bh_kube;
+
+struct bh_kube_config {
+	/*
+	 * NULL: in-cluster, that is KUBERNETES_SERVICE_HOST and _PORT of the
+	 * environment and the files in /var/run/secrets/kubernetes.io/serviceaccount.
+	 */
+	const char *kubeconfig;
+	const char *context; /* NULL: current-context */
+	bool allows_plain;   /* http:// to a loopback address; refused otherwise */
+	/* For tests; 0 for what is right. */
+	uint32_t page_size, watch_silence_ms;
+};
+
+/*
+ * Reads credentials and starts; a server that is away is a problem told to the
+ * sink, not an error.  -EINVAL, -ENOTSUP (exec plugins, plain http) and the like
+ * with text that names file and field.
+ */
+int bh_kube_new(struct bh_kube **ret, uv_loop_t *loop, const struct bh_kube_config *config,
+		const struct bh_sink *sink, struct bh_err *err);
+/* Not from within a call of the sink.  Handles are closed by the loop later. */
+void bh_kube_free(struct bh_kube **k);
+/* Reads kubeconfig and credentials as bh_kube_new() does, and nothing more. */
+int bh_kube_check(const struct bh_kube_config *config, struct bh_err *err);
+
+/*
+ * The cached last state was told to the sink by somebody else, as facts of
+ * BH_SOURCE_KUBE: its keys, so that the first list deletes what is gone.
+ */
+void bh_kube_adopt(struct bh_kube *k, const struct bh_key *key);
+
+enum bh_kube_resource {
+	BH_KUBE_NAMESPACES,
+	BH_KUBE_NODES,
+	BH_KUBE_PODS,
+	BH_KUBE_NETWORK_POLICIES,
+	BH_KUBE_CLUSTER_NETWORK_POLICIES,
+	BH_KUBE_RESOURCE_COUNT_
+};
+const char *bh_kube_resource_str(enum bh_kube_resource r); /* "namespaces", ... */
+
+struct bh_kube_stats {
+	bool is_connected; /* every watch that there is follows */
+	char server[256];  /* "https://10.96.0.1:443" */
+	char version[64];  /* "v1.34.4", "" until known */
+	uint64_t bytes_received;
+	struct bh_kube_resource_stats {
+		bool is_served;  /* false: the server does not have this kind */
+		bool is_synced;  /* listed once */
+		bool is_watched; /* a watch is open now */
+		uint64_t n_objects, n_events, n_lists, n_watches, n_refused;
+		uint64_t last_ns; /* monotonic; of the last sign of life, bookmarks included */
+	} resources[BH_KUBE_RESOURCE_COUNT_];
+};
+struct bh_kube_stats bh_kube_stats(const struct bh_kube *k);
+
+#endif

@@ -1,0 +1,255 @@
+/*
+ * The simulator: manifests in, answers out.  No root, no network, no cluster;
+ * the engine is the one that enforces.
+ *
+ * Order of calls: bh_sim_new(), bh_sim_add() for every decoded object,
+ * bh_sim_finish(), then any of the questions below, bh_sim_free().
+ *
+ * Ownership: the simulator owns copies of what it was told and everything that
+ * is reached through it; results own themselves and borrow the simulator.
+ */
+#ifndef BH_SIM_H
+#define BH_SIM_H
+
+#include <jansson.h>
+
+#include "bh/buf.h"
+#include "bh/conns.h"
+#include "bh/eval.h"
+#include "bh/object.h"
+#include "bh/world.h"
+
+/* --- input (src/sim/input.c) --------------------------------------------------------- */
+
+struct bh_sim;
+
+struct bh_sim_config {
+	struct bh_world_config world; /* default deny, mode; node stays NULL */
+	/*
+	 * As netpol-analyzer sees it: host-network pods are ordinary pods,
+	 * finished pods count, and an ipBlock never matches a pod.
+	 */
+	bool is_compat;
+};
+
+/* Copies @config. */
+struct bh_sim *bh_sim_new(const struct bh_sim_config *config);
+void bh_sim_free(struct bh_sim **sim);
+/*
+ * Adds a decoded object of any status; skipped kinds are counted, warnings kept.
+ * Of two objects of one kind and name the later wins, as with `kubectl apply`,
+ * and bh_sim_duplicates() lists both.  -E2BIG beyond the world's limits.
+ */
+int bh_sim_add(struct bh_sim *sim, const struct bh_decoded *d, struct bh_err *err);
+/*
+ * Makes what manifests leave out: pods of workloads that no Pod object belongs
+ * to (named as the workload, and "-1" behind it for a second one where there
+ * are several replicas), and addresses for pods without one.  Those are stable
+ * for a name and lie in no block that a policy could mean: 100.64.0.0/10 is not
+ * used; see input.c.
+ */
+void bh_sim_finish(struct bh_sim *sim);
+
+struct bh_world *bh_sim_world(const struct bh_sim *sim);
+
+/* Pods that are one in the answers: of one workload, or a pod of its own. */
+struct bh_sim_workload {
+	const char *kind; /* "Deployment", "Pod", ... */
+	const char *namespace, *name;
+	const struct bh_pod *const *pods; /* of the world; at least one */
+	size_t n_pods;
+	const char *file; /* NULL if none */
+	int line;
+};
+/* Sorted by namespace, name and kind. */
+size_t bh_sim_workloads(const struct bh_sim *sim, const struct bh_sim_workload **ret);
+const struct bh_sim_workload *bh_sim_workload_of(const struct bh_sim *sim,
+						 const struct bh_pod *pod);
+/* "shop/web[Deployment]" */
+void bh_sim_workload_label(const struct bh_sim_workload *w, struct bh_buf *out);
+
+size_t bh_sim_services(const struct bh_sim *sim, const struct bh_service *const **ret);
+/* True where the address was made up by bh_sim_finish(). */
+bool bh_sim_is_made_up(const struct bh_sim *sim, const struct bh_addr *a);
+
+/* What the decoder said of objects, in the order told. */
+struct bh_sim_remark {
+	const char *file; /* NULL if none */
+	int line;
+	const char *subject; /* "NetworkPolicy shop/web" */
+	const char *text;    /* "spec.ingress: ..." */
+	bool is_error;       /* the policy failed validation; else a warning */
+};
+size_t bh_sim_remarks(const struct bh_sim *sim, const struct bh_sim_remark **ret);
+/* Objects that a later one replaced. */
+struct bh_sim_duplicate {
+	const char *subject;
+	const char *file, *other_file; /* of the earlier, of the later */
+	int line, other_line;
+};
+size_t bh_sim_duplicates(const struct bh_sim *sim, const struct bh_sim_duplicate **ret);
+/* Kinds that were skipped, with their number, sorted by kind. */
+struct bh_sim_skipped {
+	const char *kind;
+	size_t n;
+};
+size_t bh_sim_skipped(const struct bh_sim *sim, const struct bh_sim_skipped **ret);
+/* Namespaces that no Namespace object described (they were made up). */
+bool bh_sim_has_namespace(const struct bh_sim *sim, const char *name);
+
+/* --- one flow (src/sim/query.c) -------------------------------------------------------- */
+
+/*
+ * Ends as people write them: "namespace/pod", "namespace/workload" (its first
+ * pod), "namespace/service" (a destination: its pods, and the port becomes the
+ * target port), "svc:namespace/service" where a workload has the same name,
+ * an address, "node:NAME".
+ */
+struct bh_sim_query {
+	const char *src, *dst;
+	uint8_t protocol;
+	uint16_t port;   /* host byte order */
+	bool has_family; /* else that of the ends; IPv4 where both have both */
+	enum bh_family family;
+};
+
+enum bh_sim_verdict { BH_SIM_ALLOWED, BH_SIM_DENIED, BH_SIM_UNDECIDABLE };
+
+/* A Service has several pods: one answer each. */
+struct bh_sim_answer {
+	struct bh_flow flow;
+	struct bh_result result;
+	const struct bh_service *service; /* NULL if none */
+};
+struct bh_sim_answers {
+	struct bh_sim_answer *items; /* freed by bh_sim_answers_done() */
+	size_t n;
+	/*
+	 * Allowed if all are, denied if all are; undecidable where they differ,
+	 * and where the API leaves it open.
+	 */
+	enum bh_sim_verdict verdict;
+	char why[BH_ERR_MAX]; /* of undecidable */
+};
+/* -EINVAL with text that names the end and what is known that resembles it. */
+int bh_sim_ask(const struct bh_sim *sim, const struct bh_sim_query *q, struct bh_sim_answers *ret,
+	       struct bh_err *err);
+void bh_sim_answers_done(struct bh_sim_answers *a);
+/* The answer's members as documented for `sim eval -o json`, added to @object. */
+void bh_sim_answers_json(const struct bh_sim *sim, const struct bh_sim_answers *a, json_t *object);
+
+/* --- all connections (src/sim/graph.c) ------------------------------------------------- */
+
+enum bh_graph_peer_kind { BH_GRAPH_WORKLOAD, BH_GRAPH_EXTERNAL, BH_GRAPH_NODE };
+
+struct bh_graph_peer {
+	enum bh_graph_peer_kind kind;
+	const struct bh_sim_workload *workload; /* BH_GRAPH_WORKLOAD */
+	const struct bh_range *ranges;          /* BH_GRAPH_EXTERNAL: addresses judged alike */
+	size_t n_ranges;
+	const struct bh_node *node;
+	const char *label; /* "shop/web[Deployment]", "10.0.0.0-10.0.0.255[External]" */
+};
+
+/* What peers[src] may open to peers[dst]. */
+struct bh_graph_edge {
+	uint32_t src, dst;
+	const struct bh_conns *allowed;          /* by both ends */
+	const struct bh_conns *egress, *ingress; /* by the one and by the other */
+	const struct bh_conns *audited;          /* of allowed: denied if audit were enforced */
+};
+
+struct bh_graph;
+
+struct bh_graph_config {
+	const char *focus_namespace, *focus_workload; /* NULL: all; edges with that end only */
+	bool wants_denied;                            /* edges that allow nothing, too (matrix) */
+};
+int bh_graph_new(struct bh_graph **ret, const struct bh_sim *sim,
+		 const struct bh_graph_config *config, struct bh_err *err);
+void bh_graph_free(struct bh_graph **g);
+size_t bh_graph_peers(const struct bh_graph *g, const struct bh_graph_peer **ret);
+/* Sorted by the labels of source and destination. */
+size_t bh_graph_edges(const struct bh_graph *g, const struct bh_graph_edge **ret);
+struct bh_conn_table *bh_graph_table(const struct bh_graph *g);
+
+/* Which rules make an edge what it is, per direction. */
+struct bh_graph_reason {
+	struct bh_rule_ref rule; /* policy NULL: not isolated, or not subject */
+	enum bh_reason reason;
+	const struct bh_conns *conns; /* that it decides */
+};
+/* *ret is malloc'ed. */
+size_t bh_graph_why(const struct bh_graph *g, const struct bh_graph_edge *e, enum bh_dir dir,
+		    struct bh_graph_reason **ret);
+
+/* --- two worlds (src/sim/diff.c) --------------------------------------------------------- */
+
+enum bh_change_kind { BH_CHANGE_ADDED, BH_CHANGE_REMOVED, BH_CHANGE_CHANGED };
+
+struct bh_graph_change {
+	enum bh_change_kind kind;              /* of the connection */
+	const char *src, *dst;                 /* labels */
+	const struct bh_conns *before, *after; /* in the table of the new graph */
+	/* An end that is in one of the worlds only: "new" or "gone" workload. */
+	bool is_src_new, is_src_gone, is_dst_new, is_dst_gone;
+	const char *const *because; /* "NetworkPolicy shop/web: rule 1 was removed" */
+	size_t n_because;
+};
+struct bh_graph_diff;
+int bh_graph_diff_new(struct bh_graph_diff **ret, const struct bh_graph *before,
+		      const struct bh_graph *after, struct bh_err *err);
+void bh_graph_diff_free(struct bh_graph_diff **d);
+size_t bh_graph_diff_changes(const struct bh_graph_diff *d, const struct bh_graph_change **ret);
+/* Workloads of one world only, as labels. */
+size_t bh_graph_diff_workloads(const struct bh_graph_diff *d, bool is_new, const char *const **ret);
+
+/* --- exposure (src/sim/exposure.c) --------------------------------------------------------- */
+
+/* One workload in one direction. */
+struct bh_exposure {
+	const struct bh_sim_workload *workload;
+	enum bh_dir dir;
+	bool is_protected;                /* some policy isolates it or has rules for it */
+	const struct bh_conns *everybody; /* with any address at all */
+	const struct bh_conns *cluster;   /* with any pod of any namespace, future ones too */
+	/* With pods that need not exist yet, by what the rules select. */
+	const struct bh_exposure_peer {
+		const char *label; /* "pods with {app=web} in namespaces with {tier=front}" */
+		const struct bh_conns *conns;
+	} * peers;
+	size_t n_peers;
+};
+struct bh_exposures;
+int bh_exposures_new(struct bh_exposures **ret, const struct bh_sim *sim, struct bh_err *err);
+void bh_exposures_free(struct bh_exposures **e);
+size_t bh_exposures_items(const struct bh_exposures *e, const struct bh_exposure **ret);
+
+/* --- lint (src/sim/lint.c) ------------------------------------------------------------------ */
+
+enum bh_severity { BH_SEVERITY_INFO, BH_SEVERITY_WARNING, BH_SEVERITY_ERROR, BH_SEVERITY_COUNT_ };
+const char *bh_severity_str(enum bh_severity s); /* "info", "warning", "error" */
+
+struct bh_finding {
+	const char *check; /* "selects-no-pod": stable, listed in bulkhead(1) */
+	enum bh_severity severity;
+	const char *file; /* NULL if none */
+	int line;
+	const char *subject; /* "NetworkPolicy shop/web" */
+	const char *text;    /* what is wrong, a sentence */
+	const char *fix;     /* what to do, a sentence; NULL if there is nothing to say */
+};
+struct bh_lint;
+int bh_lint_new(struct bh_lint **ret, const struct bh_sim *sim, struct bh_err *err);
+void bh_lint_free(struct bh_lint **l);
+/* Sorted by file, line and check. */
+size_t bh_lint_findings(const struct bh_lint *l, const struct bh_finding **ret);
+
+/* --- HTML (src/sim/html.c) -------------------------------------------------------------------- */
+
+/* One self-contained page; @diff may be NULL. */
+void bh_sim_html(const struct bh_sim *sim, const struct bh_graph *graph,
+		 const struct bh_exposures *exposures, const struct bh_lint *lint,
+		 const struct bh_graph_diff *diff, struct bh_buf *out);
+
+#endif
