@@ -4,6 +4,7 @@
 #include "docs.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <yaml.h>
 
