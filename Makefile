@@ -94,7 +94,8 @@ GEN_C := $(PROTO:%.proto=$(B)/gen/%.pb-c.c)
 GEN_H := $(GEN_C:.c=.h)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o) $(patsubst $(B)/gen/%.c,$(B)/gen/%.o,$(filter $(B)/gen/src/%,$(GEN_C)))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test_*.c))
-TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c))
+TOOL_BIN := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(wildcard tests/tools/*.c)) \
+	$(patsubst tests/tools/%.c,$(B)/tests/tools/%.so,$(wildcard tests/tools/preload/*.c))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 LIB := $(B)/libbulkhead.a
@@ -145,6 +146,10 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(TESTLIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 # The runtime's test client speaks more of its protocol than the agent.
 $(B)/tests/tools/cri: $(B)/gen/tests/tools/cri.pb-c.o
+# Preloaded into the programs under test; never with sanitizers of its own.
+$(B)/tests/tools/preload/%.so: tests/tools/preload/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CC) $(CFLAGS) $(BASE_CFLAGS) -fPIC -shared -o $@ $< -lmnl -ldl
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(TESTLIB) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(TESTLIB) $(LIB)
