@@ -1,12 +1,13 @@
 #!/bin/bash
 # packet.sh [ROUNDS]   what rules cost a packet, for several layouts in turn
 #
-# Each layout has three network namespaces of its own: a source pod, a node
-# that forwards, a destination pod; both directions of both pods are judged.
-# Every measurement is paired with one of "conntrack only" just before it, and
-# rounds go over all layouts in turn, so drift of the machine hits all alike.
-# Prints one JSON line per layout: medians in ns, and the median of the pairs'
-# ratios.  "conntrack" against itself shows the noise.
+# Three network namespaces: a source pod, a node that forwards, a destination pod;
+# both directions of both pods are judged.  All layouts are measured in the same
+# ones, loaded anew each time: namespaces that are equal but for their memory differ
+# by more than the rules do.  Every measurement is paired with one of another layout
+# just before it, and rounds go over all pairs in turn, so drift of the machine hits
+# all alike.  Prints one JSON line per pair: medians in ns, and the median of the
+# pairs' ratios.  "conntrack" against itself shows the noise.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 : "${BH_BUILD:=$here/../../build/release}"
@@ -95,42 +96,47 @@ rules() {
 }
 
 setup() {
-	local n=$id-$1 ns
+	local ns
 	for ns in s r d; do
-		ip netns add "$n-$ns"
-		ip -n "$n-$ns" link set lo up
+		ip netns add "$id-$ns"
+		ip -n "$id-$ns" link set lo up
 	done
-	ip link add veth0 netns "$n-s" type veth peer name src netns "$n-r"
-	ip link add veth0 netns "$n-d" type veth peer name dst netns "$n-r"
-	ip -n "$n-s" addr add 10.1.0.2/24 dev veth0
-	ip -n "$n-d" addr add 10.2.0.2/24 dev veth0
-	ip -n "$n-r" addr add 10.1.0.1/24 dev src
-	ip -n "$n-r" addr add 10.2.0.1/24 dev dst
+	ip link add veth0 netns "$id-s" type veth peer name src netns "$id-r"
+	ip link add veth0 netns "$id-d" type veth peer name dst netns "$id-r"
+	ip -n "$id-s" addr add 10.1.0.2/24 dev veth0
+	ip -n "$id-d" addr add 10.2.0.2/24 dev veth0
+	ip -n "$id-r" addr add 10.1.0.1/24 dev src
+	ip -n "$id-r" addr add 10.2.0.1/24 dev dst
 	for ns in "s veth0" "d veth0" "r src" "r dst"; do
-		ip -n "$n-${ns% *}" link set "${ns#* }" up
+		ip -n "$id-${ns% *}" link set "${ns#* }" up
 	done
-	ip -n "$n-s" route add default via 10.1.0.1
-	ip -n "$n-d" route add default via 10.2.0.1
-	ip netns exec "$n-r" sysctl -qw net.ipv4.ip_forward=1
-	ip netns exec "$n-r" sysctl -qw net.netfilter.nf_conntrack_max=262144 2>/dev/null || true
-	rules "$1" | ip netns exec "$n-r" nft -f -
-	ip netns exec "$n-d" "$blast" echo 7777 &
+	ip -n "$id-s" route add default via 10.1.0.1
+	ip -n "$id-d" route add default via 10.2.0.1
+	ip netns exec "$id-r" sysctl -qw net.ipv4.ip_forward=1
+	ip netns exec "$id-r" sysctl -qw net.netfilter.nf_conntrack_max=262144 2>/dev/null || true
+	ip netns exec "$id-d" "$blast" echo 7777 &
 	pids="$pids $!"
 }
 
-layouts="conntrack"
-for n in 1 10 100 1000; do layouts="$layouts rules-$n bulkhead-$n"; done
-for l in $layouts; do setup "$l"; done
+sizes="1 10 100 1000"
+pairs="conntrack:conntrack"
+for n in $sizes; do pairs="$pairs conntrack:rules-$n conntrack:bulkhead-$n"; done
+pairs="$pairs bulkhead-1:bulkhead-1000"
+for l in conntrack $(for n in $sizes; do echo "rules-$n" "bulkhead-$n"; done); do
+	{ echo "flush ruleset"; rules "$l"; } >"$tmp/$l.nft"
+done
+setup
 sleep 0.5
 
 # measure LAYOUT: "EST NEW" in ns per packet
 measure() {
 	local est new seen try
+	ip netns exec "$id-r" nft -f "$tmp/$1.nft"
 	for try in 1 2 3 4 5 6; do
-		est=$(ip netns exec "$id-$1-s" taskset -c 0 "$blast" est 100000 10.2.0.2 7777)
-		new=$(ip netns exec "$id-$1-s" taskset -c 0 "$blast" new 40000 10.1.0.2 10.2.0.2 7777)
-		seen=$(ip netns exec "$id-$1-r" sysctl -n net.netfilter.nf_conntrack_count)
-		ip netns exec "$id-$1-r" conntrack -F >/dev/null 2>&1
+		est=$(ip netns exec "$id-s" taskset -c 0 "$blast" est 100000 10.2.0.2 7777)
+		new=$(ip netns exec "$id-s" taskset -c 0 "$blast" new 40000 10.1.0.2 10.2.0.2 7777)
+		seen=$(ip netns exec "$id-r" sysctl -n net.netfilter.nf_conntrack_count)
+		ip netns exec "$id-r" conntrack -F >/dev/null 2>&1
 		# A busy machine drops packets before the rules: not what we time.
 		[ "$seen" -lt 40000 ] || { echo "$est $new"; return; }
 	done
@@ -140,10 +146,10 @@ measure() {
 
 # The first round warms up.
 for round in $(seq 0 "$rounds"); do
-	for l in $layouts; do
-		base=$(measure conntrack)
-		this=$(measure "$l")
-		[ "$round" = 0 ] || echo "$l $base $this"
+	for pair in $pairs; do
+		base=$(measure "${pair%:*}")
+		this=$(measure "${pair#*:}")
+		[ "$round" = 0 ] || echo "$pair $base $this"
 	done
 done >"$tmp/runs"
 
@@ -151,11 +157,12 @@ python3 - "$tmp/runs" <<'PY'
 import json, statistics, sys
 runs = {}
 for line in open(sys.argv[1]):
-    layout, *ns = line.split()
-    runs.setdefault(layout, []).append([float(n) for n in ns])
-for layout, rows in runs.items():
+    pair, *ns = line.split()
+    runs.setdefault(pair, []).append([float(n) for n in ns])
+for pair, rows in runs.items():
+    base, layout = pair.split(":")
     med = lambda f: statistics.median(f(r) for r in rows)
-    print(json.dumps({"bench": "packet", "layout": layout, "rounds": len(rows),
+    print(json.dumps({"bench": "packet", "base": base, "layout": layout, "rounds": len(rows),
                       "established_ns": round(med(lambda r: r[2])),
                       "established_ratio": round(med(lambda r: r[2] / r[0]), 3),
                       "new_ns": round(med(lambda r: r[3])), "new_ratio": round(med(lambda r: r[3] / r[1]), 3)}))
