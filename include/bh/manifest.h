@@ -30,6 +30,27 @@ int bh_manifest_load_file(const char *path, enum bh_source source,
 int bh_manifest_load(const char *path, const struct bh_sink *sink, struct bh_err *err);
 
 /*
+ * Who reads manifests once, to answer questions about them.  An object that is
+ * not valid is a problem and hides nothing else; a policy that is not valid is
+ * both a problem and an object.
+ */
+struct bh_reader {
+	void *ctx;
+	/* Objects of every status, workloads and Services too; below 0 ends the reading. */
+	int (*on_object)(void *ctx, const struct bh_decoded *d, struct bh_err *err);
+	/* @file: a path, or "stdin".  @text: "line 12: Pod shop/web: ..." */
+	void (*on_problem)(void *ctx, const char *file, const char *text);
+	const char *default_namespace; /* of objects that name none; NULL: "default" */
+};
+
+/*
+ * Reads @path: a file, a folder with its subfolders (in the order of their
+ * paths), or "-" for standard input.  Returns the number of problems; a
+ * negative errno with text if @path itself cannot be read, or on_object's.
+ */
+int bh_manifest_read(const char *path, const struct bh_reader *reader, struct bh_err *err);
+
+/*
  * The watcher.  Loads the folder, calls on_synced, then follows it by inotify,
  * the symlink swap of ConfigMap volumes included.  A file that does not parse
  * or validate changes nothing: the last good version stays in force and the

@@ -27,6 +27,8 @@ struct bh_origin {
 	enum bh_source source;
 	bool wants_workloads; /* else workloads and Services are kinds to skip */
 	const char *file;     /* NULL if none */
+	/* Of objects that name none, in kinds that have one; NULL: "default". */
+	const char *default_namespace;
 	/* Line of a JSON node within file, 0 where unknown; NULL if none. */
 	int (*line_of)(void *ctx, const json_t *node);
 	void *ctx;
@@ -69,6 +71,9 @@ const struct bh_workload *bh_decoded_workload(const struct bh_decoded *d);
 const struct bh_service *bh_decoded_service(const struct bh_decoded *d);
 /* "NetworkPolicy shop/allow-web": kind and name, for messages. */
 const char *bh_decoded_subject(const struct bh_decoded *d);
+/* Where the object starts; NULL and 0 where unknown. */
+const char *bh_decoded_file(const struct bh_decoded *d);
+int bh_decoded_line(const struct bh_decoded *d);
 /* Unknown fields and the like: "field: text", each with its line. */
 struct bh_decode_warning {
 	const char *text;

@@ -6,15 +6,6 @@
 #include "bh/alloc.h"
 #include "bh/file.h"
 
-/* What each object of a text is handed to: owned @d, or NULL and why not. */
-struct visitor {
-	int (*on_object)(void *ctx, const struct bh_docs *docs, const json_t *json,
-			 struct bh_decoded *d, const struct bh_err *why);
-	void *ctx;
-	struct bh_docs *docs;
-	struct bh_origin origin;
-};
-
 static int visit(void *ctx, json_t *json)
 {
 	struct visitor *v = ctx;
@@ -30,8 +21,8 @@ static int visit(void *ctx, json_t *json)
 	return v->on_object(v->ctx, v->docs, json, d, d ? NULL : &err);
 }
 
-static int visit_text(const char *path, const char *text, size_t len, struct visitor *v,
-		      struct bh_err *err)
+int visit_text(const char *path, const char *text, size_t len, struct visitor *v,
+	       struct bh_err *err)
 {
 	bh_auto(bh_docs_free) struct bh_docs *docs = NULL;
 	size_t i;

@@ -7,6 +7,20 @@
 #include "bh/hash.h"
 #include "bh/manifest.h"
 
+/* What each object of a text is handed to: owned @d, or why there is none or it is invalid. */
+struct visitor {
+	int (*on_object)(void *ctx, const struct bh_docs *docs, const json_t *json,
+			 struct bh_decoded *d, const struct bh_err *why);
+	void *ctx;
+	struct bh_docs *docs;
+	struct bh_origin origin; /* the source is the caller's to set, the rest is set here */
+};
+
+/* Ends with the first negative result of on_object; -errno with text where it is no text of ours.
+ */
+int visit_text(const char *path, const char *text, size_t len, struct visitor *v,
+	       struct bh_err *err);
+
 struct object {
 	struct bh_decoded *decoded; /* with a fact */
 	/* Of all that the fact says, lines and file included. */

@@ -7,7 +7,11 @@ struct bh_decoded {
 	struct bh_arena *arena;
 	enum bh_decode_status status;
 	struct bh_fact fact;
+	struct bh_workload workload; /* BH_DECODED_WORKLOAD */
+	struct bh_service service;   /* BH_DECODED_SERVICE */
 	const char *subject;
+	const char *file;
+	int line;
 	struct bh_decode_warning *warnings;
 	size_t n_warnings;
 	int error_line;
@@ -155,8 +159,8 @@ static int decode_root(struct decoder *d, const struct field *root, struct bh_de
 		return wrap_place(err, -EINVAL, d, field_line(d, root), NULL);
 	}
 	known = find_kind(v, k);
-	ret->subject =
-		make_subject(d, k, known && known->is_namespaced ? "default" : NULL, &metadata);
+	ret->subject = make_subject(
+		d, k, known && known->is_namespaced ? default_namespace(d) : NULL, &metadata);
 	if (!known) {
 		ret->status = BH_DECODE_SKIPPED;
 		skip_kind(d, root, k);
@@ -194,6 +198,8 @@ int bh_object_decode(const json_t *object, const struct bh_origin *origin, struc
 	r = check_size(object, 1, &size, err);
 	if (r < 0)
 		return wrap_place(err, r, &d, field_line(&d, &root), "object");
+	decoded->file = origin && origin->file ? bh_arena_strdup(arena, origin->file) : NULL;
+	decoded->line = field_line(&d, &root);
 	r = decode_root(&d, &root, decoded, err);
 	decoded->warnings = d.warnings;
 	decoded->n_warnings = d.n_warnings;
@@ -223,12 +229,32 @@ enum bh_decode_status bh_decoded_status(const struct bh_decoded *d)
 
 const struct bh_fact *bh_decoded_fact(const struct bh_decoded *d)
 {
-	return d->status == BH_DECODE_SKIPPED ? NULL : &d->fact;
+	return d->status == BH_DECODED || d->status == BH_DECODE_INVALID ? &d->fact : NULL;
+}
+
+const struct bh_workload *bh_decoded_workload(const struct bh_decoded *d)
+{
+	return d->status == BH_DECODED_WORKLOAD ? &d->workload : NULL;
+}
+
+const struct bh_service *bh_decoded_service(const struct bh_decoded *d)
+{
+	return d->status == BH_DECODED_SERVICE ? &d->service : NULL;
 }
 
 const char *bh_decoded_subject(const struct bh_decoded *d)
 {
 	return d->subject;
+}
+
+const char *bh_decoded_file(const struct bh_decoded *d)
+{
+	return d->file;
+}
+
+int bh_decoded_line(const struct bh_decoded *d)
+{
+	return d->line;
 }
 
 size_t bh_decoded_warnings(const struct bh_decoded *d, const struct bh_decode_warning **ret)

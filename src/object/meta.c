@@ -57,6 +57,11 @@ static const char *decode_name(struct decoder *d, const struct field *f, const c
 	return "";
 }
 
+const char *default_namespace(const struct decoder *d)
+{
+	return d->origin && d->origin->default_namespace ? d->origin->default_namespace : "default";
+}
+
 void decode_meta(struct decoder *d, const struct field *metadata, bool is_namespaced,
 		 struct meta *ret)
 {
@@ -81,7 +86,7 @@ void decode_meta(struct decoder *d, const struct field *metadata, bool is_namesp
 	ret->name =
 		decode_name(d, &name, NULL, is_namespaced ? wrong_dns_subdomain : wrong_dns_label);
 	if (is_namespaced)
-		ret->namespace = decode_name(d, &ns, "default", wrong_dns_label);
+		ret->namespace = decode_name(d, &ns, default_namespace(d), wrong_dns_label);
 	else if (ns.json)
 		field_error(d, &ns, "Forbidden: not allowed on this type");
 	ret->is_named = *ret->name && (!is_namespaced || *ret->namespace);

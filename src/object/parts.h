@@ -18,6 +18,8 @@ struct meta {
 	struct field annotations; /* borrows from the metadata field given */
 };
 
+/* Of objects that name none. */
+const char *default_namespace(const struct decoder *d);
 void decode_meta(struct decoder *d, const struct field *metadata, bool is_namespaced,
 		 struct meta *ret);
 /* The mode annotation; BH_ENFORCE where absent or wrong. */

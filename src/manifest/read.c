@@ -1,0 +1,114 @@
+#include <string.h>
+#include <unistd.h>
+
+#include "bh/alloc.h"
+#include "bh/file.h"
+#include "load.h"
+#include "walk.h"
+
+#define STDIN_NAME "stdin"
+
+struct reading {
+	const struct bh_reader *reader;
+	const char *file;
+	struct bh_err *err; /* of on_object */
+	int ended;          /* what on_object ended the reading with */
+	int n_problems;
+};
+
+static void tell(struct reading *r, const struct bh_err *why)
+{
+	bh_auto_free char *text = load_reason(r->file, why);
+
+	r->n_problems++;
+	r->reader->on_problem(r->reader->ctx, r->file, text);
+}
+
+static int on_object(void *ctx, const struct bh_docs *docs, const json_t *json,
+		     struct bh_decoded *d, const struct bh_err *why)
+{
+	bh_auto(bh_decoded_free) struct bh_decoded *owned = d;
+	struct reading *r = ctx;
+
+	(void)docs;
+	(void)json;
+	if (why)
+		tell(r, why);
+	if (d)
+		r->ended = r->reader->on_object(r->reader->ctx, d, r->err);
+	return r->ended;
+}
+
+static int read_text(struct reading *r, const char *text, size_t len)
+{
+	struct visitor v = {
+		.on_object = on_object,
+		.ctx = r,
+		.origin = { .source = BH_SOURCE_MANIFEST,
+			    .wants_workloads = true,
+			    .default_namespace = r->reader->default_namespace },
+	};
+	struct bh_err err = { 0 };
+
+	if (visit_text(r->file, text, len, &v, &err) < 0 && r->ended == 0)
+		tell(r, &err);
+	return r->ended;
+}
+
+static int read_one(struct reading *r, const char *path)
+{
+	bh_auto_free char *text = NULL;
+	struct bh_err err = { 0 };
+	size_t len;
+
+	r->file = path;
+	if (bh_read_file(path, BH_MANIFEST_MAX_FILE, &text, &len, &err) == 0)
+		return read_text(r, text, len);
+	tell(r, &err);
+	return 0;
+}
+
+static int read_stdin(struct reading *r)
+{
+	bh_auto_free char *text = NULL;
+	struct bh_err err = { 0 };
+	size_t len;
+
+	r->file = STDIN_NAME;
+	if (bh_read_fd(STDIN_FILENO, STDIN_NAME, BH_MANIFEST_MAX_FILE, &text, &len, &err) == 0)
+		return read_text(r, text, len);
+	tell(r, &err);
+	return 0;
+}
+
+static int read_tree(struct reading *r, const struct walk *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->n_troubles; i++) {
+		r->n_problems++;
+		r->reader->on_problem(r->reader->ctx, w->troubles[i].path, w->troubles[i].why);
+	}
+	for (i = 0; i < w->n_files && r->ended == 0; i++)
+		read_one(r, w->files[i]);
+	return r->ended;
+}
+
+int bh_manifest_read(const char *path, const struct bh_reader *reader, struct bh_err *err)
+{
+	struct reading r = { .reader = reader, .err = err };
+	const struct scan scan = { 0 };
+	struct walk walk;
+	int code;
+
+	if (strcmp(path, "-") == 0) {
+		code = read_stdin(&r);
+		return code < 0 ? code : r.n_problems;
+	}
+	code = walk_tree(path, &scan, &walk, err);
+	if (code < 0)
+		return bh_err_wrap(err, code, "%s", path);
+	code = read_tree(&r, &walk);
+	walk_done(&walk);
+	return code < 0 ? code : r.n_problems;
+}
