@@ -44,15 +44,20 @@ int bh_sim_add(struct bh_sim *sim, const struct bh_decoded *d, struct bh_err *er
 /*
  * Makes what manifests leave out: pods of workloads that no Pod object belongs
  * to (named as the workload, and "-1" behind it for a second one where there
- * are several replicas), and addresses for pods without one.  Those are stable
- * for a name and lie in no block that a policy could mean: 100.64.0.0/10 is not
- * used; see input.c.
+ * are several replicas), nodes that pods name, and addresses of both families
+ * for pods and nodes without one.  Those are stable for a name and lie in no
+ * block that a policy could mean, see addresses.c.  In compat mode pods of the
+ * world have no addresses at all: name them in flows.  The world is settled.
  */
 void bh_sim_finish(struct bh_sim *sim);
 
 struct bh_world *bh_sim_world(const struct bh_sim *sim);
+bool bh_sim_is_compat(const struct bh_sim *sim);
 
-/* Pods that are one in the answers: of one workload, or a pod of its own. */
+/*
+ * Pods that are one in the answers: of one workload, or a pod of its own.
+ * Finished pods are left out; a finished Job is no workload.
+ */
 struct bh_sim_workload {
 	const char *kind; /* "Deployment", "Pod", ... */
 	const char *namespace, *name;
@@ -63,6 +68,7 @@ struct bh_sim_workload {
 };
 /* Sorted by namespace, name and kind. */
 size_t bh_sim_workloads(const struct bh_sim *sim, const struct bh_sim_workload **ret);
+/* NULL for a finished pod. */
 const struct bh_sim_workload *bh_sim_workload_of(const struct bh_sim *sim,
 						 const struct bh_pod *pod);
 /* "shop/web[Deployment]" */
@@ -94,7 +100,7 @@ struct bh_sim_skipped {
 	size_t n;
 };
 size_t bh_sim_skipped(const struct bh_sim *sim, const struct bh_sim_skipped **ret);
-/* Namespaces that no Namespace object described (they were made up). */
+/* False for namespaces that no Namespace object described: they were made up. */
 bool bh_sim_has_namespace(const struct bh_sim *sim, const char *name);
 
 /* --- one flow (src/sim/query.c) -------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 #include "bh/alloc.h"
 #include "bh/clock.h"
+#include "bh/world.h"
 
 const struct bh_cli_option bh_cli_common[] = {
 	{ .name = "control",
@@ -86,8 +87,34 @@ static int match_words(const char *name, int argc, char *const *argv)
 	return 0;
 }
 
+const struct bh_cli_group *bh_cli_group_find(const char *name, size_t len)
+{
+	const struct bh_cli_group *g;
+
+	for (g = bh_cli_groups; g->name; g++)
+		if (strlen(g->name) == len && strncmp(g->name, name, len) == 0)
+			return g;
+	return NULL;
+}
+
+bool bh_cli_is_of_group(const struct bh_cli_command *command, const struct bh_cli_group *group)
+{
+	size_t len = strlen(group->name);
+
+	return strncmp(command->name, group->name, len) == 0 && command->name[len] == ' ';
+}
+
+/* What was given, as far as it could be a command's name. */
+static char *given_name(int argc, char *const *argv)
+{
+	if (argc > 1 && bh_cli_group_find(argv[0], strlen(argv[0])))
+		return bh_asprintf("%s %s", argv[0], argv[1]);
+	return bh_strdup(argv[0]);
+}
+
 const struct bh_cli_command *bh_cli_find(int *argc, char *const **argv, struct bh_err *err)
 {
+	bh_auto_free char *given = given_name(*argc, *argv);
 	const struct bh_cli_command *const *c;
 	struct nearest near = { 0 };
 
@@ -99,13 +126,13 @@ const struct bh_cli_command *bh_cli_find(int *argc, char *const **argv, struct b
 			*argv += n;
 			return *c;
 		}
-		consider(&near, (*argv)[0], (*c)->name);
+		consider(&near, given, (*c)->name);
 	}
 	if (near.word)
-		bh_err(err, -EINVAL, "unknown command '%.64s'; did you mean '%s'?", (*argv)[0],
+		bh_err(err, -EINVAL, "unknown command '%.64s'; did you mean '%s'?", given,
 		       near.word);
 	else
-		bh_err(err, -EINVAL, "unknown command '%.64s'", (*argv)[0]);
+		bh_err(err, -EINVAL, "unknown command '%.64s'", given);
 	return NULL;
 }
 
@@ -267,6 +294,26 @@ bool bh_cli_is_json(const struct bh_cli *cli)
 }
 
 /* --- values -------------------------------------------------------------------- */
+
+bool bh_cli_denies(const struct bh_cli *cli, enum bh_dir dir)
+{
+	const char *value = bh_cli_value(cli, "default-deny");
+
+	return value && (!strcmp(value, "both") || !strcmp(value, bh_dir_str(dir)));
+}
+
+size_t bh_cli_exempt_namespaces(const struct bh_cli *cli, const char **ret)
+{
+	const char *name;
+	size_t i, n = 0;
+
+	for (i = 0; (name = bh_cli_nth_value(cli, "exempt-namespace", i)); i++)
+		if (*name)
+			ret[n++] = name;
+	if (i == 0)
+		ret[n++] = BH_DEFAULT_EXEMPT_NAMESPACE;
+	return n;
+}
 
 int bh_cli_parse_duration(const char *s, uint64_t *ret_ns, struct bh_err *err)
 {

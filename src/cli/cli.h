@@ -14,6 +14,7 @@
 
 #include "bh/buf.h"
 #include "bh/err.h"
+#include "bh/model.h"
 
 /* Exit status of every command; stable, and part of bulkhead(1). */
 enum bh_cli_exit {
@@ -47,10 +48,23 @@ struct bh_cli_command {
 	/* What --help says before and after the options. */
 	const char *about, *examples;
 	int (*run)(const struct bh_cli *cli);
+	int usage_status; /* exit status of wrong usage; 0: BH_CLI_USAGE */
 };
 
 /* Ends with NULL. */
 extern const struct bh_cli_command *const bh_cli_commands[];
+
+/* The first word of several commands, which --help lists in one line. */
+struct bh_cli_group {
+	const char *name;
+	const char *summary, *about;
+};
+/* Ends with a NULL name. */
+extern const struct bh_cli_group bh_cli_groups[];
+/* The group of that name, NULL if there is none; @len bytes of it count. */
+const struct bh_cli_group *bh_cli_group_find(const char *name, size_t len);
+/* Whether @command is of @group. */
+bool bh_cli_is_of_group(const struct bh_cli_command *command, const struct bh_cli_group *group);
 /* Options of every command, as of struct bh_cli_command. */
 extern const struct bh_cli_option bh_cli_common[];
 
@@ -87,12 +101,21 @@ bool bh_cli_has(const struct bh_cli *cli, const char *name);
 /* `-o json` was given. */
 bool bh_cli_is_json(const struct bh_cli *cli);
 
+/* --default-deny names @dir. */
+bool bh_cli_denies(const struct bh_cli *cli, enum bh_dir dir);
+/*
+ * --exempt-namespace as the agent reads it: any given name replaces the default,
+ * "" is none.  @ret has room for BH_CLI_MAX_ARGS names.
+ */
+size_t bh_cli_exempt_namespaces(const struct bh_cli *cli, const char **ret);
+
 /* "10s", "15m", "2h", "7d" or a number of seconds -> nanoseconds. */
 int bh_cli_parse_duration(const char *s, uint64_t *ret_ns, struct bh_err *err);
 
 /* --- help.c ------------------------------------------------------------------ */
 
 void bh_cli_help(struct bh_buf *out);
+void bh_cli_group_help(const struct bh_cli_group *group, struct bh_buf *out);
 void bh_cli_command_help(const struct bh_cli_command *command, struct bh_buf *out);
 
 /* --- output.c ---------------------------------------------------------------- */

@@ -43,15 +43,47 @@ void bh_cli_command_help(const struct bh_cli_command *c, struct bh_buf *out)
 	bh_buf_printf(out, "\nExamples:\n%s", c->examples);
 }
 
-void bh_cli_help(struct bh_buf *out)
+/* Names of a group's commands are shorter. */
+#define NAME_COLUMN 14
+
+void bh_cli_group_help(const struct bh_cli_group *group, struct bh_buf *out)
 {
 	const struct bh_cli_command *const *c;
+
+	bh_buf_printf(out, "Usage: bulkhead %s COMMAND [options]\n\n%s\nCommands:\n", group->name,
+		      group->about);
+	for (c = bh_cli_commands; *c; c++)
+		if (bh_cli_is_of_group(*c, group))
+			bh_buf_printf(out, "  %-*s %s\n", NAME_COLUMN, (*c)->name, (*c)->summary);
+	bh_buf_printf(out,
+		      "\n'bulkhead %s COMMAND --help' shows options and examples of a command;\n"
+		      "the whole manual is bulkhead-%s(1).\n",
+		      group->name, group->name);
+}
+
+/* A group has one line, where the first of its commands is. */
+static void add_commands(struct bh_buf *out)
+{
+	const struct bh_cli_group *group, *last = NULL;
+	const struct bh_cli_command *const *c;
+
+	for (c = bh_cli_commands; *c; c++) {
+		group = bh_cli_group_find((*c)->name, strcspn((*c)->name, " "));
+		if (!group)
+			bh_buf_printf(out, "  %-10s %s\n", (*c)->name, (*c)->summary);
+		else if (group != last)
+			bh_buf_printf(out, "  %-10s %s\n", group->name, group->summary);
+		last = group;
+	}
+}
+
+void bh_cli_help(struct bh_buf *out)
+{
 
 	bh_buf_puts(out, "Usage: bulkhead COMMAND [options]\n\n"
 			 "Asks and steers the Bulkhead agent of this node, which enforces\n"
 			 "NetworkPolicy with nftables and logs what it denies.\n\nCommands:\n");
-	for (c = bh_cli_commands; *c; c++)
-		bh_buf_printf(out, "  %-10s %s\n", (*c)->name, (*c)->summary);
+	add_commands(out);
 	add_options(out, NULL);
 	bh_buf_printf(out,
 		      "\nWhere to start when something does not connect:\n"

@@ -93,36 +93,15 @@ static int parse_number(const struct bh_cli *cli, const char *option, unsigned l
 	return 0;
 }
 
-static bool denies(const struct bh_cli *cli, enum bh_dir dir)
-{
-	const char *value = bh_cli_value(cli, "default-deny");
-
-	return value && (!strcmp(value, "both") || !strcmp(value, bh_dir_str(dir)));
-}
-
-/* As the agent reads it: any given name replaces the default, "" is none. */
-static size_t exempt_namespaces(const struct bh_cli *cli, const char **ret)
-{
-	const char *name;
-	size_t i, n = 0;
-
-	for (i = 0; (name = bh_cli_nth_value(cli, "exempt-namespace", i)); i++)
-		if (*name)
-			ret[n++] = name;
-	if (i == 0)
-		ret[n++] = BH_DEFAULT_EXEMPT_NAMESPACE;
-	return n;
-}
-
 static struct bh_world *make_world(const struct bh_cli *cli)
 {
 	const char *exempt[BH_CLI_MAX_ARGS];
 	const char *mode = bh_cli_value(cli, "mode");
 	struct bh_world_config config = {
 		.node = bh_cli_value(cli, "node"),
-		.default_deny = { denies(cli, BH_INGRESS), denies(cli, BH_EGRESS) },
+		.default_deny = { bh_cli_denies(cli, BH_INGRESS), bh_cli_denies(cli, BH_EGRESS) },
 		.exempt_namespaces = exempt,
-		.n_exempt_namespaces = exempt_namespaces(cli, exempt),
+		.n_exempt_namespaces = bh_cli_exempt_namespaces(cli, exempt),
 		.mode = mode && !strcmp(mode, "audit") ? BH_AUDIT : BH_ENFORCE,
 	};
 

@@ -1,0 +1,143 @@
+#include "sim_input.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "bh/log.h"
+#include "bh/manifest.h"
+#include "bh/selector.h"
+
+struct loading {
+	struct bh_sim *sim;
+	bool keeps_going;
+	size_t n_problems;
+};
+
+static void report(struct loading *l, const char *subject, const char *text)
+{
+	struct bh_buf line = { 0 };
+
+	bh_buf_escape(&line, subject);
+	bh_buf_puts(&line, ": ");
+	bh_buf_escape(&line, text);
+	if (l->keeps_going)
+		bh_log_warning("%s", bh_buf_str(&line));
+	else
+		bh_log_error("%s", bh_buf_str(&line));
+	bh_buf_done(&line);
+	l->n_problems++;
+}
+
+static int on_object(void *ctx, const struct bh_decoded *d, struct bh_err *err)
+{
+	const struct loading *l = ctx;
+
+	return bh_sim_add(l->sim, d, err);
+}
+
+static void on_problem(void *ctx, const char *file, const char *text)
+{
+	report(ctx, file, text);
+}
+
+static struct bh_sim *make_sim(const struct bh_cli *cli)
+{
+	const char *exempt[BH_CLI_MAX_ARGS];
+	const char *mode = bh_cli_value(cli, "mode"), *compat = bh_cli_value(cli, "compat");
+	struct bh_sim_config config = {
+		.world = {
+			.default_deny = { bh_cli_denies(cli, BH_INGRESS), bh_cli_denies(cli, BH_EGRESS) },
+			.exempt_namespaces = exempt,
+			.n_exempt_namespaces = bh_cli_exempt_namespaces(cli, exempt),
+			.mode = mode && !strcmp(mode, "audit") ? BH_AUDIT : BH_ENFORCE,
+		},
+		.is_compat = compat && strcmp(compat, "none") != 0,
+	};
+
+	return bh_sim_new(&config);
+}
+
+/* A negative errno where it makes no sense to go on. */
+static int read_paths(const struct bh_cli *cli, const char *const *paths, size_t n,
+		      struct loading *l)
+{
+	struct bh_reader reader = {
+		.ctx = l,
+		.on_object = on_object,
+		.on_problem = on_problem,
+		.default_namespace = bh_cli_value(cli, "namespace"),
+	};
+	struct bh_err err = { 0 };
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		int r = bh_manifest_read(paths[i], &reader, &err);
+
+		if (r >= 0)
+			continue;
+		/* Limits are for good; a path that is not there may be left out. */
+		l->keeps_going &= r != -E2BIG;
+		report(l, "input", bh_err_text(&err));
+		if (!l->keeps_going)
+			return r;
+	}
+	return 0;
+}
+
+int bh_cli_sim_load(const struct bh_cli *cli, const char *const *paths, size_t n,
+		    struct bh_sim **ret)
+{
+	struct loading l = { .keeps_going = bh_cli_has(cli, "keep-going") };
+	bh_auto(bh_sim_free) struct bh_sim *sim = make_sim(cli);
+	int r;
+
+	l.sim = sim;
+	r = read_paths(cli, paths, n, &l);
+	if (r < 0 || (l.n_problems && !l.keeps_going)) {
+		bh_log_info(
+			"Nothing is answered; --keep-going answers without what cannot be read.");
+		return BH_CLI_SIM_BAD_INPUT;
+	}
+	if (l.n_problems)
+		bh_log_warning("the answer leaves out what %zu problem%s above made unreadable",
+			       l.n_problems, l.n_problems == 1 ? "" : "s");
+	bh_sim_finish(sim);
+	*ret = bh_take_ptr(sim);
+	return BH_CLI_YES;
+}
+
+int bh_cli_sim_filter_new(const struct bh_cli *cli, struct bh_cli_sim_filter *ret,
+			  struct bh_err *err)
+{
+	struct bh_cli_sim_filter f = { .arena = bh_arena_new() };
+	const char *selector = bh_cli_value(cli, "selector");
+	int r = 0;
+
+	if (!bh_cli_has(cli, "all-namespaces"))
+		f.namespace = bh_cli_value(cli, "namespace");
+	if (selector)
+		r = bh_cli_parse_selector(selector, f.arena, &f.selector, err);
+	if (r < 0)
+		bh_cli_sim_filter_done(&f);
+	else
+		*ret = f;
+	return r;
+}
+
+void bh_cli_sim_filter_done(struct bh_cli_sim_filter *f)
+{
+	bh_arena_free(&f->arena);
+}
+
+bool bh_cli_sim_wants(const struct bh_cli_sim_filter *f, const struct bh_sim_workload *w)
+{
+	size_t i;
+
+	if (f->namespace && strcmp(f->namespace, w->namespace) != 0)
+		return false;
+	for (i = 0; i < w->n_pods; i++)
+		if (bh_selector_matches(&f->selector, &w->pods[i]->labels))
+			return true;
+	return false;
+}
