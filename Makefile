@@ -52,7 +52,7 @@ PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
 TEST_PKGS := nftables conntrack iproute2 iputils-ping procps python3 git clang clang-format \
 	clang-tidy libclang-rt-14-dev mandoc containerd runc containernetworking-plugins \
-	busybox-static
+	busybox-static etcd-server etcd-client openssl
 DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd runc \
 	containernetworking-plugins busybox-static
 

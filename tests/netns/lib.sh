@@ -32,6 +32,8 @@ BULKHEAD=$BH_BUILD/bulkhead
 POLICIES=$WORK/policies
 FLOW_LOG=$WORK/flow.log
 CONTROL=$WORK/control.sock
+# What a failure shows the end of.
+LOGS=("$WORK/log/agent")
 V4=10.244.0
 V6=fd00:244:
 AGENT_PID=
@@ -45,9 +47,13 @@ mount -t tmpfs tmpfs /run
 mkdir -p /run/netns "$POLICIES" "$WORK/log"
 
 fail() {
+	local l
 	echo "FAILED at line ${BASH_LINENO[*]:0:3}: $*"
-	echo "--- agent"
-	tail -n 60 "$WORK/log/agent" 2>/dev/null || true
+	for l in "${LOGS[@]}"; do
+		echo "--- ${l##*/}"
+		# Without what Kubernetes' programs say when all is well.
+		{ grep -v '^I[0-9]' "$l" | tail -n 60; } 2>/dev/null || true
+	done
 	echo "--- flow log"
 	tail -n 12 "$FLOW_LOG" 2>/dev/null || true
 	echo "--- nft"
