@@ -40,7 +40,10 @@ void bh_conn_table_free(struct bh_conn_table **t);
 const struct bh_conns *bh_conns_none(struct bh_conn_table *t);
 /* Every protocol and port. */
 const struct bh_conns *bh_conns_all(struct bh_conn_table *t);
-/* @protocol: IPPROTO_*, 0 for any; the range counts for TCP, UDP and SCTP. */
+/*
+ * @protocol: IPPROTO_*, 0 for any.  The range is of the ports of TCP, UDP and
+ * SCTP; other protocols, which have none, are in 0-65535 only.
+ */
 const struct bh_conns *bh_conns_range(struct bh_conn_table *t, uint8_t protocol, uint16_t first,
 				      uint16_t last);
 const struct bh_conns *bh_conns_and(struct bh_conn_table *t, const struct bh_conns *a,
@@ -50,13 +53,17 @@ const struct bh_conns *bh_conns_or(struct bh_conn_table *t, const struct bh_conn
 const struct bh_conns *bh_conns_minus(struct bh_conn_table *t, const struct bh_conns *a,
 				      const struct bh_conns *b);
 
+/* The same set in @t; @c is of any table. */
+const struct bh_conns *bh_conns_import(struct bh_conn_table *t, const struct bh_conns *c);
+
 bool bh_conns_is_empty(const struct bh_conns *c);
 bool bh_conns_is_all(const struct bh_conns *c);
 bool bh_conns_has(const struct bh_conns *c, uint8_t protocol, uint16_t port);
 
 /*
- * "TCP 80,443,UDP 53", "All Connections", "No Connections".  TCP, UDP and SCTP
- * whole count as all: @with_other adds ICMP where it is there or missing.
+ * "TCP 80,443,UDP 53", "All Connections", "No Connections".  Without
+ * @with_other only TCP, UDP and SCTP count and are shown; with it "All" is
+ * every protocol there is, and "other protocols" (ICMP and the rest) are named.
  */
 void bh_conns_format(const struct bh_conns *c, bool with_other, struct bh_buf *out);
 
