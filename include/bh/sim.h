@@ -148,45 +148,84 @@ void bh_sim_answers_json(const struct bh_sim *sim, const struct bh_sim_answers *
 
 enum bh_graph_peer_kind { BH_GRAPH_WORKLOAD, BH_GRAPH_EXTERNAL, BH_GRAPH_NODE };
 
+/*
+ * An end of connections.  A workload is one peer, unless policies tell its pods
+ * apart: then each part is one.  Nodes that policies do not tell apart are one.
+ * External peers are the addresses of a range that are no pod's and no node's;
+ * ranges are as large as policies treat alike, and are other ones for sources
+ * than for destinations.
+ */
 struct bh_graph_peer {
 	enum bh_graph_peer_kind kind;
 	const struct bh_sim_workload *workload; /* BH_GRAPH_WORKLOAD */
-	const struct bh_range *ranges;          /* BH_GRAPH_EXTERNAL: addresses judged alike */
-	size_t n_ranges;
-	const struct bh_node *node;
-	const char *label; /* "shop/web[Deployment]", "10.0.0.0-10.0.0.255[External]" */
+	const struct bh_pod *const *pods;       /* the workload's, or the part of them */
+	size_t n_pods;
+	bool is_part;
+	struct bh_range range;              /* BH_GRAPH_EXTERNAL */
+	bool is_src, is_dst;                /* whether edges begin or end here */
+	const struct bh_node *const *nodes; /* BH_GRAPH_NODE */
+	size_t n_nodes;
+	/*
+	 * "shop/web[Deployment]", "shop/db[StatefulSet]{db-0,db-1}" for a part,
+	 * "10.0.0.0-10.0.0.255[External]", "n1,n2[Node]".
+	 */
+	const char *label;
 };
 
-/* What peers[src] may open to peers[dst]. */
+/* A node may always open connections to pods of its own. */
+enum bh_graph_own_node {
+	BH_GRAPH_OTHER_NODES, /* there is no such pair of source and destination */
+	BH_GRAPH_SOME_OWN,    /* some pairs; the edge tells of the others */
+	BH_GRAPH_ALL_OWN,
+};
+
+/*
+ * What peers[src] may open to peers[dst].  Where both ends have addresses of
+ * both families, a connection counts as allowed if it is in one of them.
+ */
 struct bh_graph_edge {
 	uint32_t src, dst;
 	const struct bh_conns *allowed;          /* by both ends */
 	const struct bh_conns *egress, *ingress; /* by the one and by the other */
 	const struct bh_conns *audited;          /* of allowed: denied if audit were enforced */
+	/* Of allowed: what is denied in the other family. */
+	const struct bh_conns *only[BH_FAMILY_COUNT_];
+	enum bh_graph_own_node own_node;
 };
 
 struct bh_graph;
 
 struct bh_graph_config {
-	const char *focus_namespace, *focus_workload; /* NULL: all; edges with that end only */
-	bool wants_denied;                            /* edges that allow nothing, too (matrix) */
+	/* NULL: all; else edges with that end only.  The name with any kind. */
+	const char *focus_namespace, *focus_workload;
 };
 int bh_graph_new(struct bh_graph **ret, const struct bh_sim *sim,
 		 const struct bh_graph_config *config, struct bh_err *err);
+/* Of a world whose pods each stand for themselves; borrows @world. */
+int bh_graph_of_world(struct bh_graph **ret, const struct bh_world *world,
+		      const struct bh_graph_config *config, struct bh_err *err);
 void bh_graph_free(struct bh_graph **g);
+/* Sorted by label. */
 size_t bh_graph_peers(const struct bh_graph *g, const struct bh_graph_peer **ret);
-/* Sorted by the labels of source and destination. */
+/*
+ * Edges that allow something, sorted by the labels of source and destination.
+ * Left out are pairs without a pod that policy is about, and a single pod to
+ * itself.
+ */
 size_t bh_graph_edges(const struct bh_graph *g, const struct bh_graph_edge **ret);
+/* The edge of any two peers, also where nothing is allowed. */
+void bh_graph_pair(struct bh_graph *g, uint32_t src, uint32_t dst, struct bh_graph_edge *ret);
 struct bh_conn_table *bh_graph_table(const struct bh_graph *g);
 
-/* Which rules make an edge what it is, per direction. */
+/* Which rules make an edge what it is, per direction; in evaluation order. */
 struct bh_graph_reason {
-	struct bh_rule_ref rule; /* policy NULL: not isolated, or not subject */
+	struct bh_rule_ref rule; /* policy NULL where no rule decides */
 	enum bh_reason reason;
+	bool is_allowed;
 	const struct bh_conns *conns; /* that it decides */
 };
 /* *ret is malloc'ed. */
-size_t bh_graph_why(const struct bh_graph *g, const struct bh_graph_edge *e, enum bh_dir dir,
+size_t bh_graph_why(struct bh_graph *g, const struct bh_graph_edge *e, enum bh_dir dir,
 		    struct bh_graph_reason **ret);
 
 /* --- two worlds (src/sim/diff.c) --------------------------------------------------------- */
