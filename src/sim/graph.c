@@ -318,6 +318,25 @@ void bh_g_new(struct bh_graph **ret, const struct bh_g_source *source,
 	*ret = g;
 }
 
+static bool is_made_up(const void *ctx, const struct bh_addr *a)
+{
+	return bh_sim_is_made_up(ctx, a);
+}
+
+int bh_graph_new(struct bh_graph **ret, const struct bh_sim *sim,
+		 const struct bh_graph_config *config, struct bh_err *err)
+{
+	struct bh_g_source source = { .world = bh_sim_world(sim),
+				      .is_compat = bh_sim_is_compat(sim),
+				      .is_made_up = is_made_up,
+				      .ctx = sim };
+
+	(void)err;
+	source.n_workloads = bh_sim_workloads(sim, &source.workloads);
+	bh_g_new(ret, &source, config);
+	return 0;
+}
+
 int bh_graph_of_world(struct bh_graph **ret, const struct bh_world *world,
 		      const struct bh_graph_config *config, struct bh_err *err)
 {

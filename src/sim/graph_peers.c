@@ -285,7 +285,8 @@ static void find_known(const struct bh_graph *g, struct known *k)
 	}
 	for (i = 0; i < n_nodes; i++)
 		for (a = 0; a < nodes[i]->n_addrs; a++)
-			know(k, &nodes[i]->addrs[a]);
+			if (!is_made_up(g, &nodes[i]->addrs[a]))
+				know(k, &nodes[i]->addrs[a]);
 	if (k->n > 0)
 		qsort(k->items, k->n, sizeof(*k->items), cmp_addrs);
 }
@@ -449,15 +450,28 @@ static struct member *make_pod_ends(struct bh_graph *g)
 	return members;
 }
 
+/* Nodes that somebody described, not those that pods only name. */
+static bool is_described(const struct bh_graph *g, const struct bh_node *node)
+{
+	size_t i;
+
+	for (i = 0; i < node->n_addrs; i++)
+		if (is_made_up(g, &node->addrs[i]))
+			return false;
+	return true;
+}
+
 static struct member *make_node_ends(struct bh_graph *g, size_t *ret_n)
 {
 	const struct bh_node *const *nodes;
-	size_t n = g->source.is_compat ? 0 : bh_world_nodes(g->source.world, &nodes), i;
+	size_t n = g->source.is_compat ? 0 : bh_world_nodes(g->source.world, &nodes), i, kept = 0;
 	struct member *members = bh_calloc(n + 1, sizeof(*members));
 
 	for (i = 0; i < n; i++)
-		members[i] = (struct member){ end_of_node(g, nodes[i]), 0, nodes[i], i };
-	*ret_n = n;
+		if (is_described(g, nodes[i]))
+			members[kept++] =
+				(struct member){ end_of_node(g, nodes[i]), 0, nodes[i], i };
+	*ret_n = kept;
 	return members;
 }
 
