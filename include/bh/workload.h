@@ -16,8 +16,9 @@
 struct bh_workload {
 	const char *kind, *namespace, *name;
 	/*
-	 * Of the template: labels, ports, is_host_network.  No name, uid or
-	 * address; workload_kind and workload_name are those above.
+	 * Of the template: labels sorted by key, ports, node, is_host_network.
+	 * No name, uid ("") or address; namespace, file and line, workload_kind
+	 * and workload_name are those of the object.
 	 */
 	struct bh_pod pod;
 	uint32_t replicas; /* spec.replicas, 1 where absent; 1 of kinds that have none */
@@ -38,12 +39,13 @@ struct bh_service_port {
 
 struct bh_service {
 	const char *namespace, *name;
-	bool has_selector; /* without: endpoints are somebody else's */
+	bool has_selector; /* without: endpoints are somebody else's; never of ExternalName */
 	struct bh_selector selector;
 	const struct bh_service_port *ports;
 	size_t n_ports;
 	const struct bh_addr *addrs; /* clusterIPs; none for headless ones */
 	size_t n_addrs;
+	bool is_headless; /* clusterIP None: its name stands for the pods' own addresses */
 	const char *type; /* "ClusterIP", "NodePort", "LoadBalancer", "ExternalName" */
 	const char *file; /* NULL if none */
 	int line;

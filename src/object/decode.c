@@ -22,17 +22,30 @@ struct bh_decoded {
  * that we do not read is an error then, and not another kind.
  */
 static const struct kind {
-	const char *name, *group, *version;
+	const char *name, *group;
 	bool is_namespaced;
+	enum bh_decode_status status; /* what it becomes; others than facts only if wanted */
+	/* BH_DECODED */
 	void (*decode)(struct decoder *d, const struct field *root, const struct meta *meta,
 		       struct bh_fact *ret);
 } kinds[] = {
-	{ "Pod", "", "v1", true, decode_pod },
-	{ "Namespace", "", "v1", false, decode_namespace },
-	{ "Node", "", "v1", false, decode_node },
-	{ "NetworkPolicy", "networking.k8s.io", "v1", true, decode_network_policy },
+	{ "Pod", "", true, BH_DECODED, decode_pod },
+	{ "Namespace", "", false, BH_DECODED, decode_namespace },
+	{ "Node", "", false, BH_DECODED, decode_node },
+	{ "NetworkPolicy", "networking.k8s.io", true, BH_DECODED, decode_network_policy },
 	/* Removed from Kubernetes; the decoder says so and closes the policy. */
-	{ "NetworkPolicy", "extensions", "v1beta1", true, decode_network_policy },
+	{ "NetworkPolicy", "extensions", true, BH_DECODED, decode_network_policy },
+	{ "Service", "", true, BH_DECODED_SERVICE, NULL },
+	{ "ReplicationController", "", true, BH_DECODED_WORKLOAD, NULL },
+	{ "Deployment", "apps", true, BH_DECODED_WORKLOAD, NULL },
+	{ "ReplicaSet", "apps", true, BH_DECODED_WORKLOAD, NULL },
+	{ "StatefulSet", "apps", true, BH_DECODED_WORKLOAD, NULL },
+	{ "DaemonSet", "apps", true, BH_DECODED_WORKLOAD, NULL },
+	{ "Job", "batch", true, BH_DECODED_WORKLOAD, NULL },
+	{ "CronJob", "batch", true, BH_DECODED_WORKLOAD, NULL },
+	{ "Deployment", "extensions", true, BH_DECODED_WORKLOAD, NULL },
+	{ "ReplicaSet", "extensions", true, BH_DECODED_WORKLOAD, NULL },
+	{ "DaemonSet", "extensions", true, BH_DECODED_WORKLOAD, NULL },
 };
 
 /* Kinds of other makers and of later versions that people take for enforced. */
@@ -46,13 +59,15 @@ static const char *const other_policies[] = {
 	"CiliumClusterwideNetworkPolicy",
 };
 
-static const struct kind *find_kind(const char *version, const char *name)
+static const struct kind *find_kind(const struct decoder *d, const char *version, const char *name)
 {
+	bool wants_all = d->origin && d->origin->wants_workloads;
 	const char *slash = strchr(version, '/');
 	size_t i, group_len = slash ? (size_t)(slash - version) : 0;
 
 	for (i = 0; i < BH_ARRAY_LEN(kinds); i++) {
-		if (strcmp(kinds[i].name, name) == 0 && strlen(kinds[i].group) == group_len &&
+		if ((wants_all || kinds[i].status == BH_DECODED) &&
+		    strcmp(kinds[i].name, name) == 0 && strlen(kinds[i].group) == group_len &&
 		    memcmp(kinds[i].group, version, group_len) == 0)
 			return &kinds[i];
 	}
@@ -158,7 +173,7 @@ static int decode_root(struct decoder *d, const struct field *root, struct bh_de
 				   : "apiVersion: Required value");
 		return wrap_place(err, -EINVAL, d, field_line(d, root), NULL);
 	}
-	known = find_kind(v, k);
+	known = find_kind(d, v, k);
 	ret->subject = make_subject(
 		d, k, known && known->is_namespaced ? default_namespace(d) : NULL, &metadata);
 	if (!known) {
@@ -167,10 +182,16 @@ static int decode_root(struct decoder *d, const struct field *root, struct bh_de
 		return 0;
 	}
 	decode_meta(d, &metadata, known->is_namespaced, &meta);
-	known->decode(d, root, &meta, &ret->fact);
+	ret->status = known->status;
+	if (known->status == BH_DECODED_WORKLOAD)
+		decode_workload(d, root, &meta, &ret->workload);
+	else if (known->status == BH_DECODED_SERVICE)
+		decode_service(d, root, &meta, &ret->service);
+	else
+		known->decode(d, root, &meta, &ret->fact);
 	if (!d->error)
 		return 0;
-	if (ret->fact.kind == BH_KIND_POLICY && meta.is_named) {
+	if (known->status == BH_DECODED && ret->fact.kind == BH_KIND_POLICY && meta.is_named) {
 		ret->status = BH_DECODE_INVALID;
 		return 0;
 	}

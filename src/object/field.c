@@ -40,6 +40,11 @@ int field_line(const struct decoder *d, const struct field *f)
 	return line;
 }
 
+const char *origin_file(struct decoder *d)
+{
+	return d->origin && d->origin->file ? bh_arena_strdup(d->arena, d->origin->file) : NULL;
+}
+
 static void add_cut(struct bh_buf *b, const char *s)
 {
 	char text[MAX_QUOTED + 1];

@@ -35,6 +35,9 @@ struct field field_at(const struct field *up, size_t index);
 /* Of the value or of the nearest around it; 0 where unknown. */
 int field_line(const struct decoder *d, const struct field *f);
 
+/* The file of the object, in the arena; NULL if none. */
+const char *origin_file(struct decoder *d);
+
 void field_error(struct decoder *d, const struct field *f, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void field_warn(struct decoder *d, const struct field *f, const char *fmt, ...)

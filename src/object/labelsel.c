@@ -87,24 +87,39 @@ static void match_expression(struct decoder *d, const struct field *f, struct bh
 			    "'DoesNotExist'");
 }
 
+struct bh_selector decode_label_map(struct decoder *d, const struct field *f)
+{
+	struct bh_requirement *reqs;
+	const char *key;
+	json_t *value;
+	size_t n = 0;
+
+	if (!field_is_object(d, f))
+		return (struct bh_selector){ 0 };
+	reqs = bh_arena_array(d->arena, json_object_size(f->json), sizeof(*reqs));
+	json_object_foreach((json_t *)(uintptr_t)f->json, key, value)
+		match_label(d, f, key, &reqs[n++]);
+	return (struct bh_selector){ .reqs = reqs, .n_reqs = n };
+}
+
 struct bh_selector decode_selector(struct decoder *d, const struct field *f)
 {
 	static const char *const names[] = { "matchLabels", "matchExpressions", NULL };
 	struct field labels = field_get(f, "matchLabels");
 	struct field exprs = field_get(f, "matchExpressions");
-	size_t i, n_labels, n_exprs, n = 0;
+	struct bh_selector equal;
+	size_t i, n, n_exprs;
 	struct bh_requirement *reqs;
-	const char *key;
-	json_t *value;
 
 	if (!field_is_object(d, f))
 		return (struct bh_selector){ 0 };
 	field_known(d, f, names);
-	n_labels = field_is_object(d, &labels) ? json_object_size(labels.json) : 0;
+	equal = decode_label_map(d, &labels);
 	n_exprs = field_list(d, &exprs);
-	reqs = bh_arena_array(d->arena, n_labels + n_exprs, sizeof(*reqs));
-	json_object_foreach((json_t *)(uintptr_t)labels.json, key, value)
-		match_label(d, &labels, key, &reqs[n++]);
+	n = equal.n_reqs;
+	reqs = bh_arena_array(d->arena, n + n_exprs, sizeof(*reqs));
+	if (n)
+		memcpy(reqs, equal.reqs, n * sizeof(*reqs));
 	for (i = 0; i < n_exprs; i++) {
 		struct field expr = field_at(&exprs, i);
 

@@ -11,7 +11,7 @@ static const char *or_empty(const char *s)
 	return s ? s : "";
 }
 
-static void decode_labels(struct decoder *d, const struct field *f, struct bh_labels *ret)
+void decode_labels(struct decoder *d, const struct field *f, struct bh_labels *ret)
 {
 	struct bh_label *items;
 	const char *key;
@@ -46,7 +46,11 @@ static const char *decode_name(struct decoder *d, const struct field *f, const c
 {
 	const char *s = or_empty(field_string(d, f)), *why;
 
-	if (!*s && !missing)
+	if (!*s && !missing && json_object_get(f->up->json, "generateName"))
+		field_error(d, f,
+			    "Required value: generateName takes an API server that makes the "
+			    "name; give the object one");
+	else if (!*s && !missing)
 		field_error(d, f, "Required value");
 	if (!*s)
 		return or_empty(missing);

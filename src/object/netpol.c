@@ -259,8 +259,7 @@ void decode_network_policy(struct decoder *d, const struct field *root, const st
 		.name = meta->name,
 		.uid = meta->uid,
 		.mode = decode_mode(d, &meta->annotations),
-		.file = d->origin && d->origin->file ? bh_arena_strdup(d->arena, d->origin->file)
-						     : NULL,
+		.file = origin_file(d),
 		.line = field_line(d, root),
 	};
 	if (strcmp(v ? v : "", "networking.k8s.io/v1") != 0)

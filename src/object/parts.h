@@ -30,7 +30,18 @@ void check_annotations(struct decoder *d, const struct field *annotations,
 
 /* "TCP", "UDP" or "SCTP", TCP where absent; 0 and an error for anything else. */
 uint8_t decode_protocol(struct decoder *d, const struct field *f);
+void decode_labels(struct decoder *d, const struct field *f, struct bh_labels *ret);
+/* A label selector. */
 struct bh_selector decode_selector(struct decoder *d, const struct field *f);
+/* One of the older kind: a map of labels that must all be there. */
+struct bh_selector decode_label_map(struct decoder *d, const struct field *f);
+/* False where absent or wrong. */
+bool decode_addr(struct decoder *d, const struct field *f, struct bh_addr *ret);
+/* The controlling owner, a Deployment in place of its ReplicaSet; untouched if there is none. */
+void decode_owner(struct decoder *d, const struct field *metadata, const char **ret_kind,
+		  const char **ret_name);
+/* What the spec of a pod or of a template says: node, hostNetwork, named ports. */
+void decode_pod_spec(struct decoder *d, const struct field *spec, struct bh_pod *pod);
 
 void decode_pod(struct decoder *d, const struct field *root, const struct meta *meta,
 		struct bh_fact *ret);
@@ -40,5 +51,9 @@ void decode_node(struct decoder *d, const struct field *root, const struct meta 
 		 struct bh_fact *ret);
 void decode_network_policy(struct decoder *d, const struct field *root, const struct meta *meta,
 			   struct bh_fact *ret);
+void decode_workload(struct decoder *d, const struct field *root, const struct meta *meta,
+		     struct bh_workload *ret);
+void decode_service(struct decoder *d, const struct field *root, const struct meta *meta,
+		    struct bh_service *ret);
 
 #endif

@@ -77,7 +77,7 @@ static void decode_containers(struct decoder *d, const struct field *f, bool onl
 	}
 }
 
-static bool decode_addr(struct decoder *d, const struct field *f, struct bh_addr *ret)
+bool decode_addr(struct decoder *d, const struct field *f, struct bh_addr *ret)
 {
 	const char *s = field_string(d, f);
 
@@ -134,10 +134,11 @@ static void decode_pod_addrs(struct decoder *d, const struct field *status, stru
 }
 
 /*
- * The owner that made the pod.  A Deployment stands behind a ReplicaSet, which
+ * The owner that made the pod or workload.  A Deployment stands behind a ReplicaSet, which
  * is named after it with the hash of the template that its pods carry.
  */
-static void decode_owner(struct decoder *d, const struct field *metadata, struct bh_pod *pod)
+void decode_owner(struct decoder *d, const struct field *metadata, const char **ret_kind,
+		  const char **ret_name)
 {
 	struct field owners = field_get(metadata, "ownerReferences");
 	struct field labels = field_get(metadata, "labels");
@@ -157,14 +158,14 @@ static void decode_owner(struct decoder *d, const struct field *metadata, struct
 			continue;
 		k = dup_string(d, &kind);
 		s = dup_string(d, &name);
-		pod->workload_kind = k;
-		pod->workload_name = s;
+		*ret_kind = k;
+		*ret_name = s;
 		len = strlen(s);
 		hash_len = hash ? strlen(hash) : 0;
 		if (strcmp(k, "ReplicaSet") == 0 && hash_len > 0 && len > hash_len + 1 &&
 		    s[len - hash_len - 1] == '-' && strcmp(s + len - hash_len, hash) == 0) {
-			pod->workload_kind = "Deployment";
-			pod->workload_name = bh_arena_strndup(d->arena, s, len - hash_len - 1);
+			*ret_kind = "Deployment";
+			*ret_name = bh_arena_strndup(d->arena, s, len - hash_len - 1);
 		}
 		return;
 	}
@@ -180,19 +181,32 @@ static uint64_t decode_time(struct decoder *d, const struct field *f)
 	return ns;
 }
 
+void decode_pod_spec(struct decoder *d, const struct field *spec, struct bh_pod *pod)
+{
+	struct field node = field_get(spec, "nodeName"), host = field_get(spec, "hostNetwork");
+	struct field containers = field_get(spec, "containers");
+	struct field init = field_get(spec, "initContainers");
+	struct ports ports = { 0 };
+
+	field_is_object(d, spec);
+	pod->node = dup_string(d, &node);
+	pod->is_host_network = field_is_true(d, &host);
+	decode_containers(d, &containers, false, &ports);
+	decode_containers(d, &init, true, &ports);
+	pod->ports = bh_arena_memdup(d->arena, ports.items, ports.n * sizeof(*ports.items));
+	pod->n_ports = ports.n;
+	free(ports.items);
+}
+
 void decode_pod(struct decoder *d, const struct field *root, const struct meta *meta,
 		struct bh_fact *ret)
 {
 	static const char *const names[] = { "apiVersion", "kind",   "metadata",
 					     "spec",       "status", NULL };
 	struct field metadata = field_get(root, "metadata"), spec = field_get(root, "spec");
-	struct field status = field_get(root, "status"), node = field_get(&spec, "nodeName");
-	struct field host = field_get(&spec, "hostNetwork"), phase = field_get(&status, "phase");
-	struct field containers = field_get(&spec, "containers");
-	struct field init = field_get(&spec, "initContainers");
+	struct field status = field_get(root, "status"), phase = field_get(&status, "phase");
 	struct field created = field_get(&metadata, "creationTimestamp");
 	struct bh_pod *pod = &ret->pod;
-	struct ports ports = { 0 };
 	const char *s;
 
 	ret->kind = BH_KIND_POD;
@@ -201,24 +215,16 @@ void decode_pod(struct decoder *d, const struct field *root, const struct meta *
 		.name = meta->name,
 		.uid = meta->uid,
 		.labels = meta->labels,
-		.file = d->origin && d->origin->file ? bh_arena_strdup(d->arena, d->origin->file)
-						     : NULL,
+		.file = origin_file(d),
 		.line = field_line(d, root),
 	};
 	field_known(d, root, names);
-	field_is_object(d, &spec);
+	decode_pod_spec(d, &spec, pod);
 	field_is_object(d, &status);
-	pod->node = dup_string(d, &node);
-	pod->is_host_network = field_is_true(d, &host);
 	s = field_string(d, &phase);
 	pod->is_finished = s && (strcmp(s, "Succeeded") == 0 || strcmp(s, "Failed") == 0);
-	decode_containers(d, &containers, false, &ports);
-	decode_containers(d, &init, true, &ports);
-	pod->ports = bh_arena_memdup(d->arena, ports.items, ports.n * sizeof(*ports.items));
-	pod->n_ports = ports.n;
-	free(ports.items);
 	decode_pod_addrs(d, &status, pod);
-	decode_owner(d, &metadata, pod);
+	decode_owner(d, &metadata, &pod->workload_kind, &pod->workload_name);
 	pod->created_ns = decode_time(d, &created);
 }
 

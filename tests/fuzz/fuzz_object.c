@@ -50,15 +50,43 @@ static void check_policy(const struct bh_policy *p, enum bh_decode_status status
 	}
 }
 
+static void check_workload(const struct bh_workload *w)
+{
+	size_t i;
+
+	must(*w->kind && *w->namespace && *w->name);
+	must(!w->owner_kind == !w->owner_name);
+	for (i = 0; i < w->pod.n_ports; i++)
+		must(*w->pod.ports[i].name && w->pod.ports[i].number);
+	for (i = 1; i < w->pod.labels.n; i++)
+		must(strcmp(w->pod.labels.items[i - 1].key, w->pod.labels.items[i].key) < 0);
+}
+
+static void check_service(const struct bh_service *s)
+{
+	size_t i;
+
+	must(*s->namespace && *s->name && *s->type);
+	must(s->has_selector == (s->selector.n_reqs > 0));
+	must(!s->is_headless || s->n_addrs == 0);
+	for (i = 0; i < s->n_ports; i++) {
+		const struct bh_service_port *p = &s->ports[i];
+
+		must(p->name && p->port && p->protocol);
+		must((p->target_name == NULL) == (p->target != 0));
+	}
+}
+
 static int on_object(void *ctx, json_t *json)
 {
+	const struct bh_origin origin = { .source = BH_SOURCE_MANIFEST, .wants_workloads = true };
 	bh_auto(bh_decoded_free) struct bh_decoded *d = NULL;
 	const struct bh_decode_warning *w;
 	const struct bh_fact *fact;
 	struct bh_err err = { 0 };
 	size_t i;
 
-	if (bh_object_decode(json, NULL, &d, &err) < 0) {
+	if (bh_object_decode(json, &origin, &d, &err) < 0) {
 		must(!d && err.text[0]);
 		return 0;
 	}
@@ -66,7 +94,12 @@ static int on_object(void *ctx, json_t *json)
 	for (i = 0; i < bh_decoded_warnings(d, &w); i++)
 		must(*w[i].text);
 	fact = bh_decoded_fact(d);
-	must((fact == NULL) == (bh_decoded_status(d) == BH_DECODE_SKIPPED));
+	must((fact != NULL) ==
+	     (bh_decoded_status(d) == BH_DECODED || bh_decoded_status(d) == BH_DECODE_INVALID));
+	if (bh_decoded_workload(d))
+		check_workload(bh_decoded_workload(d));
+	if (bh_decoded_service(d))
+		check_service(bh_decoded_service(d));
 	if (!fact)
 		return 0;
 	if (fact->kind == BH_KIND_POLICY)

@@ -1,35 +1,11 @@
-#include "test.h"
+#include "object_text.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "bh/object.h"
-
-/* JSON with ' for ", so that it can be read here. */
-static json_t *json_of(const char *text)
-{
-	bh_auto_free char *copy = bh_strdup(text);
-	json_error_t e;
-	json_t *json;
-	char *p;
-
-	for (p = copy; *p; p++) {
-		if (*p == '\'')
-			*p = '"';
-	}
-	json = json_loads(copy, JSON_DECODE_ANY, &e);
-	if (!json)
-		fail_msg("%s: %s", e.text, copy);
-	return json;
-}
-
 static int decode(const char *text, struct bh_decoded **ret, struct bh_err *err)
 {
-	json_t *json = json_of(text);
-	int r = bh_object_decode(json, NULL, ret, err);
-
-	json_decref(json);
-	return r;
+	return decode_as(text, NULL, ret, err);
 }
 
 static struct bh_decoded *decode_ok(const char *text)
@@ -55,21 +31,6 @@ static struct bh_decoded *decode_spec(const char *spec)
 static const struct bh_policy *policy_of(const struct bh_decoded *d)
 {
 	return &bh_decoded_fact(d)->policy;
-}
-
-/* All warnings, one a line. */
-static const char *warnings(const struct bh_decoded *d)
-{
-	static char text[16384];
-	const struct bh_decode_warning *w;
-	size_t i, n = bh_decoded_warnings(d, &w);
-
-	*text = '\0';
-	for (i = 0; i < n; i++) {
-		strncat(text, w[i].text, sizeof(text) - strlen(text) - 2);
-		strcat(text, "\n");
-	}
-	return text;
 }
 
 static void a_policy_that_the_api_server_refuses_is_refused_in_its_words(void **state)
@@ -379,6 +340,9 @@ static void objects_that_are_not_valid_are_errors_with_their_name(void **state)
 		{ "{'kind':7,'apiVersion':'v1'}", "kind: Invalid value: must be a string" },
 		{ "{'kind':'Pod','apiVersion':'v1'}", "Pod without a name: metadata.name: Required "
 						      "value" },
+		{ "{'kind':'Pod','apiVersion':'v1','metadata':{'generateName':'a-'}}",
+		  "Pod without a name: metadata.name: Required value: generateName takes an API "
+		  "server that makes the name; give the object one" },
 		{ "{'kind':'Pod','apiVersion':'v1','metadata':{'name':'A'}}",
 		  "Pod default/A: metadata.name: Invalid value: \"A\": a lowercase RFC 1123 "
 		  "subdomain" },
@@ -422,6 +386,8 @@ static void kinds_that_policy_is_not_about_are_skipped(void **state)
 		const char *version, *kind, *warning;
 	} t[] = {
 		{ "apps/v1", "Deployment", "" },
+		{ "extensions/v1beta1", "DaemonSet", "" },
+		{ "batch/v1", "CronJob", "" },
 		{ "v1", "Service", "" },
 		{ "networking.k8s.io/v1", "Ingress", "" },
 		{ "projectcalico.org/v3", "NetworkPolicy",
@@ -438,6 +404,8 @@ static void kinds_that_policy_is_not_about_are_skipped(void **state)
 
 		assert_int_equal(bh_decoded_status(d), BH_DECODE_SKIPPED);
 		assert_null(bh_decoded_fact(d));
+		assert_null(bh_decoded_workload(d));
+		assert_null(bh_decoded_service(d));
 		assert_contains(warnings(d), t[i].warning);
 		bh_decoded_free(&d);
 	}
