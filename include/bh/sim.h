@@ -195,15 +195,10 @@ struct bh_graph_edge {
 
 struct bh_graph;
 
-struct bh_graph_config {
-	/* NULL: all; else edges with that end only.  The name with any kind. */
-	const char *focus_namespace, *focus_workload;
-};
-int bh_graph_new(struct bh_graph **ret, const struct bh_sim *sim,
-		 const struct bh_graph_config *config, struct bh_err *err);
+/* Borrows @sim. */
+struct bh_graph *bh_graph_new(const struct bh_sim *sim);
 /* Of a world whose pods each stand for themselves; borrows @world. */
-int bh_graph_of_world(struct bh_graph **ret, const struct bh_world *world,
-		      const struct bh_graph_config *config, struct bh_err *err);
+struct bh_graph *bh_graph_of_world(const struct bh_world *world);
 void bh_graph_free(struct bh_graph **g);
 /* Sorted by label. */
 size_t bh_graph_peers(const struct bh_graph *g, const struct bh_graph_peer **ret);

@@ -220,26 +220,14 @@ static bool is_worth(const struct bh_g_end *src, const struct bh_g_end *dst)
 	return dst->entity != BH_ENTITY_EXTERNAL || has_family(src, dst);
 }
 
-static bool is_focus(const struct bh_graph_config *c, const struct bh_graph_peer *p)
-{
-	return p->kind == BH_GRAPH_WORKLOAD &&
-	       (!c->focus_namespace || strcmp(p->workload->namespace, c->focus_namespace) == 0) &&
-	       (!c->focus_workload || strcmp(p->workload->name, c->focus_workload) == 0);
-}
-
 static bool is_wanted(const struct bh_graph *g, const struct bh_g_peer *src,
 		      const struct bh_g_peer *dst)
 {
-	const struct bh_graph_config *c = &g->config;
-
 	if (!src->pub.is_src || !dst->pub.is_dst)
 		return false;
 	if (src == dst && src->pub.n_pods < 2)
 		return false;
-	if (g->source.is_compat && src->pub.workload && src->pub.workload == dst->pub.workload)
-		return false;
-	return (!c->focus_namespace && !c->focus_workload) || is_focus(c, &src->pub) ||
-	       is_focus(c, &dst->pub);
+	return !g->source.is_compat || !src->pub.workload || src->pub.workload != dst->pub.workload;
 }
 
 /* From one peer to all peers of a group. */
@@ -304,18 +292,16 @@ static void connect(struct bh_graph *g)
 /* --- the graph
  * ------------------------------------------------------------------------------------ */
 
-void bh_g_new(struct bh_graph **ret, const struct bh_g_source *source,
-	      const struct bh_graph_config *config)
+static struct bh_graph *new_graph(const struct bh_g_source *source)
 {
 	struct bh_graph *g = bh_calloc(1, sizeof(*g));
 
 	g->arena = bh_arena_new();
 	g->table = bh_conn_table_new();
 	g->source = *source;
-	g->config = *config;
 	bh_g_make_peers(g);
 	connect(g);
-	*ret = g;
+	return g;
 }
 
 static bool is_made_up(const void *ctx, const struct bh_addr *a)
@@ -323,29 +309,25 @@ static bool is_made_up(const void *ctx, const struct bh_addr *a)
 	return bh_sim_is_made_up(ctx, a);
 }
 
-int bh_graph_new(struct bh_graph **ret, const struct bh_sim *sim,
-		 const struct bh_graph_config *config, struct bh_err *err)
+struct bh_graph *bh_graph_new(const struct bh_sim *sim)
 {
 	struct bh_g_source source = { .world = bh_sim_world(sim),
 				      .is_compat = bh_sim_is_compat(sim),
 				      .is_made_up = is_made_up,
 				      .ctx = sim };
 
-	(void)err;
 	source.n_workloads = bh_sim_workloads(sim, &source.workloads);
-	bh_g_new(ret, &source, config);
-	return 0;
+	return new_graph(&source);
 }
 
-int bh_graph_of_world(struct bh_graph **ret, const struct bh_world *world,
-		      const struct bh_graph_config *config, struct bh_err *err)
+struct bh_graph *bh_graph_of_world(const struct bh_world *world)
 {
 	const struct bh_pod *const *pods;
 	size_t n = bh_world_pods(world, &pods), i;
 	struct bh_sim_workload *workloads = bh_calloc(n + 1, sizeof(*workloads));
 	struct bh_g_source source = { .world = world, .workloads = workloads, .n_workloads = n };
+	struct bh_graph *g;
 
-	(void)err;
 	for (i = 0; i < n; i++)
 		workloads[i] = (struct bh_sim_workload){ .kind = "Pod",
 							 .namespace = pods[i]->namespace,
@@ -354,9 +336,9 @@ int bh_graph_of_world(struct bh_graph **ret, const struct bh_world *world,
 							 .n_pods = 1,
 							 .file = pods[i]->file,
 							 .line = pods[i]->line };
-	bh_g_new(ret, &source, config);
-	(*ret)->own_workloads = workloads;
-	return 0;
+	g = new_graph(&source);
+	g->own_workloads = workloads;
+	return g;
 }
 
 void bh_graph_free(struct bh_graph **graph)

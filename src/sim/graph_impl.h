@@ -162,7 +162,6 @@ struct bh_graph {
 	struct bh_conn_table *table;
 	struct bh_g_source source;
 	struct bh_sim_workload *own_workloads; /* NULL if they are somebody else's */
-	struct bh_graph_config config;
 
 	struct bh_g_policy *policies; /* those that select somebody */
 
@@ -178,7 +177,7 @@ struct bh_graph {
 
 	struct bh_g_cell *cells[BH_FAMILY_COUNT_];
 	size_t n_cells[BH_FAMILY_COUNT_];
-	bool has_family[BH_FAMILY_COUNT_]; /* external addresses of it are ends */
+	bool has_family[BH_FAMILY_COUNT_]; /* see graph_peers.c */
 
 	struct bh_g_peer *peers;
 	size_t n_peers, cap_peers;
@@ -259,8 +258,5 @@ void bh_g_make_peers(struct bh_graph *g);
 
 /* --- graph.c
  * ------------------------------------------------------------------------------------------ */
-
-void bh_g_new(struct bh_graph **ret, const struct bh_g_source *source,
-	      const struct bh_graph_config *config);
 
 #endif

@@ -57,8 +57,10 @@ static struct bh_g_end *end_of_pod(struct bh_graph *g, const struct bh_pod *pod)
 	e->bare = bh_g_view_of_class(g, class, NULL);
 	e->has_unknown_addresses = n == 0;
 	for (i = 0; i < n; i++) {
-		e->has_unknown_addresses |= is_made_up(g, &addrs[i]);
-		if (!g->source.is_compat)
+		bool is_known = !is_made_up(g, &addrs[i]);
+
+		e->has_unknown_addresses |= !is_known;
+		if (!g->source.is_compat && (is_known || g->has_family[addrs[i].family]))
 			add_view(e, &addrs[i], n, g->arena,
 				 bh_g_view_of_class(g, class, &addrs[i]));
 	}
@@ -382,7 +384,8 @@ static void add_ranges(struct bh_graph *g, enum bh_dir dir, const struct cells *
 
 /*
  * A family is there if pods, nodes or rules have addresses of it, and IPv4
- * where nobody knows.
+ * where nobody knows.  Made-up addresses of another family do not count: they
+ * would tell of a dual stack that nobody has.
  */
 static bool has_family(const struct bh_graph *g, enum bh_family family, const struct known *k)
 {
@@ -535,6 +538,9 @@ void bh_g_make_peers(struct bh_graph *g)
 	size_t n_nodes, i;
 
 	find_rules(g);
+	find_known(g, &known);
+	for (f = 0; f < BH_FAMILY_COUNT_; f++)
+		g->has_family[f] = has_family(g, f, &known);
 	bh_g_make_cells(g);
 	bh_g_match_classes(g);
 	pods = at = make_pod_ends(g);
@@ -553,9 +559,7 @@ void bh_g_make_peers(struct bh_graph *g)
 	}
 	group_members(g, nodes, n_nodes);
 	add_nodes(g, nodes, n_nodes);
-	find_known(g, &known);
 	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
-		g->has_family[f] = has_family(g, f, &known);
 		add_externals(g, f, cells[f], &known);
 		free(cells[f]);
 	}

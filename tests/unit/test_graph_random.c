@@ -259,13 +259,10 @@ static void assert_reasons(struct bh_graph *g, const struct bh_graph_edge *e)
 
 static void compare_world(struct gen *gen)
 {
-	bh_auto(bh_graph_free) struct bh_graph *g = NULL;
-	const struct bh_graph_config config = { 0 };
+	bh_auto(bh_graph_free) struct bh_graph *g = bh_graph_of_world(gen->w);
 	const struct bh_graph_peer *peers;
-	struct bh_err err = { 0 };
 	uint32_t i, k, n;
 
-	assert_ok(bh_graph_of_world(&g, gen->w, &config, &err), &err);
 	n = (uint32_t)bh_graph_peers(g, &peers);
 	for (i = 0; i < n; i++)
 		for (k = 0; k < n; k++) {
