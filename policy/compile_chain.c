@@ -390,7 +390,7 @@ void chains_build(struct bh_compiler *c, struct profile *p, const struct policy_
 	}
 }
 
-void chains_build_closed(struct bh_compiler *c, struct profile *p)
+void chains_build_closed(struct bh_compiler *c, struct profile *p, bool is_audit)
 {
 	bh_auto(bh_buf_done) struct bh_buf comment = { 0 };
 	struct bh_plan_chain *chain;
@@ -398,5 +398,5 @@ void chains_build_closed(struct bh_compiler *c, struct profile *p)
 	bh_buf_printf(&comment, "closed: %s", p->pub.closed);
 	comment_cut(&comment);
 	chain = add_chain(c, p, p->pub.name, bh_buf_str(&comment));
-	add_denial(c, p, chain, false);
+	add_denial(c, p, chain, is_audit);
 }

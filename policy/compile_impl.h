@@ -235,7 +235,7 @@ void profiles_leave(struct bh_compiler *c, struct profile *p);
 /* Removes the chains of profiles that have no pod any more. */
 void profiles_collect(struct bh_compiler *c);
 void profiles_done(struct bh_compiler *c);
-/* A profile that denies everything, in place of @p, whose pods the caller moves. */
+/* A closed profile in place of @p, whose pods the caller moves. */
 struct profile *profile_close(struct bh_compiler *c, struct profile *p, const char *why);
 bool profile_uses(const struct profile *p, const char *name);
 
@@ -245,7 +245,8 @@ bool profile_uses(const struct profile *p, const char *name);
 void chains_build(struct bh_compiler *c, struct profile *p, const struct policy_list *enforced,
 		  const struct policy_list *audited, const struct policy_list *all,
 		  const struct bh_pod *pod);
-void chains_build_closed(struct bh_compiler *c, struct profile *p);
+/* Denies everything; in audit, logs everything as what would be denied. */
+void chains_build_closed(struct bh_compiler *c, struct profile *p, bool is_audit);
 
 /* Rules of one action whose order does not matter. */
 struct rule_run {

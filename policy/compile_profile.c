@@ -318,10 +318,12 @@ static struct profile *make_profile(struct bh_compiler *c, const struct bh_pod *
 	return p;
 }
 
-/* Nobody knows which policies are about the pod, so it is closed. */
+/* Nobody knows which policies are about the pod, so it is closed, or audited. */
 static struct profile *unknown_profile(struct bh_compiler *c, enum bh_dir dir)
 {
-	bh_auto_free char *text = bh_asprintf("%s of unknown labels", bh_dir_str(dir));
+	bool is_audit = bh_world_mode(c->w) == BH_AUDIT;
+	bh_auto_free char *text =
+		bh_asprintf("%s of unknown labels%s", bh_dir_str(dir), is_audit ? " in audit" : "");
 	char identity[BH_DIGEST_LEN + 1];
 	struct profile *p;
 
@@ -331,7 +333,7 @@ static struct profile *unknown_profile(struct bh_compiler *c, enum bh_dir dir)
 		return p;
 	p = new_profile(c, dir, identity, identity);
 	p->pub.closed = "the labels of the pod are not known yet";
-	chains_build_closed(c, p);
+	chains_build_closed(c, p, is_audit);
 	return p;
 }
 
@@ -464,7 +466,8 @@ struct profile *profile_close(struct bh_compiler *c, struct profile *old, const 
 	p->pub.n_enforced = old->pub.n_enforced;
 	p->pub.audited = copy_ids(p->arena, old->pub.audited, old->pub.n_audited);
 	p->pub.n_audited = old->pub.n_audited;
-	chains_build_closed(c, p);
+	/* Where nothing is enforced, nothing is denied for want of a set. */
+	chains_build_closed(c, p, old->pub.n_enforced == 0);
 	list_empty(c, old);
 	return p;
 }

@@ -460,6 +460,8 @@ static void eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum 
 		settle_at(ret, BH_VERDICT_ALLOWED, BH_REASON_OWN_NODE);
 	} else if (own->pod->has_no_labels_yet) {
 		settle_at(ret, BH_VERDICT_DENIED, BH_REASON_NO_LABELS);
+		if (bh_world_mode(w) == BH_AUDIT)
+			ret->verdict = BH_VERDICT_ALLOWED;
 	} else {
 		q.addr = other->pod && is_unspecified(addr) ? NULL : addr;
 		q.dst_pod = dst->entity == BH_ENTITY_POD ? dst->pod : NULL;

@@ -2,9 +2,9 @@
  * Who owns an address.
  *
  * One table leads from each address to the claims on it, of live pods and of
- * nodes.  The strongest claim wins: a node's, else the newest
- * pod's.  Whenever claims come or go, the pods that are concerned are replaced
- * by versions with the addresses that are theirs now; only these.
+ * nodes.  The strongest claim wins: a node's, else that of a pod which the
+ * runtime has, else the newest pod's.  Whenever claims come or go, the pods that are concerned are
+ * replaced by versions with the addresses that are theirs now; only these.
  */
 #include <string.h>
 
@@ -57,12 +57,25 @@ bool bh_pod_is_newer(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 	return a->told > b->told;
 }
 
-/* Whether @a goes before @b: nodes first, then newer pods. */
+/*
+ * What the runtime of this node has is so; what others say of a pod here may be
+ * what was, as long as nobody told them otherwise.
+ */
+static bool beats(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
+{
+	bool is_run = a->pub.sandbox_id != NULL;
+
+	if (is_run != (b->pub.sandbox_id != NULL))
+		return is_run;
+	return bh_pod_is_newer(a, b);
+}
+
+/* Whether @a goes before @b: nodes first, then the pods that beat others. */
 static bool is_stronger(const struct bh_claim *a, const struct bh_claim *b)
 {
 	const struct bh_pod_obj *p = bh_claim_pod(a), *q = bh_claim_pod(b);
 
-	return q && (!p || bh_pod_is_newer(p, q));
+	return q && (!p || beats(p, q));
 }
 
 static struct bh_claim *claim_at(struct bh_hnode **slot)
@@ -148,7 +161,7 @@ bool bh_addr_would_win(const struct bh_world *w, const struct bh_addr *a,
 	const struct bh_claim *first = bh_claims_of(w, a);
 	const struct bh_pod_obj *other = first ? bh_claim_pod(first) : NULL;
 
-	return !first || (other && (other == p || bh_pod_is_newer(p, other)));
+	return !first || (other && (other == p || beats(p, other)));
 }
 
 static bool owns(const struct bh_pod_obj *p, const struct bh_addr *a)

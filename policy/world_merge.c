@@ -15,9 +15,15 @@
 
 #define MAX_ADDRS 256
 
-static bool is_local(const struct bh_world *w, const char *node, bool is_in_runtime)
+/* Where a manifest leaves the node out it means this one; the API means none yet. */
+static bool is_local(const struct bh_world *w, const char *node, bool is_in_runtime,
+		     enum bh_source source)
 {
-	return is_in_runtime || !*w->node || !node || !*node || strcmp(node, w->node) == 0;
+	if (is_in_runtime || !*w->node)
+		return true;
+	if (!node || !*node)
+		return source != BH_SOURCE_KUBE;
+	return strcmp(node, w->node) == 0;
 }
 
 /* What is told of one pod, the highest source first. */
@@ -121,7 +127,8 @@ static struct bh_pod_obj *merge(struct bh_world *w, const struct group *g, const
 	pod.sandbox_id = from->pub.sandbox_id;
 	pod.is_finished = from->pub.is_finished;
 	pod.is_host_network = from->pub.is_host_network;
-	pod.is_local = is_local(w, pod.node, runtime != NULL);
+	pod.is_local =
+		is_local(w, pod.node, runtime != NULL, (enum bh_source)g->facts[0]->obj.source);
 	return bh_pod_new(w, from->class->space, &pod, (enum bh_source)g->facts[0]->obj.source,
 			  told);
 }
@@ -157,7 +164,8 @@ static void update_pod(struct bh_world *w, const struct group *g, const char *ui
 {
 	struct bh_pod_obj *p = g->facts[0];
 	struct bh_pod_obj *old = live_of(bh_pod_first(w, p->pub.namespace, p->pub.name), uid);
-	bool is_here = is_local(w, p->pub.node, p->obj.source == BH_SOURCE_CRI);
+	bool is_here = is_local(w, p->pub.node, p->obj.source == BH_SOURCE_CRI,
+				(enum bh_source)p->obj.source);
 
 	if (g->n > 1) {
 		p = merge(w, g, uid);
@@ -294,7 +302,7 @@ int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *
 	if (!space)
 		return bh_err_wrap(err, -E2BIG, "pod %s/%s", pod.namespace, pod.name);
 
-	pod.is_local = is_local(w, pod.node, fact->source == BH_SOURCE_CRI);
+	pod.is_local = is_local(w, pod.node, fact->source == BH_SOURCE_CRI, fact->source);
 	p = bh_pod_new(w, space, &pod, fact->source, old ? old->told : ++w->last_told);
 	if (old && bh_pod_same(old, p)) {
 		bh_obj_drop_role(w, &p->obj, 0);

@@ -78,6 +78,11 @@ const struct bh_policy *bh_world_policy(const struct bh_world *w, enum bh_policy
 	return e ? bh_obj_public(e->live) : NULL;
 }
 
+enum bh_mode bh_world_mode(const struct bh_world *w)
+{
+	return w->mode;
+}
+
 enum bh_mode bh_world_policy_mode(const struct bh_world *w, const struct bh_policy *p)
 {
 	const struct bh_namespace *ns;

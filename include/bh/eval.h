@@ -43,7 +43,7 @@ enum bh_reason {
 	BH_REASON_OWN_NODE,     /* a node to a pod of its own */
 	BH_REASON_RULE,         /* rule[] decided */
 	BH_REASON_DEFAULT_DENY, /* isolated and no rule matched */
-	BH_REASON_NO_LABELS,    /* the pod's labels are not known yet: closed */
+	BH_REASON_NO_LABELS,    /* the pod's labels are not known yet: closed, or audit */
 	BH_REASON_COUNT_
 };
 const char *bh_reason_str(enum bh_reason r); /* "not-subject", "not-isolated", ... */

@@ -181,7 +181,8 @@ struct bh_policy {
 	int priority;          /* lower first within Admin and Baseline; 0 in v1 */
 	const char *namespace; /* "" for cluster-scoped kinds */
 	const char *name;
-	const char *uid; /* "" where the source has none */
+	const char *uid;    /* "" where the source has none */
+	int64_t generation; /* metadata.generation; 0 where the source has none */
 	/* The pods it is about: of its namespace, or of the selected ones. */
 	bool has_namespaces;
 	struct bh_selector namespaces;

@@ -13,8 +13,9 @@
  * state come from the runtime if it knows the pod, else from the highest source.
  *
  * Addresses.  Host-network and finished pods own none.  Of several live pods
- * that claim one address the newest created owns it (ties: the later told); the
- * others lose it until the owner goes.  A node's address is never a pod's.
+ * that claim one address one that this node's runtime has (sandbox_id) owns it,
+ * else the newest created (ties: the later told); the others lose it until the
+ * owner goes.  A node's address is never a pod's.
  *
  * Namespaces that nobody described exist with the one label
  * kubernetes.io/metadata.name as soon as an object names them.
@@ -42,8 +43,8 @@
 
 struct bh_world_config {
 	/*
-	 * Pods of this node are local; so are pods of unknown node.  NULL or
-	 * "": every pod is local.
+	 * Pods of this node are local; so are pods of unknown node, except
+	 * those that the API has not scheduled yet.  NULL or "": every pod is.
 	 */
 	const char *node;
 	bool default_deny[BH_DIR_COUNT_];
@@ -93,6 +94,8 @@ size_t bh_world_namespaces(const struct bh_world *w, const struct bh_namespace *
 size_t bh_world_nodes(const struct bh_world *w, const struct bh_node *const **ret);
 size_t bh_world_policies(const struct bh_world *w, const struct bh_policy *const **ret);
 
+/* The world's own mode, of which its configuration tells. */
+enum bh_mode bh_world_mode(const struct bh_world *w);
 /* The effective mode: audit if the policy, its namespace or the world is in audit. */
 enum bh_mode bh_world_policy_mode(const struct bh_world *w, const struct bh_policy *p);
 
@@ -104,8 +107,9 @@ size_t bh_world_policies_of(const struct bh_world *w, const char *ns,
 			    const struct bh_policy *const **ret);
 /*
  * Whether @p is about @pod: namespace, labels; never host-network and finished
- * pods, nor pods of which no labels are known yet (their ends are closed
- * whatever the policies say).
+ * pods, nor pods of which no labels are known yet.  Their ends are closed
+ * whatever the policies say, except in a world that is in audit as a whole:
+ * there, what they would be denied passes like everything else.
  */
 bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_pod *pod);

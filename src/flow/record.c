@@ -187,10 +187,13 @@ static void fill_evaluated(json_t *record, const struct flow_sample *s,
 	const bool is_audit = s->book == FLOW_AUDIT;
 	const struct bh_rule_ref *rule = is_audit ? &v->audit_rule : &v->rule;
 	const bool has_rule = is_audit ? rule->policy != NULL : v->reason == BH_REASON_RULE;
-	const char *reason = bh_reason_str(has_rule ? BH_REASON_RULE : BH_REASON_DEFAULT_DENY);
+	enum bh_reason reason = has_rule ? BH_REASON_RULE : BH_REASON_DEFAULT_DENY;
 
+	/* What the verdict says of itself, not of the policies in audit. */
+	if (!is_audit || v->reason == BH_REASON_NO_LABELS)
+		reason = v->reason;
 	flow_set_string(record, "policy.explained_from", "world");
-	flow_set_string(record, "policy.reason", is_audit ? reason : bh_reason_str(v->reason));
+	flow_set_string(record, "policy.reason", bh_reason_str(reason));
 	if (has_rule)
 		json_object_set_new(record, "policy.rule", bh_rule_ref_json(rule, s->dir));
 	json_object_set_new(record, "policy.default_deny_by",

@@ -304,7 +304,12 @@ static void describe_audit(const struct tale *t, const struct bh_dir_verdict *v,
 {
 	if (v->audit_verdict == v->verdict)
 		return;
-	bh_buf_printf(t->out, "  audit: would be %s by ", bh_verdict_str(v->audit_verdict));
+	bh_buf_printf(t->out, "  audit: would be %s", bh_verdict_str(v->audit_verdict));
+	if (v->reason == BH_REASON_NO_LABELS) {
+		bh_buf_putc(t->out, '\n');
+		return;
+	}
+	bh_buf_puts(t->out, " by ");
 	if (v->audit_rule.policy)
 		add_rule(t->out, &v->audit_rule, dir);
 	else
@@ -350,7 +355,7 @@ static void add_reason(const struct tale *t, const struct bh_dir_verdict *v, enu
 						  : ", which does not allow it");
 		return;
 	case BH_REASON_NO_LABELS:
-		bh_buf_puts(b, "denied, the labels of ");
+		bh_buf_printf(b, "%s, the labels of ", bh_verdict_str(v->verdict));
 		add_end(b, own_end(t, dir), own_addr(t, dir));
 		bh_buf_puts(b, " are not known yet");
 		return;

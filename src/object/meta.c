@@ -93,6 +93,7 @@ void decode_meta(struct decoder *d, const struct field *metadata, bool is_namesp
 		ret->namespace = decode_name(d, &ns, default_namespace(d), wrong_dns_label);
 	else if (ns.json)
 		field_error(d, &ns, "Forbidden: not allowed on this type");
+	ret->generation = json_integer_value(field_get(metadata, "generation").json);
 	ret->is_named = *ret->name && (!is_namespaced || *ret->namespace);
 	ret->uid = bh_arena_strdup(d->arena, or_empty(field_string(d, &uid)));
 	decode_labels(d, &labels, &ret->labels);

@@ -258,6 +258,7 @@ void decode_network_policy(struct decoder *d, const struct field *root, const st
 		.namespace = meta->namespace,
 		.name = meta->name,
 		.uid = meta->uid,
+		.generation = meta->generation,
 		.mode = decode_mode(d, &meta->annotations),
 		.file = origin_file(d),
 		.line = field_line(d, root),

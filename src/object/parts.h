@@ -14,6 +14,7 @@
 struct meta {
 	const char *name, *namespace, *uid; /* never NULL; "" where absent */
 	bool is_named;                      /* name and namespace can be used as a key */
+	int64_t generation;                 /* 0 where absent */
 	struct bh_labels labels;
 	struct field annotations; /* borrows from the metadata field given */
 };

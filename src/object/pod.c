@@ -198,6 +198,19 @@ void decode_pod_spec(struct decoder *d, const struct field *spec, struct bh_pod 
 	free(ports.items);
 }
 
+/*
+ * The uid by which the container runtime knows the pod.  Of a static pod the API
+ * has a mirror with a uid of its own, which names the pod's in this annotation
+ * (k8s.io/kubernetes pkg/kubelet/types, ConfigMirrorAnnotationKey).
+ */
+static const char *decode_uid(struct decoder *d, const struct meta *meta)
+{
+	struct field mirror = field_get(&meta->annotations, "kubernetes.io/config.mirror");
+	const char *uid = json_string_value(mirror.json);
+
+	return uid && *uid ? bh_arena_strdup(d->arena, uid) : meta->uid;
+}
+
 void decode_pod(struct decoder *d, const struct field *root, const struct meta *meta,
 		struct bh_fact *ret)
 {
@@ -213,7 +226,7 @@ void decode_pod(struct decoder *d, const struct field *root, const struct meta *
 	*pod = (struct bh_pod){
 		.namespace = meta->namespace,
 		.name = meta->name,
-		.uid = meta->uid,
+		.uid = decode_uid(d, meta),
 		.labels = meta->labels,
 		.file = origin_file(d),
 		.line = field_line(d, root),

@@ -275,6 +275,60 @@ static void what_the_kernel_refuses_is_closed_until_its_policies_change(void **s
 	assert_false(tcp(c, "10.0.0.3", "10.0.0.1", 81).is_dropped);
 }
 
+static void nothing_that_is_audited_is_closed_for_want_of_a_set(void **state)
+{
+	const struct bh_world_config audit = { .node = "n1", .mode = BH_AUDIT };
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&audit);
+	bh_auto(bh_compiler_free) struct bh_compiler *c = bh_compiler_new(w, &config);
+	const struct bh_plan_set *const *sets;
+	size_t n, i;
+
+	(void)state;
+	add_pod(w, "web", "web", "10.0.0.1");
+	add_pod(w, "api", "api", "10.0.0.3");
+	allow(w, "p", "api", "web", 80, 80);
+	bh_compiler_update(c);
+	n = bh_plan_sets(bh_compiler_plan(c), &sets);
+	for (i = 0; i < n; i++)
+		if (sets[i]->spec.comment && strcmp(sets[i]->spec.comment, "shop: app=api") == 0)
+			break;
+	assert_int_equal(bh_compiler_close(c, sets[i]->spec.name, "too many elements"), 1);
+	assert_string_equal(ingress_of(c, w, "web")->closed, "too many elements");
+	assert_false(tcp(c, "10.0.0.3", "10.0.0.1", 80).is_dropped);
+	assert_true(tcp(c, "10.0.0.3", "10.0.0.1", 80).is_audited[BH_INGRESS]);
+}
+
+static void a_pod_of_unknown_labels_is_closed_except_in_a_world_in_audit(void **state)
+{
+	struct bh_world_config mode = { .node = "n1", .mode = BH_AUDIT };
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&mode);
+	bh_auto(bh_compiler_free) struct bh_compiler *c = bh_compiler_new(w, &config);
+	struct bh_addr a = addr("10.0.0.1");
+	struct bh_fact f = { .kind = BH_KIND_POD, .source = BH_SOURCE_CRI };
+	struct fate fate;
+
+	(void)state;
+	f.pod = (struct bh_pod){ .namespace = "shop",
+				 .name = "young",
+				 .uid = "1",
+				 .node = "n1",
+				 .addrs = &a,
+				 .n_addrs = 1,
+				 .has_no_labels_yet = true };
+	assert_ok(bh_world_apply(w, &f, NULL), NULL);
+	bh_compiler_update(c);
+	fate = tcp(c, "10.9.9.9", "10.0.0.1", 80);
+	assert_false(fate.is_dropped);
+	assert_true(fate.is_audited[BH_INGRESS]);
+
+	mode.mode = BH_ENFORCE;
+	bh_world_configure(w, &mode);
+	bh_compiler_update(c);
+	fate = tcp(c, "10.9.9.9", "10.0.0.1", 80);
+	assert_true(fate.is_dropped);
+	assert_true(fate.is_denied[BH_INGRESS]);
+}
+
 static void gone_profiles_are_known_for_a_while_but_not_for_ever(void **state)
 {
 	bh_auto(bh_world_free) struct bh_world *w = new_world();
@@ -307,6 +361,8 @@ int main(void)
 		cmocka_unit_test(the_number_of_rules_does_not_grow_with_policies),
 		cmocka_unit_test(an_icmp_packet_never_matches_a_rule_with_ports),
 		cmocka_unit_test(what_the_kernel_refuses_is_closed_until_its_policies_change),
+		cmocka_unit_test(nothing_that_is_audited_is_closed_for_want_of_a_set),
+		cmocka_unit_test(a_pod_of_unknown_labels_is_closed_except_in_a_world_in_audit),
 		cmocka_unit_test(gone_profiles_are_known_for_a_while_but_not_for_ever),
 	};
 

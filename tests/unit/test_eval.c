@@ -484,6 +484,28 @@ static void tiers_speak_in_order(void **state)
 
 /* --- audit ------------------------------------------------------------------------------ */
 
+static void a_world_in_audit_denies_nothing_for_unknown_labels(void **state)
+{
+	const struct bh_world_config audit = { .node = "node-a", .mode = BH_AUDIT };
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&audit);
+	struct bh_result r = { 0 };
+	struct bh_flow f;
+
+	(void)state;
+	world_text(w, BH_SOURCE_MANIFEST, PODS "pod shop/young 10.0.0.9 nolabels node=node-a");
+	f = flow_of(w, "shop/client shop/young TCP:80");
+	bh_eval(w, &f, &r);
+	assert_int_equal(r.verdict, OK);
+	assert_int_equal(r.audit_verdict, DENY);
+	assert_int_equal(r.dir[BH_INGRESS].verdict, OK);
+	assert_int_equal(r.dir[BH_INGRESS].audit_verdict, DENY);
+	assert_int_equal(r.dir[BH_INGRESS].reason, BH_REASON_NO_LABELS);
+
+	bh_world_configure(w, &node_a);
+	bh_eval(w, &f, &r);
+	assert_int_equal(r.verdict, DENY);
+}
+
 static void audited_policies_count_as_absent_but_are_reported(void **state)
 {
 	static const struct {
@@ -749,6 +771,7 @@ int main(void)
 		cmocka_unit_test(ports_are_those_of_the_destination_pod),
 		cmocka_unit_test(nodes_are_exempt_towards_their_own_pods_only),
 		cmocka_unit_test(tiers_speak_in_order),
+		cmocka_unit_test(a_world_in_audit_denies_nothing_for_unknown_labels),
 		cmocka_unit_test(audited_policies_count_as_absent_but_are_reported),
 		cmocka_unit_test(a_world_in_audit_denies_nothing),
 		cmocka_unit_test(denials_name_the_rules_that_came_nearest),

@@ -466,6 +466,37 @@ static void a_pod_is_read_whole(void **state)
 	bh_decoded_free(&d);
 }
 
+/* The runtime knows a static pod by the uid that its mirror in the API names. */
+static void a_mirror_has_the_uid_of_its_static_pod(void **state)
+{
+	struct bh_decoded *d = decode_ok(
+		"{'apiVersion':'v1','kind':'Pod','metadata':{'name':'etcd-n1','namespace':'s',"
+		"'uid':'api','annotations':{'kubernetes.io/config.mirror':'hash',"
+		"'kubernetes.io/config.hash':'hash'}}}");
+
+	(void)state;
+	assert_string_equal(bh_decoded_fact(d)->pod.uid, "hash");
+	bh_decoded_free(&d);
+	/* A static pod itself has a hash and is no mirror. */
+	d = decode_ok("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'etcd-n1',"
+		      "'namespace':'s','uid':'u','annotations':{"
+		      "'kubernetes.io/config.hash':'hash'}}}");
+	assert_string_equal(bh_decoded_fact(d)->pod.uid, "u");
+	bh_decoded_free(&d);
+}
+
+static void a_policy_has_its_generation(void **state)
+{
+	struct bh_decoded *d =
+		decode_ok("{'apiVersion':'networking.k8s.io/v1','kind':'NetworkPolicy','metadata':{"
+			  "'name':'p','namespace':'s','generation':9007199254740993},'spec':{"
+			  "'podSelector':{}}}");
+
+	(void)state;
+	assert_true(policy_of(d)->generation == INT64_C(9007199254740993));
+	bh_decoded_free(&d);
+}
+
 static void a_pod_by_hand_needs_no_more_than_a_name_and_an_address(void **state)
 {
 	struct bh_decoded *d =
@@ -645,6 +676,8 @@ int main(void)
 		cmocka_unit_test(kinds_that_policy_is_not_about_are_skipped),
 		cmocka_unit_test(a_policy_of_a_removed_version_is_closed_and_says_how_to_migrate),
 		cmocka_unit_test(a_pod_is_read_whole),
+		cmocka_unit_test(a_mirror_has_the_uid_of_its_static_pod),
+		cmocka_unit_test(a_policy_has_its_generation),
 		cmocka_unit_test(a_pod_by_hand_needs_no_more_than_a_name_and_an_address),
 		cmocka_unit_test(a_replica_set_of_its_own_is_the_workload),
 		cmocka_unit_test(a_node_has_the_addresses_that_are_ips),

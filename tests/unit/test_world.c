@@ -318,14 +318,16 @@ static void labels_are_unknown_until_a_source_has_them(void **state)
 	assert_string_equal(bh_labels_get(&pod(w, "web")->labels, "app"), "web");
 }
 
-static void pods_of_the_own_or_of_no_node_are_local(void **state)
+static void pods_of_the_own_or_of_no_node_are_local_unless_unscheduled(void **state)
 {
 	static const struct bh_world_config on_a = { .node = "a" }, on_b = { .node = "b" };
 	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_a);
 
 	(void)state;
-	world_text(w, KUBE, "pod shop/here node=a\npod shop/there node=b\npod shop/nowhere");
+	world_text(w, KUBE, "pod shop/here node=a\npod shop/there node=b\npod shop/pending");
+	world_text(w, MANIFEST, "pod shop/nowhere");
 	world_text(w, CRI, "pod shop/mine");
+	assert_false(pod(w, "pending")->is_local);
 	assert_true(pod(w, "here")->is_local);
 	assert_false(pod(w, "there")->is_local);
 	assert_true(pod(w, "nowhere")->is_local);
@@ -912,7 +914,7 @@ int main(void)
 		cmocka_unit_test(facts_without_uid_describe_every_pod_of_the_name),
 		cmocka_unit_test(facts_without_uid_of_several_sources_are_one_pod),
 		cmocka_unit_test(labels_are_unknown_until_a_source_has_them),
-		cmocka_unit_test(pods_of_the_own_or_of_no_node_are_local),
+		cmocka_unit_test(pods_of_the_own_or_of_no_node_are_local_unless_unscheduled),
 		cmocka_unit_test(the_highest_source_of_a_policy_is_in_force),
 		cmocka_unit_test(namespaces_exist_as_long_as_something_names_them),
 		cmocka_unit_test(the_name_label_is_the_worlds),

@@ -2,7 +2,7 @@
  * Worlds as text, for tables of tests.  One object a line:
  *
  *	pod NS/NAME [ADDR]... [label=K:V]... [port=NAME:PROTO:NUMBER]... [node=N] [uid=U]
- *		[at=NS] [host] [finished] [nolabels]
+ *		[sandbox=ID] [at=NS] [host] [finished] [nolabels]
  *	ns NAME [label=K:V]... [deny=DIRS] [audit]
  *	node NAME [ADDR]... [label=K:V]...
  *	policy NS/NAME [pods=SEL] [types=DIRS] [audit] [invalid]
@@ -222,6 +222,8 @@ static inline void wt_pod_option(struct wt *t, struct bh_pod *p, char *opt)
 		p->node = value;
 	} else if (strcmp(key, "uid") == 0) {
 		p->uid = value;
+	} else if (strcmp(key, "sandbox") == 0) {
+		p->sandbox_id = value;
 	} else {
 		assert_string_equal(key, "at");
 		p->created_ns = strtoull(value, NULL, 10);
