@@ -4,6 +4,7 @@
 #   make check              every test that needs no root; with root, all of them
 #   make demo               the shop on a private containerd (root)
 #   make bench              side-by-side measurements (root)
+#   make image           the container image, as build/bulkhead-image.tar
 #   make install DESTDIR=   programs, man pages, unit, completion, examples
 #   make check-unit check-golden check-netns ...   one group; VARIANT=asan for sanitizers
 
@@ -38,7 +39,7 @@ DEB_PKGS := build-essential pkg-config protobuf-c-compiler uthash-dev libcmocka-
 	libmicrohttpd-dev libcap-ng-dev libssl-dev
 
 # Targets that install what is missing start a make of their own afterwards.
-ifeq ($(filter clean help check demo bench coverage,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help check demo demo-kube bench coverage image print-deps,$(MAKECMDGOALS)),)
 MISSING := $(shell packaging/deps.sh missing $(DEB_PKGS) 2>/dev/null)
 ifneq ($(MISSING),)
 ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo ok),ok)
@@ -106,7 +107,7 @@ TESTLIB := $(B)/libtest.a
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tests tools benches check-kube clean install help FORCE check check-unit check-golden check-fuzz check-netns \
+.PHONY: all image print-deps tests tools benches check-kube clean install help FORCE check check-unit check-golden check-fuzz check-netns \
 	check-runtime check-static check-tidy demo bench coverage
 
 all: $(PROGRAMS:%=$(B)/%) $(B)/compile_commands.json
@@ -210,6 +211,15 @@ install: all
 		$(SUBST) packaging/bulkheadd.yaml >$(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.yaml
 	$(SUBST) packaging/logrotate >$(DESTDIR)$(SYSCONFDIR)/logrotate.d/bulkhead
 	cp -R policy/examples $(DESTDIR)$(DATADIR)/
+
+image:
+	@packaging/deps.sh install $(DEB_PKGS)
+	@packaging/image.sh build/bulkhead-image.tar bulkhead:$(VERSION)
+	@echo build/bulkhead-image.tar
+
+# What a machine needs to build, for scripts.
+print-deps:
+	@echo $(DEB_PKGS)
 
 help:
 	@sed -n 's/^#   //p' Makefile
