@@ -2,11 +2,21 @@
  * The Kubernetes API as a source: Pods, Namespaces, Nodes, NetworkPolicies, and
  * ClusterNetworkPolicies where the server has them.
  *
- * Lists in pages (or as a WatchList stream), then watches with bookmarks, all
- * on one HTTP/2 connection.  What was told stays told while the API is away;
- * after a relist only what differs is told again.  Objects are decoded one by
- * one while they arrive, and nothing of them is kept here but key and
- * resourceVersion.
+ * Lists as a WatchList stream or in pages, then watches with bookmarks, all on
+ * one HTTP/2 connection.  What was told stays told while the API is away; after
+ * a relist only what differs is told again, what is new or changed before what is
+ * gone.  Objects are read one by one while they arrive; of each only key, uid and
+ * a digest of what matters to policy are kept, so that a change of something else
+ * (a heartbeat, a condition) is not told either.
+ *
+ * Pods that are finished are not asked for: one that finishes is told as deleted.
+ * A policy that does not validate is told as a fact with ->invalid set.  Another
+ * object that cannot be read is a problem with the subject "Pod shop/web", and its
+ * last state stays.  Other subjects are a resource ("pods": no permission, and the
+ * like) and the server's URL (no connection).
+ *
+ * A server that says it has no ClusterNetworkPolicies is asked again twice a
+ * minute.  If it had some before, they stay until it has said so four times.
  */
 #ifndef BH_KUBE_H
 #define BH_KUBE_H
@@ -29,7 +39,8 @@ struct bh_kube_config {
 	const char *context; /* NULL: current-context */
 	bool allows_plain;   /* http:// to a loopback address; refused otherwise */
 	/* For tests; 0 for what is right. */
-	uint32_t page_size, watch_silence_ms;
+	uint32_t page_size;        /* else always in pages, WatchList is not used */
+	uint32_t watch_silence_ms; /* until a watch is asked for again */
 };
 
 /*
@@ -46,7 +57,8 @@ int bh_kube_check(const struct bh_kube_config *config, struct bh_err *err);
 
 /*
  * The cached last state was told to the sink by somebody else, as facts of
- * BH_SOURCE_KUBE: its keys, so that the first list deletes what is gone.
+ * BH_SOURCE_KUBE: its keys, so that the first list deletes what is gone.  Before
+ * the loop runs.
  */
 void bh_kube_adopt(struct bh_kube *k, const struct bh_key *key);
 
@@ -61,16 +73,19 @@ enum bh_kube_resource {
 const char *bh_kube_resource_str(enum bh_kube_resource r); /* "namespaces", ... */
 
 struct bh_kube_stats {
-	bool is_connected; /* every watch that there is follows */
-	char server[256];  /* "https://10.96.0.1:443" */
-	char version[64];  /* "v1.34.4", "" until known */
-	uint64_t bytes_received;
+	bool is_connected;       /* every watch that there is follows */
+	char server[256];        /* "https://10.96.0.1:443" */
+	char version[64];        /* "v1.34.4", "" until known */
+	uint64_t bytes_received; /* of bodies */
+	uint64_t n_connects;     /* connections tried */
 	struct bh_kube_resource_stats {
 		bool is_served;  /* false: the server does not have this kind */
 		bool is_synced;  /* listed once */
 		bool is_watched; /* a watch is open now */
-		uint64_t n_objects, n_events, n_lists, n_watches, n_refused;
-		uint64_t last_ns; /* monotonic; of the last sign of life, bookmarks included */
+		/* There now; since the start: changes, lists that ended, watches asked for, ... */
+		uint64_t n_objects, n_events, n_lists, n_watches;
+		uint64_t n_refused; /* ... objects that could not be read */
+		uint64_t last_ns;   /* monotonic; of the last sign of life, bookmarks included */
 	} resources[BH_KUBE_RESOURCE_COUNT_];
 };
 struct bh_kube_stats bh_kube_stats(const struct bh_kube *k);

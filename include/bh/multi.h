@@ -8,6 +8,7 @@
 #define BH_MULTI_H
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <uv.h>
 
 struct bh_multi;
@@ -17,6 +18,7 @@ struct bh_multi_owner {
 	void (*on_end)(void *ctx, CURL *easy, CURLcode code); /* a transfer is over */
 	void (*on_turn)(void *ctx);                           /* after a round of I/O */
 	void (*on_closed)(void *ctx);                         /* after bh_multi_close() */
+	bool shares_connections; /* HTTP/2: transfers to one server run beside each other */
 };
 
 struct bh_multi *bh_multi_new(uv_loop_t *loop, const struct bh_multi_owner *owner);

@@ -1,7 +1,5 @@
 #include "bh/multi.h"
 
-#include <stdbool.h>
-
 #include "bh/alloc.h"
 
 struct bh_multi {
@@ -148,7 +146,8 @@ struct bh_multi *bh_multi_new(uv_loop_t *loop, const struct bh_multi_owner *owne
 	curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
 	curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_curl_timer);
 	curl_multi_setopt(m->curl, CURLMOPT_TIMERDATA, m);
-	curl_multi_setopt(m->curl, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	curl_multi_setopt(m->curl, CURLMOPT_PIPELINING,
+			  owner->shares_connections ? CURLPIPE_MULTIPLEX : CURLPIPE_NOTHING);
 	return m;
 }
 

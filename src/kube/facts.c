@@ -1,0 +1,261 @@
+#include "facts.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "bh/buf.h"
+#include "bh/hash.h"
+#include "bh/object.h"
+
+/* Of one resource; three times the largest cluster that Kubernetes is made for. */
+#define MAX_OBJECTS 500000
+
+static struct bh_key key_of(const struct bh_kube_facts *f, const struct bh_kube_entry *e)
+{
+	return (struct bh_key){
+		.kind = f->kind->fact_kind,
+		.source = BH_SOURCE_KUBE,
+		.policy_kind = f->kind->policy_kind,
+		.namespace = bh_kube_entry_namespace(e),
+		.name = bh_kube_entry_name(e),
+		.uid = bh_kube_entry_uid(e),
+	};
+}
+
+static void tell(const struct bh_kube_facts *f, const char *subject, const char *text)
+{
+	f->sink->on_problem(f->sink->ctx, BH_SOURCE_KUBE, subject, text);
+}
+
+/* "Pod shop/web" */
+static void tell_object(const struct bh_kube_facts *f, const struct bh_kube_entry *e,
+			const char *text)
+{
+	struct bh_buf subject = { 0 };
+
+	bh_buf_printf(&subject, "%s ", f->kind->kind);
+	bh_buf_escape(&subject, bh_kube_entry_namespace(e));
+	bh_buf_puts(&subject, *bh_kube_entry_namespace(e) ? "/" : "");
+	bh_buf_escape(&subject, bh_kube_entry_name(e));
+	tell(f, bh_buf_str(&subject), text);
+	bh_buf_done(&subject);
+}
+
+static void refuse(struct bh_kube_facts *f, struct bh_kube_entry *e, const char *why)
+{
+	f->n_refused++;
+	e->is_refused = true;
+	tell_object(f, e, why);
+}
+
+static void take_back(const struct bh_kube_facts *f, const struct bh_kube_entry *e)
+{
+	const struct bh_key key = key_of(f, e);
+
+	if (e->is_told)
+		f->sink->on_delete(f->sink->ctx, &key);
+	if (e->is_refused)
+		tell_object(f, e, NULL);
+}
+
+/* --- one object ------------------------------------------------------------------ */
+
+/* The text was cut to what is kept; kind and apiVersion are ours. */
+static int decode(const struct bh_kube_facts *f, const struct bh_kube_item *item,
+		  struct bh_decoded **ret, struct bh_err *err)
+{
+	const struct bh_origin origin = { .source = BH_SOURCE_KUBE };
+	json_error_t json_err;
+	json_t *json;
+	int r;
+
+	if (item->refused)
+		return bh_err(err, -E2BIG, "%s", item->refused);
+	json = json_loadb(item->text, item->len, JSON_REJECT_DUPLICATES, &json_err);
+	if (!json)
+		return bh_err(err, -EINVAL, "is not JSON: %s", json_err.text);
+	json_object_set_new(json, "kind", json_string(f->kind->kind));
+	json_object_set_new(json, "apiVersion", json_string(f->kind->api_version));
+	r = bh_object_decode(json, &origin, ret, err);
+	json_decref(json);
+	return r;
+}
+
+/* What was read of the object by both of us is the same. */
+static bool is_about(const struct bh_fact *fact, const struct bh_kube_entry *e)
+{
+	const char *namespace = "", *name = NULL;
+
+	switch (fact->kind) {
+	case BH_KIND_POD:
+		if (strcmp(fact->pod.uid, bh_kube_entry_uid(e)) != 0)
+			return false;
+		namespace = fact->pod.namespace;
+		name = fact->pod.name;
+		break;
+	case BH_KIND_NAMESPACE: name = fact->ns.name; break;
+	case BH_KIND_NODE: name = fact->node.name; break;
+	case BH_KIND_POLICY:
+		namespace
+		= fact->policy.namespace;
+		name = fact->policy.name;
+		break;
+	case BH_KIND_COUNT_: break;
+	}
+	return name && strcmp(name, bh_kube_entry_name(e)) == 0 &&
+	       strcmp(namespace, bh_kube_entry_namespace(e)) == 0;
+}
+
+/* Returns whether the sink has it now. */
+static bool take(struct bh_kube_facts *f, struct bh_kube_entry *e, const struct bh_kube_item *item)
+{
+	bh_auto(bh_decoded_free) struct bh_decoded *decoded = NULL;
+	const struct bh_fact *fact;
+	struct bh_err err = { 0 };
+
+	if (decode(f, item, &decoded, &err) < 0) {
+		refuse(f, e, err.text);
+		return false;
+	}
+	fact = bh_decoded_fact(decoded);
+	if (!fact || !is_about(fact, e)) {
+		refuse(f, e, fact ? "its name or uid is not plain text" : "its kind is not read");
+		return false;
+	}
+	f->sink->on_put(f->sink->ctx, fact);
+	e->is_told = true;
+	if (e->is_refused)
+		tell_object(f, e, NULL);
+	e->is_refused = false;
+	return true;
+}
+
+static struct bh_kube_entry *add(struct bh_kube_facts *f, const char *namespace, const char *name,
+				 const char *uid)
+{
+	if (bh_kube_table_count(f->table) < MAX_OBJECTS)
+		return bh_kube_table_add(f->table, namespace, name, uid);
+	f->n_refused++;
+	if (!f->has_too_many)
+		tell(f, f->kind->kind, "there are too many of them, the rest is left out");
+	f->has_too_many = true;
+	return NULL;
+}
+
+/*
+ * The same name again with another uid: the old one is gone.  The new one is
+ * told first, so that no packet falls in between.  Only pods are known by uid.
+ */
+static void replace(struct bh_kube_facts *f, struct bh_kube_entry *old, const char *namespace,
+		    const char *name, const char *uid, const struct bh_kube_item *item,
+		    uint64_t digest)
+{
+	struct bh_kube_entry *e, *copy = bh_kube_entry_copy(old);
+
+	bh_kube_table_remove(f->table, old);
+	e = bh_kube_table_add(f->table, namespace, name, uid);
+	e->digest = digest;
+	if (f->kind->fact_kind != BH_KIND_POD)
+		e->is_told = copy->is_told;
+	e->is_refused = copy->is_refused;
+	take(f, e, item);
+	if (f->kind->fact_kind == BH_KIND_POD) {
+		copy->is_refused = false;
+		take_back(f, copy);
+	}
+	free(copy);
+}
+
+static bool has_name(struct bh_kube_facts *f, const char *name)
+{
+	if (*name)
+		return true;
+	f->n_refused++;
+	if (!f->has_nameless)
+		tell(f, f->kind->kind, "the server sent an object without a name");
+	f->has_nameless = true;
+	return false;
+}
+
+void bh_kube_facts_put(struct bh_kube_facts *f, const struct bh_kube_stream *s,
+		       const struct bh_kube_item *item)
+{
+	const char *namespace = bh_kube_stream_slot(s, BH_SLOT_NAMESPACE);
+	const char *name = bh_kube_stream_slot(s, BH_SLOT_NAME);
+	const char *uid = bh_kube_stream_slot(s, BH_SLOT_UID);
+	uint64_t digest = item->refused ? BH_KUBE_NO_DIGEST : bh_hash(item->text, item->len);
+	struct bh_kube_entry *e;
+
+	if (!has_name(f, name))
+		return;
+	e = bh_kube_table_find(f->table, namespace, name);
+	if (e && strcmp(bh_kube_entry_uid(e), uid) != 0) {
+		replace(f, e, namespace, name, uid, item, digest);
+		return;
+	}
+	if (!e)
+		e = add(f, namespace, name, uid);
+	if (!e)
+		return;
+	e->is_seen = true;
+	if (e->digest != BH_KUBE_NO_DIGEST && e->digest == digest)
+		return;
+	e->digest = digest;
+	take(f, e, item);
+}
+
+void bh_kube_facts_delete(struct bh_kube_facts *f, const struct bh_kube_stream *s)
+{
+	struct bh_kube_entry *e =
+		bh_kube_table_find(f->table, bh_kube_stream_slot(s, BH_SLOT_NAMESPACE),
+				   bh_kube_stream_slot(s, BH_SLOT_NAME));
+
+	/* Another uid: one that was here before it. */
+	if (!e || strcmp(bh_kube_entry_uid(e), bh_kube_stream_slot(s, BH_SLOT_UID)) != 0)
+		return;
+	take_back(f, e);
+	bh_kube_table_remove(f->table, e);
+}
+
+void bh_kube_facts_adopt(struct bh_kube_facts *f, const struct bh_key *key)
+{
+	const char *namespace = key->namespace ? key->namespace : "";
+	struct bh_kube_entry *e = bh_kube_table_find(f->table, namespace, key->name);
+
+	if (!e)
+		e = add(f, namespace, key->name, key->uid ? key->uid : "");
+	if (e)
+		e->is_told = true;
+}
+
+/* --- lists ----------------------------------------------------------------------- */
+
+void bh_kube_facts_begin(struct bh_kube_facts *f)
+{
+	bh_kube_table_begin(f->table);
+	if (f->has_too_many || f->has_nameless)
+		tell(f, f->kind->kind, NULL);
+	f->has_too_many = f->has_nameless = false;
+}
+
+static void on_gone(void *ctx, const struct bh_kube_entry *e)
+{
+	take_back(ctx, e);
+}
+
+void bh_kube_facts_end(struct bh_kube_facts *f)
+{
+	bh_kube_table_end(f->table, on_gone, f);
+}
+
+void bh_kube_facts_init(struct bh_kube_facts *f, const struct bh_kube_kind *kind,
+			const struct bh_sink *sink)
+{
+	*f = (struct bh_kube_facts){ .kind = kind, .sink = sink, .table = bh_kube_table_new() };
+}
+
+void bh_kube_facts_done(struct bh_kube_facts *f)
+{
+	bh_kube_table_free(&f->table);
+}

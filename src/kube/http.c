@@ -1,0 +1,440 @@
+/*
+ * libcurl's callbacks only collect; what they collected is handed out after it
+ * has returned, from the queue of calls that have something to say.
+ */
+#include "http.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <utlist.h>
+
+#include "bh/alloc.h"
+#include "bh/buf.h"
+#include "bh/multi.h"
+
+#define CONNECT_TIMEOUT_MS 10000L
+/* A peer that acknowledges nothing for that long is away. */
+#define PEER_TIMEOUT_MS   30000
+#define KEEPALIVE_IDLE_S  15L
+#define KEEPALIVE_PAUSE_S 5L
+#define READ_SIZE         (64L << 10)
+/* Of an answer that is an error; a Status has a few hundred bytes. */
+#define MAX_ERROR_BODY 16384
+#define MAX_RETRY_MS   UINT32_C(120000)
+
+struct bh_kube_call {
+	struct bh_kube_http *h;
+	struct bh_kube_call *prev, *next;             /* in h->calls */
+	struct bh_kube_call *ready_prev, *ready_next; /* in h->ready */
+	struct bh_kube_request req;
+	CURL *easy;
+	struct curl_slist *headers, *connect_to;
+	struct bh_buf body; /* not handed out yet, or of an error */
+	char curl_err[CURL_ERROR_SIZE];
+	CURLcode code;
+	uint32_t retry_after_ms;
+	bool has_head, told_head, is_ready, is_ended;
+};
+
+struct bh_kube_http {
+	const struct bh_kube_access *access;
+	struct bh_multi *multi;
+	char *ca, *cert, *key;
+	struct bh_kube_call *calls, *ready;
+	struct bh_kube_call *current; /* that is being called back; NULL once cancelled */
+	struct bh_kube_http_stats stats;
+};
+
+static void set_ready(struct bh_kube_call *call)
+{
+	if (call->is_ready)
+		return;
+	call->is_ready = true;
+	DL_APPEND2(call->h->ready, call, ready_prev, ready_next);
+}
+
+static void unset_ready(struct bh_kube_call *call)
+{
+	if (!call->is_ready)
+		return;
+	call->is_ready = false;
+	DL_DELETE2(call->h->ready, call, ready_prev, ready_next);
+}
+
+static uint64_t bytes_of(const struct bh_kube_call *call)
+{
+	curl_off_t n = 0;
+
+	curl_easy_getinfo(call->easy, CURLINFO_SIZE_DOWNLOAD_T, &n);
+	return (uint64_t)n;
+}
+
+void bh_kube_call_cancel(struct bh_kube_call **callp)
+{
+	struct bh_kube_call *call = *callp;
+
+	if (!call)
+		return;
+	*callp = NULL;
+	if (call->h->current == call)
+		call->h->current = NULL;
+	unset_ready(call);
+	DL_DELETE(call->h->calls, call);
+	call->h->stats.bytes_received += bytes_of(call);
+	bh_multi_remove(call->h->multi, call->easy);
+	curl_easy_cleanup(call->easy);
+	curl_slist_free_all(call->headers);
+	curl_slist_free_all(call->connect_to);
+	bh_buf_done(&call->body);
+	free(call);
+}
+
+/* --- what libcurl hands in ------------------------------------------------------- */
+
+static size_t on_body(char *data, size_t size, size_t n, void *ctx)
+{
+	struct bh_kube_call *call = ctx;
+
+	(void)size; /* always 1 */
+	if (call->has_head || call->body.len + n <= MAX_ERROR_BODY)
+		bh_buf_add(&call->body, data, n);
+	if (call->has_head)
+		set_ready(call);
+	return n;
+}
+
+/* Retry-After in seconds; a date there is too rare to be read. */
+static uint32_t parse_retry_after(const char *s, size_t len)
+{
+	uint32_t seconds = 0;
+	size_t i = 0;
+
+	while (i < len && s[i] == ' ')
+		i++;
+	for (; i < len && isdigit((unsigned char)s[i]) && seconds < MAX_RETRY_MS; i++)
+		seconds = seconds * 10 + (uint32_t)(s[i] - '0');
+	return seconds > MAX_RETRY_MS / 1000 ? MAX_RETRY_MS : seconds * 1000;
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *ctx)
+{
+	static const char retry[] = "retry-after:";
+	struct bh_kube_call *call = ctx;
+	long status = 0;
+
+	(void)size;
+	if (n >= strlen(retry) && strncasecmp(data, retry, strlen(retry)) == 0) {
+		call->retry_after_ms = parse_retry_after(data + strlen(retry), n - strlen(retry));
+	} else if (n <= 2) { /* the empty line behind the headers */
+		curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+		call->has_head = status == 200;
+		if (call->has_head)
+			set_ready(call);
+	}
+	return n;
+}
+
+static int on_connect(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+	struct bh_kube_http *h = ctx;
+	const unsigned int ms = PEER_TIMEOUT_MS;
+
+	(void)purpose;
+	h->stats.n_connects++;
+	/* Without it a dead peer is noticed after a quarter of an hour. */
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	return CURL_SOCKOPT_OK;
+}
+
+static void on_end(void *ctx, CURL *easy, CURLcode code)
+{
+	struct bh_kube_call *call;
+
+	(void)ctx;
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
+	call->code = code;
+	call->is_ended = true;
+	set_ready(call);
+}
+
+/* --- what is handed out ---------------------------------------------------------- */
+
+/* A Status says it in "message"; anything else is not worth repeating. */
+static void describe_error(struct bh_kube_call *call, int status, struct bh_err *ret)
+{
+	json_t *json =
+		json_loadb(bh_buf_str(&call->body), call->body.len, JSON_DISABLE_EOF_CHECK, NULL);
+	const char *message = json_string_value(json_object_get(json, "message"));
+	struct bh_buf text = { 0 };
+
+	if (message)
+		bh_buf_escape(&text, message);
+	bh_err(ret, 0, text.len > 0 ? "HTTP status %d: %s" : "HTTP status %d%s", status,
+	       bh_buf_str(&text));
+	bh_buf_done(&text);
+	json_decref(json);
+}
+
+static struct bh_kube_answer judge(struct bh_kube_call *call, struct bh_err *text)
+{
+	struct bh_kube_answer a = { .retry_after_ms = call->retry_after_ms };
+	long status = 0, os_errno = 0;
+
+	a.text = text->text;
+	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	a.status = (int)status;
+	if (call->code == CURLE_OK) {
+		a.outcome = BH_ANSWERED;
+		if (status != 200)
+			describe_error(call, a.status, text);
+		return a;
+	}
+	a.outcome = call->code == CURLE_HTTP2_STREAM || call->code == CURLE_PARTIAL_FILE ? BH_BROKEN
+											 : BH_AWAY;
+	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
+	if (call->code == CURLE_COULDNT_CONNECT && os_errno > 0)
+		bh_err_wrap(text, -(int)os_errno, "cannot connect");
+	else
+		bh_err(text, 0, "%s",
+		       call->curl_err[0] ? call->curl_err : curl_easy_strerror(call->code));
+	return a;
+}
+
+static void end_call(struct bh_kube_http *h, struct bh_kube_call *call)
+{
+	struct bh_err text = { 0 };
+	struct bh_kube_answer answer = judge(call, &text);
+
+	call->req.on_done(call->req.ctx, &answer);
+	if (h->current == call)
+		bh_kube_call_cancel(&call);
+}
+
+static void deliver(struct bh_kube_http *h, struct bh_kube_call *call)
+{
+	h->current = call;
+	if (call->has_head && !call->told_head) {
+		call->told_head = true;
+		call->req.on_head(call->req.ctx);
+	}
+	if (h->current == call && call->has_head && call->body.len > 0) {
+		struct bh_buf data = call->body;
+
+		call->body = (struct bh_buf){ 0 };
+		call->req.on_data(call->req.ctx, data.data, data.len);
+		bh_buf_done(&data);
+	}
+	if (h->current == call && call->is_ended)
+		end_call(h, call);
+	h->current = NULL;
+}
+
+static void on_turn(void *ctx)
+{
+	struct bh_kube_http *h = ctx;
+	struct bh_kube_call *call;
+
+	while ((call = h->ready)) {
+		unset_ready(call);
+		deliver(h, call);
+	}
+}
+
+/* --- calls ----------------------------------------------------------------------- */
+
+static void add_header(struct bh_kube_call *call, const char *line)
+{
+	call->headers = curl_slist_append(call->headers, line);
+	if (!call->headers)
+		abort();
+}
+
+static void set_headers(struct bh_kube_call *call, const char *token)
+{
+	add_header(call, "Accept: application/json");
+	add_header(call, "User-Agent: bulkheadd/" BH_VERSION);
+	if (token) {
+		bh_auto_free char *line = bh_asprintf("Authorization: Bearer %s", token);
+
+		add_header(call, line);
+	}
+}
+
+static void set_blob(CURL *e, CURLoption option, char *text)
+{
+	struct curl_blob blob = { .data = text, .flags = CURL_BLOB_NOCOPY };
+
+	if (!text)
+		return;
+	blob.len = strlen(text);
+	curl_easy_setopt(e, option, &blob);
+}
+
+static void set_tls(struct bh_kube_call *call)
+{
+	struct bh_kube_http *h = call->h;
+	CURL *e = call->easy;
+
+	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (h->ca) {
+		set_blob(e, CURLOPT_CAINFO_BLOB, h->ca);
+		/* Otherwise the system's authorities are trusted besides. */
+		curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
+		curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
+	}
+	set_blob(e, CURLOPT_SSLCERT_BLOB, h->cert);
+	set_blob(e, CURLOPT_SSLKEY_BLOB, h->key);
+	/* A key with a pass phrase fails instead of asking the terminal. */
+	curl_easy_setopt(e, CURLOPT_KEYPASSWD, "");
+}
+
+/*
+ * libcurl checks the certificate against the URL's host: the URL has the name
+ * that the certificate must have, and the connection goes elsewhere.
+ */
+static void set_url(struct bh_kube_call *call)
+{
+	const struct bh_kube_access *a = call->h->access;
+	bh_auto_free char *url = NULL, *to = NULL;
+	const char *path = strstr(a->server, "://") + 3;
+
+	path += strcspn(path, "/");
+	if (!a->server_name) {
+		url = bh_asprintf("%s%s", a->server, call->req.path);
+	} else {
+		url = bh_asprintf("https://%s:%s%s%s", a->server_name, a->port, path,
+				  call->req.path);
+		to = bh_asprintf(strchr(a->host, ':') ? "::[%s]:%s" : "::%s:%s", a->host, a->port);
+		call->connect_to = curl_slist_append(NULL, to);
+		if (!call->connect_to)
+			abort();
+		curl_easy_setopt(call->easy, CURLOPT_CONNECT_TO, call->connect_to);
+	}
+	curl_easy_setopt(call->easy, CURLOPT_URL, url);
+}
+
+static void set_options(struct bh_kube_call *call)
+{
+	CURL *e = call->easy;
+
+	set_url(call);
+	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, call->h->access->is_plain ? "http" : "https");
+	if (!call->h->access->is_plain)
+		set_tls(call);
+	/* Nothing from the environment has a say in where this goes. */
+	curl_easy_setopt(e, CURLOPT_PROXY, "");
+	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, READ_SIZE);
+	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+	curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_PAUSE_S);
+	curl_easy_setopt(e, CURLOPT_SOCKOPTFUNCTION, on_connect);
+	curl_easy_setopt(e, CURLOPT_SOCKOPTDATA, call->h);
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, call->headers);
+	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
+	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
+	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->curl_err);
+	curl_easy_setopt(e, CURLOPT_PRIVATE, call);
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+}
+
+struct bh_kube_call *bh_kube_call_start(struct bh_kube_http *h,
+					const struct bh_kube_request *request, struct bh_err *err)
+{
+	bh_auto_free char *token = NULL;
+	struct bh_kube_call *call;
+
+	if (bh_token_read(&h->access->token, &token, err) < 0)
+		return NULL;
+	call = bh_calloc(1, sizeof(*call));
+	call->h = h;
+	call->req = *request;
+	call->easy = curl_easy_init();
+	if (!call->easy)
+		abort();
+	set_headers(call, token);
+	set_options(call);
+	call->req.path = NULL; /* the caller's memory ends with this call */
+	DL_APPEND(h->calls, call);
+	bh_multi_add(h->multi, call->easy);
+	return call;
+}
+
+/* --- sessions -------------------------------------------------------------------- */
+
+static void free_http(struct bh_kube_http *h)
+{
+	free(h->ca);
+	free(h->cert);
+	free(h->key);
+	free(h);
+}
+
+static void on_closed(void *ctx)
+{
+	free_http(ctx);
+}
+
+int bh_kube_http_new(struct bh_kube_http **ret, uv_loop_t *loop,
+		     const struct bh_kube_access *access, struct bh_err *err)
+{
+	struct bh_kube_http *h = bh_calloc(1, sizeof(*h));
+	int r;
+
+	h->access = access;
+	r = bh_secret_read(&access->ca, "certificate-authority", &h->ca, err);
+	if (r == 0)
+		r = bh_secret_read(&access->cert, "client-certificate", &h->cert, err);
+	if (r == 0)
+		r = bh_secret_read(&access->key, "client-key", &h->key, err);
+	if (r < 0) {
+		free_http(h);
+		return r;
+	}
+	h->multi = bh_multi_new(loop, &(struct bh_multi_owner){
+					      .ctx = h,
+					      .on_end = on_end,
+					      .on_turn = on_turn,
+					      .on_closed = on_closed,
+					      .shares_connections = true,
+				      });
+	*ret = h;
+	return 0;
+}
+
+void bh_kube_http_free(struct bh_kube_http **hp)
+{
+	struct bh_kube_http *h = *hp;
+
+	if (!h)
+		return;
+	*hp = NULL;
+	while (h->calls) {
+		struct bh_kube_call *call = h->calls;
+
+		bh_kube_call_cancel(&call);
+	}
+	bh_multi_close(h->multi);
+}
+
+struct bh_kube_http_stats bh_kube_http_stats(const struct bh_kube_http *h)
+{
+	struct bh_kube_http_stats stats = h->stats;
+	const struct bh_kube_call *call;
+
+	DL_FOREACH (h->calls, call)
+		stats.bytes_received += bytes_of(call);
+	return stats;
+}
