@@ -443,8 +443,10 @@ static void settle_at(struct bh_dir_verdict *ret, enum bh_verdict verdict, enum 
 	ret->reason = reason;
 }
 
-static void eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
-		     const struct bh_end *src, const struct bh_end *dst, struct bh_dir_verdict *ret)
+/* True where policies judge, which *ret_query asks them; else *ret is the answer. */
+static bool is_judged(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
+		      const struct bh_end *src, const struct bh_end *dst, struct query *ret_query,
+		      struct bh_dir_verdict *ret)
 {
 	const struct bh_end *own = dir == BH_INGRESS ? dst : src;
 	const struct bh_end *other = dir == BH_INGRESS ? src : dst;
@@ -466,8 +468,19 @@ static void eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum 
 		q.addr = other->pod && is_unspecified(addr) ? NULL : addr;
 		q.dst_pod = dst->entity == BH_ENTITY_POD ? dst->pod : NULL;
 		q.n_policies = bh_world_policies_of(w, own->pod->namespace, &q.policies);
-		judge_policies(&q, ret);
+		*ret_query = q;
+		return true;
 	}
+	return false;
+}
+
+static void eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
+		     const struct bh_end *src, const struct bh_end *dst, struct bh_dir_verdict *ret)
+{
+	struct query q;
+
+	if (is_judged(w, flow, dir, src, dst, &q, ret))
+		judge_policies(&q, ret);
 }
 
 void bh_eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
@@ -477,6 +490,32 @@ void bh_eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum bh_d
 	struct bh_end dst = bh_eval_end(w, &flow->dst, flow->dst_pod);
 
 	eval_dir(w, flow, dir, &src, &dst, ret);
+}
+
+void bh_eval_policy(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
+		    const struct bh_policy *p, struct bh_policy_word *ret)
+{
+	struct bh_end src = bh_eval_end(w, &flow->src, flow->src_pod);
+	struct bh_end dst = bh_eval_end(w, &flow->dst, flow->dst_pod);
+	struct judgement j = { .wants_near = true };
+	struct bh_dir_verdict unjudged;
+	struct query q;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!is_judged(w, flow, dir, &src, &dst, &q, &unjudged) ||
+	    !bh_world_selects(w, p, q.subject))
+		return;
+	ret->is_about =
+		isolates(&q, p) || (p->tier != BH_TIER_NETWORK_POLICY && p->rules[dir].n > 0);
+	if (!ret->is_about || p->invalid)
+		return;
+	ret->matches = first_match(&q, p, &j) != NULL;
+	if (ret->matches) {
+		ret->rule_index = j.rule.rule_index;
+		return;
+	}
+	memcpy(ret->near, j.near, sizeof(j.near));
+	ret->n_near = j.n_near;
 }
 
 void bh_eval(const struct bh_world *w, const struct bh_flow *flow, struct bh_result *ret)

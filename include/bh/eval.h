@@ -117,6 +117,20 @@ void bh_eval(const struct bh_world *w, const struct bh_flow *flow, struct bh_res
 void bh_eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
 		 struct bh_dir_verdict *ret);
 
+/* What one policy says of one direction by itself, in audit or not. */
+struct bh_policy_word {
+	bool is_about; /* selects the pod and isolates it or has rules, or is not valid */
+	bool matches;
+	size_t rule_index; /* the first that matches */
+	/* Else its Allow rules that came nearest, nearest first. */
+	struct bh_near_miss near[BH_MAX_NEAR_MISSES];
+	size_t n_near;
+};
+
+/* Says nothing where the direction is not judged by policies. */
+void bh_eval_policy(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
+		    const struct bh_policy *p, struct bh_policy_word *ret);
+
 /* Who an address is.  @pod may be NULL. */
 struct bh_end bh_eval_end(const struct bh_world *w, const struct bh_addr *a,
 			  const struct bh_pod *pod);

@@ -7,6 +7,7 @@
 
 #include "bh/alloc.h"
 #include "bh/clock.h"
+#include "bh/nearest.h"
 #include "bh/world.h"
 
 const struct bh_cli_option bh_cli_common[] = {
@@ -16,56 +17,6 @@ const struct bh_cli_option bh_cli_common[] = {
 	{ .letter = 'h', .name = "help", .text = "show this help" },
 	{ .name = NULL },
 };
-
-/* --- the nearest word -------------------------------------------------------- */
-
-#define MAX_WORD 32
-
-static size_t min3(size_t a, size_t b, size_t c)
-{
-	size_t m = a < b ? a : b;
-
-	return m < c ? m : c;
-}
-
-/* Levenshtein's distance; words beyond MAX_WORD are far from everything. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[MAX_WORD + 1], n = strlen(b), i, k;
-
-	if (strlen(a) > MAX_WORD || n > MAX_WORD)
-		return MAX_WORD;
-	for (k = 0; k <= n; k++)
-		row[k] = k;
-	for (i = 0; a[i]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i + 1;
-		for (k = 0; k < n; k++) {
-			size_t above = row[k + 1];
-
-			row[k + 1] = min3(above + 1, row[k] + 1, diagonal + (a[i] != b[k]));
-			diagonal = above;
-		}
-	}
-	return row[n];
-}
-
-struct nearest {
-	const char *word;
-	size_t distance;
-};
-
-static void consider(struct nearest *n, const char *given, const char *word)
-{
-	size_t d = distance(given, word);
-
-	/* A third of the letters may be wrong, and two of any word. */
-	if (d > 2 && d > strlen(word) / 3)
-		return;
-	if (d < strlen(word) && (!n->word || d < n->distance))
-		*n = (struct nearest){ .word = word, .distance = d };
-}
 
 /* --- commands ------------------------------------------------------------------ */
 
@@ -116,7 +67,7 @@ const struct bh_cli_command *bh_cli_find(int *argc, char *const **argv, struct b
 {
 	bh_auto_free char *given = given_name(*argc, *argv);
 	const struct bh_cli_command *const *c;
-	struct nearest near = { 0 };
+	struct bh_nearest near = { 0 };
 
 	for (c = bh_cli_commands; *c; c++) {
 		int n = match_words((*c)->name, *argc, *argv);
@@ -126,7 +77,7 @@ const struct bh_cli_command *bh_cli_find(int *argc, char *const **argv, struct b
 			*argv += n;
 			return *c;
 		}
-		consider(&near, given, (*c)->name);
+		bh_nearest_consider(&near, given, (*c)->name);
 	}
 	if (near.word)
 		bh_err(err, -EINVAL, "unknown command '%.64s'; did you mean '%s'?", given,
@@ -165,13 +116,13 @@ static const struct bh_cli_option *find_option(const struct bh_cli *cli, const c
 static int unknown_option(const struct bh_cli *cli, const char *given, struct bh_err *err)
 {
 	bh_auto_free char *name = bh_strndup(given, strcspn(given, "="));
-	struct nearest near = { 0 };
+	struct bh_nearest near = { 0 };
 	const struct bh_cli_option *o;
 
 	for (o = bh_cli_common; o->name; o++)
-		consider(&near, name + strspn(name, "-"), o->name);
+		bh_nearest_consider(&near, name + strspn(name, "-"), o->name);
 	for (o = cli->command ? cli->command->options : NULL; o && o->name; o++)
-		consider(&near, name + strspn(name, "-"), o->name);
+		bh_nearest_consider(&near, name + strspn(name, "-"), o->name);
 	if (near.word && given[1] == '-')
 		return bh_err(err, -EINVAL, "unknown option '%.64s'; did you mean '--%s'?", name,
 			      near.word);
