@@ -87,7 +87,10 @@ int bh_decoded_error_line(const struct bh_decoded *d);
 json_t *bh_rule_ref_json(const struct bh_rule_ref *ref, enum bh_dir dir);
 /* One direction as `sim eval` and `explain` print it; a new reference. */
 json_t *bh_dir_verdict_json(const struct bh_dir_verdict *v, enum bh_dir dir);
-/* Adds sentences for people, one a line. */
+/*
+ * Adds sentences for people, one a line.  Addresses of pods and nodes that are
+ * zero in @flow are left out.
+ */
 void bh_result_describe(const struct bh_world *w, const struct bh_flow *flow,
 			const struct bh_result *result, struct bh_buf *out);
 

@@ -107,42 +107,67 @@ bool bh_sim_has_namespace(const struct bh_sim *sim, const char *name);
 
 /*
  * Ends as people write them: "namespace/pod", "namespace/workload" (its first
- * pod), "namespace/service" (a destination: its pods, and the port becomes the
- * target port), "svc:namespace/service" where a workload has the same name,
- * an address, "node:NAME".
+ * pod; "namespace/workload[Kind]" where several kinds have the name),
+ * "namespace/service" (a destination: its pods, and the port becomes the target
+ * port), "svc:namespace/service" where a pod or workload has the same name, an
+ * address, "node:NAME".  The address of a Service is the Service.
  */
 struct bh_sim_query {
 	const char *src, *dst;
-	uint8_t protocol;
-	uint16_t port;   /* host byte order */
-	bool has_family; /* else that of the ends; IPv4 where both have both */
+	uint8_t protocol; /* of ICMP and ICMPv6 the one of the family is asked */
+	uint16_t port;    /* host byte order */
+	bool has_family;  /* else that of the ends; IPv4 where both have both */
 	enum bh_family family;
 };
 
-enum bh_sim_verdict { BH_SIM_ALLOWED, BH_SIM_DENIED, BH_SIM_UNDECIDABLE };
+enum bh_sim_verdict { BH_SIM_ALLOWED, BH_SIM_DENIED, BH_SIM_UNDECIDABLE, BH_SIM_VERDICT_COUNT_ };
+const char *bh_sim_verdict_str(enum bh_sim_verdict v); /* "allowed", "denied", "undecidable" */
 
 /* A Service has several pods: one answer each. */
 struct bh_sim_answer {
 	struct bh_flow flow;
 	struct bh_result result;
 	const struct bh_service *service; /* NULL if none */
+	enum bh_sim_verdict verdict;
 };
 struct bh_sim_answers {
 	struct bh_sim_answer *items; /* freed by bh_sim_answers_done() */
-	size_t n;
+	size_t n;                    /* at least one */
 	/*
 	 * Allowed if all are, denied if all are; undecidable where they differ,
-	 * and where the API leaves it open.
+	 * and where the API leaves it open: policies of equal priority that say
+	 * different things, and a pod that reaches itself through its Service
+	 * where policy would deny it.
 	 */
 	enum bh_sim_verdict verdict;
 	char why[BH_ERR_MAX]; /* of undecidable */
 };
-/* -EINVAL with text that names the end and what is known that resembles it. */
+/*
+ * -ENOENT and -EINVAL with text that names the end and what is known that
+ * resembles it, the port that the Service does not have, and so on.
+ */
 int bh_sim_ask(const struct bh_sim *sim, const struct bh_sim_query *q, struct bh_sim_answers *ret,
 	       struct bh_err *err);
 void bh_sim_answers_done(struct bh_sim_answers *a);
-/* The answer's members as documented for `sim eval -o json`, added to @object. */
-void bh_sim_answers_json(const struct bh_sim *sim, const struct bh_sim_answers *a, json_t *object);
+/*
+ * Adds the answer's members as documented for `sim eval -o json`, as text
+ * without braces: `"verdict": "denied", "egress": {...}, "ingress": {...}`.
+ */
+void bh_sim_answers_write(const struct bh_sim *sim, const struct bh_sim_answers *a,
+			  struct bh_buf *out);
+
+/* Adds sentences for people as bh_result_describe() does, without made-up addresses. */
+void bh_sim_answer_describe(const struct bh_sim *sim, const struct bh_sim_answer *a,
+			    struct bh_buf *out);
+
+/*
+ * One line of a batch: a question as a JSON object.  Adds the line with the
+ * answer's members behind it, or with "error", and a newline to @out.
+ * Returns 0, or a negative errno where the line is no question or has no answer.
+ */
+int bh_sim_batch_line(const struct bh_sim *sim, const char *line, size_t len, struct bh_buf *out);
+/* A longer line is an error. */
+#define BH_SIM_MAX_LINE 65536
 
 /* --- all connections (src/sim/graph.c) ------------------------------------------------- */
 

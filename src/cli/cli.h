@@ -112,6 +112,16 @@ size_t bh_cli_exempt_namespaces(const struct bh_cli *cli, const char **ret);
 /* "10s", "15m", "2h", "7d" or a number of seconds -> nanoseconds. */
 int bh_cli_parse_duration(const char *s, uint64_t *ret_ns, struct bh_err *err);
 
+/* --- port.c ------------------------------------------------------------------ */
+
+struct bh_cli_port {
+	const char *protocol; /* "TCP", "UDP", "SCTP", "ICMP", "ICMPv6" */
+	uint8_t number;       /* IPPROTO_* */
+	uint16_t port;        /* 0: the protocol has none */
+};
+/* "8080", "8080/tcp", "53/UDP", "icmp"; -EINVAL or -ERANGE with text. */
+int bh_cli_parse_port(const char *s, struct bh_cli_port *ret, struct bh_err *err);
+
 /* --- help.c ------------------------------------------------------------------ */
 
 void bh_cli_help(struct bh_buf *out);

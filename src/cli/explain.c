@@ -1,77 +1,8 @@
-#include <ctype.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "bh/alloc.h"
 #include "bh/log.h"
 #include "commands.h"
-
-static const struct {
-	const char *name; /* as people write it */
-	const char *wire;
-	bool has_ports;
-} protocols[] = {
-	{ "tcp", "TCP", true },    { "udp", "UDP", true },        { "sctp", "SCTP", true },
-	{ "icmp", "ICMP", false }, { "icmpv6", "ICMPv6", false },
-};
-
-struct service {
-	const char *protocol; /* as the agent reads it */
-	unsigned int port;    /* 0: none */
-};
-
-static int parse_protocol(const char *s, struct service *ret, bool *ret_has_ports)
-{
-	size_t i;
-
-	for (i = 0; i < BH_ARRAY_LEN(protocols); i++) {
-		if (strcasecmp(s, protocols[i].name) != 0)
-			continue;
-		ret->protocol = protocols[i].wire;
-		*ret_has_ports = protocols[i].has_ports;
-		return 0;
-	}
-	return -EINVAL;
-}
-
-/* "8080", "8080/tcp", "53/UDP", "icmp" */
-static int parse_service(const char *s, struct service *ret, struct bh_err *err)
-{
-	struct service service = { .protocol = "TCP" };
-	bool has_ports = true;
-	unsigned long port;
-	char *end;
-
-	if (!isdigit((unsigned char)*s)) {
-		if (parse_protocol(s, &service, &has_ports) < 0)
-			return bh_err(
-				err, -EINVAL,
-				"'%.64s' is not a port and protocol such as 8080, 53/udp or icmp",
-				s);
-		if (has_ports)
-			return bh_err(err, -EINVAL, "%s needs a port, as in 8080/%.64s",
-				      service.protocol, s);
-		*ret = service;
-		return 0;
-	}
-
-	port = strtoul(s, &end, 10);
-	if (port == 0 || port > UINT16_MAX)
-		return bh_err(err, -ERANGE, "port %.*s is not within 1-65535",
-			      (int)(end - s > 32 ? 32 : end - s), s);
-	if (*end && (*end != '/' || parse_protocol(end + 1, &service, &has_ports) < 0))
-		return bh_err(err, -EINVAL,
-			      "'%.64s' does not end with a protocol such as /tcp, /udp or /sctp",
-			      s);
-	if (!has_ports)
-		return bh_err(err, -EINVAL, "%s has no ports: write %.64s", service.protocol,
-			      end + 1);
-	service.port = (unsigned int)port;
-	*ret = service;
-	return 0;
-}
 
 /* The text is sentences, the first of which starts with the verdict. */
 static void show(const struct bh_cli *cli, const json_t *answer)
@@ -102,19 +33,19 @@ static void show(const struct bh_cli *cli, const json_t *answer)
 
 static int run(const struct bh_cli *cli)
 {
-	struct service service = { 0 };
+	struct bh_cli_port port = { 0 };
 	struct bh_err err = { 0 };
 	json_t *answer, *request;
 	int r;
 
-	if (parse_service(cli->operands[2], &service, &err) < 0) {
+	if (bh_cli_parse_port(cli->operands[2], &port, &err) < 0) {
 		bh_log_error("%s", bh_err_text(&err));
 		return BH_CLI_USAGE;
 	}
 	request = json_pack("{s:s, s:s, s:s, s:o, s:s}", "method", "explain", "src",
 			    cli->operands[0], "dst", cli->operands[1], "port",
-			    service.port ? json_integer((json_int_t)service.port) : json_null(),
-			    "protocol", service.protocol);
+			    port.port ? json_integer(port.port) : json_null(), "protocol",
+			    port.protocol);
 	if (!request) {
 		bh_log_error("the arguments are not UTF-8");
 		return BH_CLI_USAGE;

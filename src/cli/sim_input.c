@@ -100,11 +100,25 @@ int bh_cli_sim_load(const struct bh_cli *cli, const char *const *paths, size_t n
 		return BH_CLI_SIM_BAD_INPUT;
 	}
 	if (l.n_problems)
-		bh_log_warning("the answer leaves out what %zu problem%s above made unreadable",
+		bh_log_warning("%zu problem%s: what cannot be read is left out of the answer; a "
+			       "policy that is not valid closes the pods it selects",
 			       l.n_problems, l.n_problems == 1 ? "" : "s");
 	bh_sim_finish(sim);
 	*ret = bh_take_ptr(sim);
 	return BH_CLI_YES;
+}
+
+char *bh_cli_sim_end(const struct bh_cli *cli, const char *text)
+{
+	const char *ns = bh_cli_value(cli, "namespace");
+	bool is_service = strncmp(text, "svc:", 4) == 0;
+	struct bh_addr a;
+
+	if (strchr(text, '/') || strncmp(text, "node:", 5) == 0 ||
+	    bh_addr_parse(text, &a, NULL) == 0)
+		return bh_strdup(text);
+	return bh_asprintf("%s%s/%s", is_service ? "svc:" : "", ns ? ns : "default",
+			   text + (is_service ? 4 : 0));
 }
 
 int bh_cli_sim_filter_new(const struct bh_cli *cli, struct bh_cli_sim_filter *ret,

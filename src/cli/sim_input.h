@@ -55,6 +55,9 @@ enum bh_cli_sim_exit {
 int bh_cli_sim_load(const struct bh_cli *cli, const char *const *paths, size_t n,
 		    struct bh_sim **ret);
 
+/* "web" -> "shop/web", with --namespace or else "default"; other ends as they are.  To be freed. */
+char *bh_cli_sim_end(const struct bh_cli *cli, const char *text);
+
 /* Whom the answer is about: --namespace (unless --all-namespaces) and --selector. */
 struct bh_cli_sim_filter {
 	const char *namespace; /* NULL: all */

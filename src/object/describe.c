@@ -30,14 +30,20 @@ static void add_pod(struct bh_buf *b, const struct bh_pod *pod)
 	bh_buf_escape(b, pod->name);
 }
 
+/* Nobody knows it, or it was made up. */
+static bool is_unspecified(const struct bh_addr *a)
+{
+	static const uint8_t zero[sizeof(a->bytes)];
+
+	return memcmp(a->bytes, zero, sizeof(zero)) == 0;
+}
+
 static void add_end(struct bh_buf *b, const struct bh_end *end, const struct bh_addr *addr)
 {
 	switch (end->entity) {
 	case BH_ENTITY_POD:
 		bh_buf_puts(b, "pod ");
 		add_pod(b, end->pod);
-		if (end->pod->n_addrs == 0)
-			return;
 		break;
 	case BH_ENTITY_NODE:
 		bh_buf_puts(b, "node ");
@@ -46,6 +52,8 @@ static void add_end(struct bh_buf *b, const struct bh_end *end, const struct bh_
 	case BH_ENTITY_EXTERNAL:
 	case BH_ENTITY_COUNT_: add_addr(b, addr); return;
 	}
+	if (is_unspecified(addr))
+		return;
 	bh_buf_puts(b, " (");
 	add_addr(b, addr);
 	bh_buf_putc(b, ')');

@@ -53,16 +53,13 @@ void sim_copy_workload(struct bh_sim *sim, const struct bh_workload *w, struct b
 		ports[i] = w->pod.ports[i];
 		ports[i].name = text(a, ports[i].name);
 	}
-	*ret = (struct bh_workload){
-		.kind = text(a, w->kind),
-		.namespace = text(a, w->namespace),
-		.name = text(a, w->name),
-		.replicas = w->replicas,
-		.owner_kind = text(a, w->owner_kind),
-		.owner_name = text(a, w->owner_name),
-		.file = text(a, w->file),
-		.line = w->line,
-	};
+	*ret = *w;
+	ret->kind = text(a, w->kind);
+	ret->namespace = text(a, w->namespace);
+	ret->name = text(a, w->name);
+	ret->owner_kind = text(a, w->owner_kind);
+	ret->owner_name = text(a, w->owner_name);
+	ret->file = text(a, w->file);
 	ret->pod = (struct bh_pod){
 		.namespace = ret->namespace,
 		.uid = "",
@@ -72,7 +69,7 @@ void sim_copy_workload(struct bh_sim *sim, const struct bh_workload *w, struct b
 		.n_ports = w->pod.n_ports,
 		.is_host_network = w->pod.is_host_network,
 		.file = ret->file,
-		.line = ret->line,
+		.line = w->line,
 	};
 }
 
@@ -87,17 +84,12 @@ void sim_copy_service(struct bh_sim *sim, const struct bh_service *s, struct bh_
 		ports[i].name = full_text(a, ports[i].name);
 		ports[i].target_name = text(a, ports[i].target_name);
 	}
-	*ret = (struct bh_service){
-		.namespace = text(a, s->namespace),
-		.name = text(a, s->name),
-		.has_selector = s->has_selector,
-		.selector = copy_selector(a, &s->selector),
-		.ports = ports,
-		.n_ports = s->n_ports,
-		.addrs = bh_arena_memdup(a, s->addrs, s->n_addrs * sizeof(*s->addrs)),
-		.n_addrs = s->n_addrs,
-		.type = full_text(a, s->type),
-		.file = text(a, s->file),
-		.line = s->line,
-	};
+	*ret = *s;
+	ret->namespace = text(a, s->namespace);
+	ret->name = text(a, s->name);
+	ret->selector = copy_selector(a, &s->selector);
+	ret->ports = ports;
+	ret->addrs = bh_arena_memdup(a, s->addrs, s->n_addrs * sizeof(*s->addrs));
+	ret->type = full_text(a, s->type);
+	ret->file = text(a, s->file);
 }

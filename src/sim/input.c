@@ -13,6 +13,7 @@ struct bh_sim *bh_sim_new(const struct bh_sim_config *config)
 	sim->arena = bh_arena_new();
 	sim->world = bh_world_new(&config->world);
 	sim->is_compat = config->is_compat;
+	sim->memo = bh_arena_alloc(sim->arena, sizeof(*sim->memo));
 	return sim;
 }
 
@@ -25,6 +26,8 @@ void bh_sim_free(struct bh_sim **ret)
 	/* The elements are the arena's. */
 	HASH_CLEAR(hh, sim->seen);
 	HASH_CLEAR(hh, sim->made_up);
+	HASH_CLEAR(hh, sim->service_addrs);
+	sim_forget_texts(sim->memo);
 	bh_world_free(&sim->world);
 	free(sim->templates);
 	free(sim->services);
@@ -211,7 +214,7 @@ static int add_workload(struct bh_sim *sim, const struct bh_decoded *d, struct b
 
 static int add_service(struct bh_sim *sim, const struct bh_decoded *d, struct bh_err *err)
 {
-	struct bh_service *service;
+	struct service *service;
 	struct seen *s;
 	int r = check_room(sim, bh_decoded_subject(d), err);
 
@@ -223,9 +226,9 @@ static int add_service(struct bh_sim *sim, const struct bh_decoded *d, struct bh
 		service = s->service = bh_arena_alloc(sim->arena, sizeof(*service));
 		bh_grow(&sim->services, &sim->cap_services, sim->n_services,
 			sizeof(struct bh_service *));
-		sim->services[sim->n_services++] = service;
+		sim->services[sim->n_services++] = &service->pub;
 	}
-	sim_copy_service(sim, bh_decoded_service(d), service);
+	sim_copy_service(sim, bh_decoded_service(d), &service->pub);
 	return 0;
 }
 
@@ -251,15 +254,39 @@ static int by_name(const void *a, const void *b)
 	return c ? c : strcmp(s->name, t->name);
 }
 
-void bh_sim_finish(struct bh_sim *sim)
+/* Of several Services with one address, which no cluster has, the first. */
+static void index_services(struct bh_sim *sim)
 {
+	size_t i, k;
+
 	if (sim->n_services)
 		qsort(sim->services, sim->n_services, sizeof(struct bh_service *), by_name);
+	for (i = 0; i < sim->n_services; i++) {
+		const struct bh_service *s = sim->services[i];
+
+		for (k = 0; k < s->n_addrs; k++) {
+			struct service_addr *at;
+
+			HASH_FIND(hh, sim->service_addrs, &s->addrs[k], sizeof(s->addrs[k]), at);
+			if (at)
+				continue;
+			at = bh_arena_alloc(sim->arena, sizeof(*at));
+			at->addr = s->addrs[k];
+			at->service = s;
+			HASH_ADD(hh, sim->service_addrs, addr, sizeof(at->addr), at);
+		}
+	}
+}
+
+void bh_sim_finish(struct bh_sim *sim)
+{
+	index_services(sim);
 	sim_find_owners(sim);
 	sim_make_pods(sim);
 	sim_make_nodes(sim);
 	sim_make_addrs(sim);
 	sim_group_pods(sim);
+	sim_compare_priorities(sim);
 	bh_world_settle(sim->world);
 }
 

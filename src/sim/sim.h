@@ -15,13 +15,25 @@ struct template
 	const char *group_kind, *group_name; /* its own, or its owner's */
 };
 
+struct service {
+	struct bh_service pub;
+	const struct bh_pod **pods; /* it leads to; NULL until somebody asks */
+	size_t n_pods;
+};
+
+struct service_addr {
+	struct bh_addr addr;
+	const struct bh_service *service;
+	UT_hash_handle hh;
+};
+
 /* An object that was added, by its subject ("Pod shop/web"). */
 struct seen {
 	const char *subject;
 	const char *file;
 	int line;
 	const char *pod_uid; /* of a Pod; NULL of others */
-	struct bh_service *service;
+	struct service *service;
 	struct template *template;
 	UT_hash_handle hh;
 };
@@ -35,6 +47,13 @@ struct pod_ref {
 struct made_up {
 	struct bh_addr addr;
 	UT_hash_handle hh;
+};
+
+/* What asking leaves behind; not what was told, so it may change. */
+struct memo {
+	size_t n_hints;     /* given in errors */
+	struct text *texts; /* of judgements, see answer.c */
+	size_t n_texts;
 };
 
 struct bh_sim {
@@ -57,11 +76,16 @@ struct bh_sim {
 	struct bh_sim_skipped *skipped;
 	size_t n_skipped, cap_skipped;
 	struct made_up *made_up;
+	struct service_addr *service_addrs;
+	bool has_equal_priorities; /* of policies that are asked in order */
+	struct memo *memo;
 };
 
 /* Copies into the simulator's arena. */
 void sim_copy_workload(struct bh_sim *sim, const struct bh_workload *w, struct bh_workload *ret);
 void sim_copy_service(struct bh_sim *sim, const struct bh_service *s, struct bh_service *ret);
+
+void sim_forget_texts(struct memo *memo);
 
 /* --- in the order in which bh_sim_finish() calls them --- */
 
@@ -75,5 +99,7 @@ void sim_make_nodes(struct bh_sim *sim);
 void sim_make_addrs(struct bh_sim *sim);
 /* Groups the pods. */
 void sim_group_pods(struct bh_sim *sim);
+/* Sets has_equal_priorities. */
+void sim_compare_priorities(struct bh_sim *sim);
 
 #endif
