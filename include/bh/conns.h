@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "bh/buf.h"
+#include "bh/err.h"
 
 enum bh_conns_proto {
 	BH_CONNS_TCP,
@@ -55,6 +56,13 @@ const struct bh_conns *bh_conns_minus(struct bh_conn_table *t, const struct bh_c
 
 /* The same set in @t; @c is of any table. */
 const struct bh_conns *bh_conns_import(struct bh_conn_table *t, const struct bh_conns *c);
+
+/*
+ * "tcp/80", "80/TCP", "udp/8080-8090", "sctp", "icmp" (every protocol without
+ * ports) or "any"; -EINVAL with text.
+ */
+int bh_conns_parse(struct bh_conn_table *t, const char *text, const struct bh_conns **ret,
+		   struct bh_err *err);
 
 bool bh_conns_is_empty(const struct bh_conns *c);
 bool bh_conns_is_all(const struct bh_conns *c);

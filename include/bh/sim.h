@@ -248,6 +248,27 @@ struct bh_graph_reason {
 size_t bh_graph_why(struct bh_graph *g, const struct bh_graph_edge *e, enum bh_dir dir,
 		    struct bh_graph_reason **ret);
 
+enum bh_sim_format {
+	BH_SIM_TXT,
+	BH_SIM_JSON,
+	BH_SIM_CSV,
+	BH_SIM_MD,
+	BH_SIM_DOT,
+	BH_SIM_FORMAT_COUNT_
+};
+/* Of "txt", "json", ...; BH_SIM_TXT of NULL and of any other word. */
+enum bh_sim_format bh_sim_format_of(const char *name);
+
+struct bh_graph_listing {
+	const struct bh_graph *graph;
+	const struct bh_graph_edge *edges; /* in their order */
+	size_t n;
+	const struct bh_conns *about; /* the edges are about these only; NULL: all */
+	bool is_compat;               /* to the letter as netpol-analyzer writes it */
+};
+void bh_graph_list(const struct bh_graph_listing *list, enum bh_sim_format format,
+		   struct bh_buf *out);
+
 /* --- two worlds (src/sim/diff.c) --------------------------------------------------------- */
 
 enum bh_change_kind { BH_CHANGE_ADDED, BH_CHANGE_REMOVED, BH_CHANGE_CHANGED };

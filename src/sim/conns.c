@@ -6,6 +6,7 @@
  */
 #include "bh/conns.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -164,6 +165,76 @@ const struct bh_conns *bh_conns_import(struct bh_conn_table *t, const struct bh_
 	return intern(t, counts);
 }
 
+/* --- parsing ------------------------------------------------------------------------- */
+
+static bool parse_protocol(const char *text, size_t len, uint8_t *ret)
+{
+	static const struct {
+		const char *name;
+		uint8_t protocol;
+	} t[] = { { "tcp", IPPROTO_TCP },
+		  { "udp", IPPROTO_UDP },
+		  { "sctp", IPPROTO_SCTP },
+		  { "icmp", IPPROTO_ICMP },
+		  { "any", 0 } };
+	size_t i;
+
+	for (i = 0; i < BH_ARRAY_LEN(t); i++)
+		if (strlen(t[i].name) == len && strncasecmp(text, t[i].name, len) == 0) {
+			*ret = t[i].protocol;
+			return true;
+		}
+	return false;
+}
+
+/* Digits up to @end, with or without a second number behind a dash. */
+static bool parse_ports(const char *text, const char *end, struct bh_port_range *ret)
+{
+	unsigned long first = 0, last = 0, *v = &first;
+
+	for (; text < end; text++) {
+		if (*text == '-' && v == &first && first) {
+			v = &last;
+		} else if (*text >= '0' && *text <= '9') {
+			*v = *v * 10 + (unsigned long)(*text - '0');
+		} else {
+			return false;
+		}
+		if (*v > UINT16_MAX)
+			return false;
+	}
+	if (v == &first)
+		last = first;
+	*ret = (struct bh_port_range){ (uint16_t)first, (uint16_t)last };
+	return first > 0 && last >= first;
+}
+
+int bh_conns_parse(struct bh_conn_table *t, const char *text, const struct bh_conns **ret,
+		   struct bh_err *err)
+{
+	struct bh_port_range ports = { 0, UINT16_MAX };
+	const char *slash = strchr(text, '/'), *end = text + strlen(text);
+	uint8_t protocol = 0;
+	bool is_right;
+
+	if (!slash)
+		is_right = parse_protocol(text, strlen(text), &protocol);
+	else if (*text >= '0' && *text <= '9')
+		is_right = parse_ports(text, slash, &ports) &&
+			   parse_protocol(slash + 1, (size_t)(end - slash - 1), &protocol);
+	else
+		is_right = parse_protocol(text, (size_t)(slash - text), &protocol) &&
+			   parse_ports(slash + 1, end, &ports);
+	if (slash && protocol == IPPROTO_ICMP)
+		is_right = false;
+	if (!is_right)
+		return bh_err(err, -EINVAL,
+			      "'%.64s' is not a connection such as tcp/80, udp/8080-8090 or icmp",
+			      text);
+	*ret = bh_conns_range(t, protocol, ports.first, ports.last);
+	return 0;
+}
+
 /* --- algebra ----------------------------------------------------------------------- */
 
 struct walk {
@@ -283,19 +354,21 @@ bool bh_conns_is_empty(const struct bh_conns *c)
 	return true;
 }
 
-static bool is_whole(const struct bh_conns *c, enum bh_conns_proto p)
+/* From port @first on, or from before it. */
+static bool is_whole(const struct bh_conns *c, enum bh_conns_proto p, uint16_t first)
 {
-	return c->n[p] == 1 && c->ranges[p][0].first == 0 && c->ranges[p][0].last == UINT16_MAX;
+	return c->n[p] == 1 && c->ranges[p][0].first <= first && c->ranges[p][0].last == UINT16_MAX;
 }
 
-static bool are_all_ports(const struct bh_conns *c)
+static bool are_all_ports(const struct bh_conns *c, uint16_t first)
 {
-	return is_whole(c, BH_CONNS_TCP) && is_whole(c, BH_CONNS_UDP) && is_whole(c, BH_CONNS_SCTP);
+	return is_whole(c, BH_CONNS_TCP, first) && is_whole(c, BH_CONNS_UDP, first) &&
+	       is_whole(c, BH_CONNS_SCTP, first);
 }
 
 bool bh_conns_is_all(const struct bh_conns *c)
 {
-	return are_all_ports(c) && is_whole(c, BH_CONNS_OTHER);
+	return are_all_ports(c, 0) && c->n[BH_CONNS_OTHER];
 }
 
 bool bh_conns_has(const struct bh_conns *c, uint8_t protocol, uint16_t port)
@@ -314,7 +387,7 @@ bool bh_conns_has(const struct bh_conns *c, uint8_t protocol, uint16_t port)
 	return low < c->n[p] && port >= c->ranges[p][low].first;
 }
 
-/* Nothing listens on port 0: a range from there is shown from 1. */
+/* Nothing listens on port 0: ranges are shown as if they began at 1. */
 static void format_range(const struct bh_port_range *r, struct bh_buf *out)
 {
 	unsigned int first = r->first == 0 && r->last > 0 ? 1 : r->first;
@@ -333,7 +406,7 @@ void bh_conns_format(const struct bh_conns *c, bool with_other, struct bh_buf *o
 	} t[] = { { BH_CONNS_SCTP, "SCTP" }, { BH_CONNS_TCP, "TCP" }, { BH_CONNS_UDP, "UDP" } };
 	size_t start = out->len, i, k;
 
-	if (with_other ? bh_conns_is_all(c) : are_all_ports(c)) {
+	if (are_all_ports(c, 1) && (!with_other || c->n[BH_CONNS_OTHER])) {
 		bh_buf_puts(out, "All Connections");
 		return;
 	}

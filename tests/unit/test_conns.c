@@ -60,6 +60,8 @@ static void text_is_that_of_netpol_analyzer(void **state)
 		{ "TCP:80 ICMP:0-65535", "TCP 80", "TCP 80,other protocols" },
 		{ "TCP:0-65535 UDP:0-65535 SCTP:0-65535", "All Connections",
 		  "SCTP 1-65535,TCP 1-65535,UDP 1-65535" },
+		{ "TCP:1-65535 UDP:1-65535 SCTP:1-65535", "All Connections",
+		  "SCTP 1-65535,TCP 1-65535,UDP 1-65535" },
 		{ "any:80", "SCTP 80,TCP 80,UDP 80", "SCTP 80,TCP 80,UDP 80" },
 	};
 	bh_auto(bh_conn_table_free) struct bh_conn_table *table = bh_conn_table_new();
