@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "syntax.h"
+
 struct bh_decoded {
 	struct bh_arena *arena;
 	enum bh_decode_status status;
@@ -16,6 +18,8 @@ struct bh_decoded {
 	size_t n_warnings;
 	int error_line;
 };
+
+#define POLICY_GROUP "policy.networking.k8s.io"
 
 /*
  * Kinds that are read.  A kind is known by its group, whatever the version: one
@@ -35,6 +39,10 @@ static const struct kind {
 	{ "NetworkPolicy", "networking.k8s.io", true, BH_DECODED, decode_network_policy },
 	/* Removed from Kubernetes; the decoder says so and closes the policy. */
 	{ "NetworkPolicy", "extensions", true, BH_DECODED, decode_network_policy },
+	{ "ClusterNetworkPolicy", POLICY_GROUP, false, BH_DECODED, decode_cluster_network_policy },
+	{ "AdminNetworkPolicy", POLICY_GROUP, false, BH_DECODED, decode_admin_network_policy },
+	{ "BaselineAdminNetworkPolicy", POLICY_GROUP, false, BH_DECODED,
+	  decode_baseline_admin_network_policy },
 	{ "Service", "", true, BH_DECODED_SERVICE, NULL },
 	{ "ReplicationController", "", true, BH_DECODED_WORKLOAD, NULL },
 	{ "Deployment", "apps", true, BH_DECODED_WORKLOAD, NULL },
@@ -48,15 +56,10 @@ static const struct kind {
 	{ "DaemonSet", "extensions", true, BH_DECODED_WORKLOAD, NULL },
 };
 
-/* Kinds of other makers and of later versions that people take for enforced. */
+/* Kinds of other makers that people take for enforced. */
 static const char *const other_policies[] = {
-	"NetworkPolicy",
-	"ClusterNetworkPolicy",
-	"AdminNetworkPolicy",
-	"GlobalNetworkPolicy",
-	"BaselineAdminNetworkPolicy",
-	"CiliumNetworkPolicy",
-	"CiliumClusterwideNetworkPolicy",
+	"NetworkPolicy",       "ClusterNetworkPolicy",           "GlobalNetworkPolicy",
+	"CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy",
 };
 
 static const struct kind *find_kind(const struct decoder *d, const char *version, const char *name)
@@ -181,7 +184,9 @@ static int decode_root(struct decoder *d, const struct field *root, struct bh_de
 		skip_kind(d, root, k);
 		return 0;
 	}
-	decode_meta(d, &metadata, known->is_namespaced, &meta);
+	decode_meta(d, &metadata, known->is_namespaced,
+		    strcmp(known->name, "Namespace") == 0 ? wrong_dns_label : wrong_dns_subdomain,
+		    &meta);
 	ret->status = known->status;
 	if (known->status == BH_DECODED_WORKLOAD)
 		decode_workload(d, root, &meta, &ret->workload);

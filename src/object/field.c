@@ -265,6 +265,7 @@ void field_known(struct decoder *d, const struct field *f, const char *const *na
 
 		if (is_among(key, names))
 			continue;
+		d->n_unknown++;
 		add_path(&path, &at);
 		if (d->n_warnings <= MAX_WARNINGS)
 			add_warning(d,

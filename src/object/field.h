@@ -26,6 +26,7 @@ struct decoder {
 	const char *error;              /* the first, NULL if none */
 	int error_line;
 	size_t n_errors;
+	size_t n_unknown;                   /* fields that field_known() warned of */
 	struct bh_decode_warning *warnings; /* malloc'ed */
 	size_t n_warnings, cap_warnings;
 };

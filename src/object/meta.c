@@ -67,7 +67,7 @@ const char *default_namespace(const struct decoder *d)
 }
 
 void decode_meta(struct decoder *d, const struct field *metadata, bool is_namespaced,
-		 struct meta *ret)
+		 const char *(*wrong_name)(const char *), struct meta *ret)
 {
 	static const char *const names[] = {
 		"annotations", "clusterName",     "creationTimestamp", "deletionGracePeriodSeconds",
@@ -87,8 +87,7 @@ void decode_meta(struct decoder *d, const struct field *metadata, bool is_namesp
 	};
 	field_is_object(d, metadata);
 	field_known(d, metadata, names);
-	ret->name =
-		decode_name(d, &name, NULL, is_namespaced ? wrong_dns_subdomain : wrong_dns_label);
+	ret->name = decode_name(d, &name, NULL, wrong_name);
 	if (is_namespaced)
 		ret->namespace = decode_name(d, &ns, default_namespace(d), wrong_dns_label);
 	else if (ns.json)

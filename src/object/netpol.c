@@ -4,6 +4,8 @@
 
 #include "syntax.h"
 
+#define WRONG_CIDR "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+
 static void check_port_number(struct decoder *d, const struct field *f, int32_t v)
 {
 	if (v < 1 || v > UINT16_MAX)
@@ -58,7 +60,7 @@ static void decode_port(struct decoder *d, const struct field *f, struct bh_poli
 	ret->last = has_end ? (uint16_t)last : (uint16_t)first;
 }
 
-static bool decode_cidr(struct decoder *d, const struct field *f, struct bh_cidr *ret)
+bool decode_cidr(struct decoder *d, const struct field *f, const char *why, struct bh_cidr *ret)
 {
 	const char *s = field_string(d, f);
 	char text[BH_CIDR_STRLEN];
@@ -67,8 +69,7 @@ static bool decode_cidr(struct decoder *d, const struct field *f, struct bh_cidr
 	if (!s && f->json)
 		return false;
 	if (bh_cidr_parse_lax(s ? s : "", ret, NULL) < 0) {
-		field_invalid(d, f, s ? s : "",
-			      "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
+		field_invalid(d, f, s ? s : "", why);
 		return false;
 	}
 	if (bh_cidr_parse(s, &strict, NULL) < 0)
@@ -92,12 +93,12 @@ static void decode_ip_block(struct decoder *d, const struct field *f, struct bh_
 		field_error(d, &cidr, "Required value");
 		return;
 	}
-	if (!decode_cidr(d, &cidr, &ret->cidr))
+	if (!decode_cidr(d, &cidr, WRONG_CIDR, &ret->cidr))
 		return;
 	for (i = 0; i < n; i++) {
 		struct field at = field_at(&except, i);
 
-		if (!decode_cidr(d, &at, &parts[i]))
+		if (!decode_cidr(d, &at, WRONG_CIDR, &parts[i]))
 			continue;
 		if (!bh_cidr_covers(&ret->cidr, &parts[i]) ||
 		    ret->cidr.prefix_len == parts[i].prefix_len)
@@ -241,20 +242,18 @@ static void decode_spec(struct decoder *d, const struct field *spec, struct bh_p
 	drop_unused(d, &egress, BH_EGRESS, p);
 }
 
-void decode_network_policy(struct decoder *d, const struct field *root, const struct meta *meta,
-			   struct bh_fact *ret)
+void decode_policy_head(struct decoder *d, const struct field *root, const struct meta *meta,
+			enum bh_policy_kind kind, const char *version, struct bh_fact *ret)
 {
 	static const char *const annotations[] = { ANNOTATION_MODE, NULL };
 	static const char *const names[] = { "apiVersion", "kind",   "metadata",
 					     "spec",       "status", NULL };
-	struct field version = field_get(root, "apiVersion"), spec = field_get(root, "spec");
-	const char *v = json_string_value(version.json);
-	struct bh_policy *p = &ret->policy;
+	struct field at = field_get(root, "apiVersion");
+	const char *v = json_string_value(at.json);
 
 	ret->kind = BH_KIND_POLICY;
-	*p = (struct bh_policy){
-		.kind = BH_NETWORK_POLICY,
-		.tier = BH_TIER_NETWORK_POLICY,
+	ret->policy = (struct bh_policy){
+		.kind = kind,
 		.namespace = meta->namespace,
 		.name = meta->name,
 		.uid = meta->uid,
@@ -263,23 +262,32 @@ void decode_network_policy(struct decoder *d, const struct field *root, const st
 		.file = origin_file(d),
 		.line = field_line(d, root),
 	};
-	if (strcmp(v ? v : "", "networking.k8s.io/v1") != 0)
-		field_error(
-			d, &version,
-			"Unsupported value: %s: NetworkPolicy is served as networking.k8s.io/v1 "
-			"only; change apiVersion, the rest of the object is the same",
-			quoted(d, v ? v : ""));
+	if (strcmp(v ? v : "", version) != 0)
+		field_error(d, &at, "Unsupported value: %s: %s is served as %s only; change %s",
+			    quoted(d, v ? v : ""), bh_policy_kind_str(kind), version,
+			    kind == BH_NETWORK_POLICY
+				    ? "apiVersion, the rest of the object is the same"
+				    : "the object to that version");
 	check_annotations(d, &meta->annotations, annotations);
 	field_known(d, root, names);
-	decode_spec(d, &spec, p);
+}
+
+void close_invalid_policy(const struct decoder *d, struct bh_policy *p)
+{
 	if (!d->error)
 		return;
-
-	/*
-	 * Closed until it is mended: isolates both ways, allows nothing.  One in
-	 * audit stays there: its author asked not to be enforced yet.
-	 */
 	p->invalid = d->error;
 	p->isolates[BH_INGRESS] = p->isolates[BH_EGRESS] = true;
 	p->rules[BH_INGRESS] = p->rules[BH_EGRESS] = (struct bh_rules){ 0 };
+}
+
+void decode_network_policy(struct decoder *d, const struct field *root, const struct meta *meta,
+			   struct bh_fact *ret)
+{
+	struct field spec = field_get(root, "spec");
+
+	decode_policy_head(d, root, meta, BH_NETWORK_POLICY, "networking.k8s.io/v1", ret);
+	ret->policy.tier = BH_TIER_NETWORK_POLICY;
+	decode_spec(d, &spec, &ret->policy);
+	close_invalid_policy(d, &ret->policy);
 }

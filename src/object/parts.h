@@ -21,8 +21,9 @@ struct meta {
 
 /* Of objects that name none. */
 const char *default_namespace(const struct decoder *d);
+/* @wrong_name: one of syntax.h. */
 void decode_meta(struct decoder *d, const struct field *metadata, bool is_namespaced,
-		 struct meta *ret);
+		 const char *(*wrong_name)(const char *), struct meta *ret);
 /* The mode annotation; BH_ENFORCE where absent or wrong. */
 enum bh_mode decode_mode(struct decoder *d, const struct field *annotations);
 /* Warns of annotations of ours that this kind does not have; @names ends with NULL. */
@@ -36,6 +37,8 @@ void decode_labels(struct decoder *d, const struct field *f, struct bh_labels *r
 struct bh_selector decode_selector(struct decoder *d, const struct field *f);
 /* One of the older kind: a map of labels that must all be there. */
 struct bh_selector decode_label_map(struct decoder *d, const struct field *f);
+/* @why: what is said of a text that is no CIDR.  False where absent or wrong. */
+bool decode_cidr(struct decoder *d, const struct field *f, const char *why, struct bh_cidr *ret);
 /* False where absent or wrong. */
 bool decode_addr(struct decoder *d, const struct field *f, struct bh_addr *ret);
 /* The controlling owner, a Deployment in place of its ReplicaSet; untouched if there is none. */
@@ -50,8 +53,22 @@ void decode_namespace(struct decoder *d, const struct field *root, const struct 
 		      struct bh_fact *ret);
 void decode_node(struct decoder *d, const struct field *root, const struct meta *meta,
 		 struct bh_fact *ret);
+/* What all kinds of policies have; @version is the only one of @kind. */
+void decode_policy_head(struct decoder *d, const struct field *root, const struct meta *meta,
+			enum bh_policy_kind kind, const char *version, struct bh_fact *ret);
+/*
+ * After an error: closed until it is mended, isolates both ways, allows nothing.
+ * One in audit stays there: its author asked not to be enforced yet.
+ */
+void close_invalid_policy(const struct decoder *d, struct bh_policy *p);
 void decode_network_policy(struct decoder *d, const struct field *root, const struct meta *meta,
 			   struct bh_fact *ret);
+void decode_cluster_network_policy(struct decoder *d, const struct field *root,
+				   const struct meta *meta, struct bh_fact *ret);
+void decode_admin_network_policy(struct decoder *d, const struct field *root,
+				 const struct meta *meta, struct bh_fact *ret);
+void decode_baseline_admin_network_policy(struct decoder *d, const struct field *root,
+					  const struct meta *meta, struct bh_fact *ret);
 void decode_workload(struct decoder *d, const struct field *root, const struct meta *meta,
 		     struct bh_workload *ret);
 void decode_service(struct decoder *d, const struct field *root, const struct meta *meta,

@@ -124,3 +124,22 @@ const char *wrong_port_name(const char *s)
 		return "must not begin or end with a hyphen";
 	return NULL;
 }
+
+const char *wrong_domain_name(const char *s)
+{
+	size_t n_labels = 0, len;
+
+	if (strncmp(s, "*.", 2) == 0)
+		s += 2;
+	for (;; s += len + 1) {
+		len = strcspn(s, ".");
+		if (len == 0 && !*s && n_labels > 0) /* behind the last dot */
+			break;
+		if (!is_word(s, len, LOWER UPPER DIGIT, "-_"))
+			return "must be a domain name, \"www.example.com\" or \"*.example.com\"";
+		n_labels++;
+		if (!s[len])
+			break;
+	}
+	return n_labels >= 2 ? NULL : "must be a domain name of two labels at least";
+}

@@ -13,5 +13,7 @@ const char *wrong_label_key(const char *s);
 const char *wrong_label_value(const char *s);
 /* IANA_SVC_NAME (RFC 6335 section 5.1), lower case. */
 const char *wrong_port_name(const char *s);
+/* Of two labels at least; may start with "*." and end with a dot. */
+const char *wrong_domain_name(const char *s);
 
 #endif

@@ -17,36 +17,56 @@ static void must(bool holds)
 		abort();
 }
 
-static void check_rule(const struct bh_rule *r)
+static void check_port(const struct bh_policy_port *p, enum bh_policy_kind kind)
 {
-	size_t i, k;
+	must(p->first <= p->last);
+	must(kind == BH_NETWORK_POLICY ? p->protocol != 0 : p->protocol || p->name);
+}
 
-	must(r->action == BH_ALLOW);
+static void check_peer(const struct bh_peer *p, enum bh_policy_kind kind)
+{
+	size_t i;
+
+	must(p->kind < BH_PEER_KIND_COUNT_);
+	must(kind != BH_NETWORK_POLICY || p->kind == BH_PEER_PODS || p->kind == BH_PEER_CIDR);
+	must(kind == BH_NETWORK_POLICY || p->kind != BH_PEER_PODS || p->has_namespaces);
+	for (i = 0; i < p->n_except; i++)
+		must(bh_cidr_covers(&p->cidr, &p->except[i]) &&
+		     p->except[i].prefix_len > p->cidr.prefix_len);
+}
+
+static void check_rule(const struct bh_rule *r, enum bh_policy_kind kind)
+{
+	size_t i;
+
+	must(r->action < BH_ACTION_COUNT_);
+	must(kind != BH_NETWORK_POLICY || r->action == BH_ALLOW);
+	must(kind != BH_BASELINE_ADMIN_NETWORK_POLICY || r->action != BH_PASS);
 	must(r->has_peers == (r->n_peers > 0) && r->has_ports == (r->n_ports > 0));
+	/* Of all rules only those that were closed are about everybody. */
+	must(kind == BH_NETWORK_POLICY || r->has_peers || r->action == BH_DENY);
 	for (i = 0; i < r->n_ports; i++)
-		must(r->ports[i].protocol != 0 && r->ports[i].first <= r->ports[i].last);
-	for (i = 0; i < r->n_peers; i++) {
-		const struct bh_peer *p = &r->peers[i];
-
-		must(p->kind == BH_PEER_PODS || p->kind == BH_PEER_CIDR);
-		for (k = 0; k < p->n_except; k++)
-			must(bh_cidr_covers(&p->cidr, &p->except[k]) &&
-			     p->except[k].prefix_len > p->cidr.prefix_len);
-	}
+		check_port(&r->ports[i], kind);
+	for (i = 0; i < r->n_peers; i++)
+		check_peer(&r->peers[i], kind);
 }
 
 static void check_policy(const struct bh_policy *p, enum bh_decode_status status)
 {
+	bool is_v1 = p->kind == BH_NETWORK_POLICY;
 	size_t i, dir;
 
-	must(*p->name && *p->namespace && p->uid);
+	must(*p->name && p->uid && (*p->namespace != '\0') == is_v1);
+	must((p->tier == BH_TIER_NETWORK_POLICY) == is_v1);
+	must(p->has_namespaces == !is_v1);
 	must((status == BH_DECODE_INVALID) == (p->invalid != NULL));
-	must(p->isolates[BH_INGRESS] || p->isolates[BH_EGRESS]);
+	must(p->isolates[BH_INGRESS] || p->isolates[BH_EGRESS] || !is_v1);
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
-		must(p->isolates[dir] || p->rules[dir].n == 0);
+		must(p->isolates[dir] || p->rules[dir].n == 0 || !is_v1);
+		must(p->isolates[dir] == (p->invalid != NULL) || is_v1);
 		must(!p->invalid || (p->isolates[dir] && p->rules[dir].n == 0));
 		for (i = 0; i < p->rules[dir].n; i++)
-			check_rule(&p->rules[dir].items[i]);
+			check_rule(&p->rules[dir].items[i], p->kind);
 	}
 }
 

@@ -350,6 +350,8 @@ static void objects_that_are_not_valid_are_errors_with_their_name(void **state)
 		  "Pod b.c/a: metadata.namespace: Invalid value: \"b.c\": must not contain dots" },
 		{ "{'kind':'Namespace','apiVersion':'v1','metadata':{'name':'a','namespace':'b'}}",
 		  "metadata.namespace: Forbidden: not allowed on this type" },
+		{ "{'kind':'Namespace','apiVersion':'v1','metadata':{'name':'a.b'}}",
+		  "metadata.name: Invalid value: \"a.b\": must not contain dots" },
 		{ "{'kind':'Pod','apiVersion':'v1','metadata':{'name':'a','labels':{'k':'ä'}}}",
 		  "metadata.labels.k: Invalid value: \"ä\": a valid label must be" },
 		{ "{'kind':'Pod','apiVersion':'v1','metadata':{'name':'a'},'status':{'podIPs':[{'"
@@ -391,6 +393,8 @@ static void kinds_that_policy_is_not_about_are_skipped(void **state)
 		{ "v1", "Service", "" },
 		{ "networking.k8s.io/v1", "Ingress", "" },
 		{ "projectcalico.org/v3", "NetworkPolicy",
+		  "policies of this kind are not enforced" },
+		{ "crd.antrea.io/v1beta1", "ClusterNetworkPolicy",
 		  "policies of this kind are not enforced" },
 		{ "cilium.io/v2", "CiliumNetworkPolicy", "policies of this kind are not enforced" },
 	};
@@ -534,11 +538,13 @@ static void a_replica_set_of_its_own_is_the_workload(void **state)
 static void a_node_has_the_addresses_that_are_ips(void **state)
 {
 	struct bh_decoded *d = decode_ok(
-		"{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1'},'status':{'addresses':["
+		"{'apiVersion':'v1','kind':'Node','metadata':{'name':'n1.example'},'status':{'"
+		"addresses':["
 		"{'type':'Hostname','address':'n1'},{'type':'InternalIP','address':'10.0.0.1'},"
 		"{'type':'ExternalIP','address':'2001:db8::1'}]}}");
 
 	(void)state;
+	assert_string_equal(bh_decoded_fact(d)->node.name, "n1.example");
 	assert_int_equal(bh_decoded_fact(d)->node.n_addrs, 2);
 	bh_decoded_free(&d);
 }
