@@ -53,10 +53,25 @@ static void add_rule(struct rule_run *run, const struct bh_policy *p, const stru
 	run->rules[run->n++] = (struct run_rule){ .rule = rule, .ns = p->namespace };
 }
 
-/* Tiers in which the first match decides. */
+static bool has_default_deny(const struct policy_list *l, enum bh_dir dir)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		if (l->items[i]->kind == BH_DEFAULT_DENY && l->items[i]->rules[dir].n)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Tiers in which the first match decides.  What Baseline passes comes to the
+ * default deny if there is one, which denies everything.
+ */
 static void add_ordered(struct steps *s, const struct policy_list *l, enum bh_tier tier,
 			enum bh_dir dir)
 {
+	bool is_pass_denied = tier == BH_TIER_BASELINE && has_default_deny(l, dir);
 	size_t i, j;
 
 	for (i = 0; i < l->n; i++) {
@@ -67,9 +82,12 @@ static void add_ordered(struct steps *s, const struct policy_list *l, enum bh_ti
 		for (j = 0; j < p->rules[dir].n; j++) {
 			const struct bh_rule *rule = &p->rules[dir].items[j];
 			struct rule_run *run = s->n ? &s->items[s->n - 1] : NULL;
+			enum bh_action action = rule->action;
 
-			if (!run || run->action != rule->action)
-				run = add_step(s, rule->action);
+			if (action == BH_PASS && is_pass_denied)
+				action = BH_DENY;
+			if (!run || run->action != action)
+				run = add_step(s, action);
 			add_rule(run, p, rule);
 		}
 	}

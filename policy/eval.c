@@ -6,7 +6,7 @@
  * next tier.  NetworkPolicy: a pod that no policy isolates is left to the next
  * tier; an isolated one is open to what any rule of any of its policies allows,
  * and to nothing else.  Baseline: the first rule that matches decides; what
- * none matches is allowed.
+ * none matches is allowed, unless the namespace has the default deny.
  */
 #include "bh/eval.h"
 
@@ -246,23 +246,30 @@ static void decide(struct judgement *j, enum bh_verdict verdict, enum bh_reason 
 		j->rule = (struct bh_rule_ref){ 0 };
 }
 
-/* Admin and Baseline.  False where the next tier is asked. */
+/*
+ * Admin and Baseline.  False where the next tier is asked.  Bulkhead's default
+ * deny stands last in Baseline, but is not of the API: Pass does not pass it.
+ */
 static bool judge_in_order(const struct query *q, enum bh_tier tier, bool with_audited,
 			   struct judgement *j)
 {
+	bool has_passed = false;
 	size_t i;
 
 	for (i = 0; i < q->n_policies; i++) {
 		const struct bh_policy *p = q->policies[i];
 		const struct bh_rule *r;
 
-		if (p->tier != tier || p->invalid || !is_present(q, p, with_audited, j))
+		if (p->tier != tier || p->invalid || (has_passed && p->kind != BH_DEFAULT_DENY) ||
+		    !is_present(q, p, with_audited, j))
 			continue;
 		r = first_match(q, p, j);
 		if (!r)
 			continue;
-		if (r->action == BH_PASS)
-			return false;
+		if (r->action == BH_PASS) {
+			has_passed = true;
+			continue;
+		}
 		decide(j, r->action == BH_ALLOW ? BH_VERDICT_ALLOWED : BH_VERDICT_DENIED,
 		       BH_REASON_RULE);
 		return true;

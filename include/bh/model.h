@@ -178,7 +178,7 @@ const char *bh_policy_kind_str(enum bh_policy_kind kind); /* "NetworkPolicy", ..
 struct bh_policy {
 	enum bh_policy_kind kind;
 	enum bh_tier tier;
-	int priority;          /* lower first within Admin and Baseline; 0 in v1 */
+	int priority;          /* lower first within Admin and Baseline; 0 where a kind has none */
 	const char *namespace; /* "" for cluster-scoped kinds */
 	const char *name;
 	const char *uid;    /* "" where the source has none */
