@@ -39,7 +39,13 @@ static void decide(struct walk *w, const struct bh_g_hit *h, enum bh_reason reas
 		w->on_part(w->ctx, h, reason, is_allowed, conns);
 }
 
-/* Admin and Baseline: the first rule decides. */
+static void take_back_passed(struct walk *w)
+{
+	w->open = bh_conns_or(w->table, w->open, w->passed);
+	w->passed = bh_conns_none(w->table);
+}
+
+/* Admin and Baseline: the first rule decides.  The default deny, last, is not passed by. */
 static void walk_in_order(struct walk *w, const struct bh_g_profile *p, enum bh_tier tier)
 {
 	size_t i;
@@ -51,6 +57,8 @@ static void walk_in_order(struct walk *w, const struct bh_g_profile *p, enum bh_
 
 		if (!is_present(w, h, tier))
 			continue;
+		if (h->policy->policy->kind == BH_DEFAULT_DENY)
+			take_back_passed(w);
 		conns = bh_conns_and(w->table, w->open, h->conns);
 		action = h->policy->policy->rules[p->dir].items[h->rule].action;
 		w->open = bh_conns_minus(w->table, w->open, conns);
@@ -59,8 +67,7 @@ static void walk_in_order(struct walk *w, const struct bh_g_profile *p, enum bh_
 		else
 			decide(w, h, BH_REASON_RULE, action == BH_ALLOW, conns);
 	}
-	w->open = bh_conns_or(w->table, w->open, w->passed);
-	w->passed = bh_conns_none(w->table);
+	take_back_passed(w);
 }
 
 static void walk_additive(struct walk *w)
