@@ -20,7 +20,7 @@ digest=$(sha256sum "$tmp/image/layer.tar" | cut -d' ' -f1)
 arch=$(dpkg --print-architecture)
 cat >"$tmp/image/config.json" <<X
 {"architecture": "$arch", "os": "linux",
- "config": {"Entrypoint": ["/usr/sbin/bulkheadd"], "Cmd": ["--help"]},
+ "config": {"Env": ["PATH=/usr/sbin:/usr/bin"], "Entrypoint": ["/usr/sbin/bulkheadd"], "Cmd": ["--help"]},
  "rootfs": {"type": "layers", "diff_ids": ["sha256:$digest"]},
  "history": [{"created_by": "packaging/image.sh"}]}
 X
