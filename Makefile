@@ -4,7 +4,8 @@
 #   make check              every test that needs no root; with root, all of them
 #   make demo               the shop on a private containerd (root)
 #   make bench              side-by-side measurements (root)
-#   make image           the container image, as build/bulkhead-image.tar
+#   make image              the container image, as build/bulkhead-image.tar
+#   make deb                a Debian package in build/deb
 #   make install DESTDIR=   programs, man pages, unit, completion, examples
 #   make check-unit check-golden check-netns ...   one group; VARIANT=asan for sanitizers
 
@@ -39,7 +40,7 @@ DEB_PKGS := build-essential pkg-config protobuf-c-compiler uthash-dev libcmocka-
 	libmicrohttpd-dev libcap-ng-dev libssl-dev
 
 # Targets that install what is missing start a make of their own afterwards.
-ifeq ($(filter clean help check demo demo-kube bench coverage image print-deps,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help check demo demo-kube bench coverage image deb print-deps,$(MAKECMDGOALS)),)
 MISSING := $(shell packaging/deps.sh missing $(DEB_PKGS) 2>/dev/null)
 ifneq ($(MISSING),)
 ifneq ($(shell pkg-config --exists $(PKGS) 2>/dev/null && echo ok),ok)
@@ -51,9 +52,10 @@ endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
+PACKAGE_PKGS := debhelper dpkg-dev lintian
 TEST_PKGS := nftables conntrack iproute2 iputils-ping procps python3 git clang clang-format \
 	clang-tidy libclang-rt-14-dev mandoc containerd runc containernetworking-plugins \
-	busybox-static etcd-server etcd-client openssl
+	busybox-static etcd-server etcd-client openssl $(PACKAGE_PKGS)
 DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd runc \
 	containernetworking-plugins busybox-static
 
@@ -107,7 +109,7 @@ TESTLIB := $(B)/libtest.a
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all image print-deps tests tools benches check-kube clean install help FORCE check check-unit check-golden check-fuzz check-netns \
+.PHONY: all image deb print-deps tests tools benches check-kube check-packaging clean install help FORCE check check-unit check-golden check-fuzz check-netns \
 	check-runtime check-static check-tidy demo bench coverage
 
 all: $(PROGRAMS:%=$(B)/%) $(B)/compile_commands.json
@@ -162,14 +164,14 @@ tests: $(UNIT_BIN) tools $(FUZZ_BIN)
 tools: $(TOOL_BIN)
 benches: $(BENCH_BIN)
 
-CHECKS := check unit golden fuzz netns runtime kube unit:asan golden:asan fuzz:asan netns:asan tidy
+CHECKS := check unit golden fuzz netns runtime packaging kube unit:asan golden:asan fuzz:asan netns:asan tidy
 # Groups whose folder is not there yet are left out.
 HAVE = $(foreach g,$(CHECKS),$(if $(wildcard tests/$(firstword $(subst :, ,$(g)))),$(g),$(filter tidy,$(g))))
 
 check:
 	@packaging/deps.sh install $(DEB_PKGS) $(TEST_PKGS)
 	@tests/run.sh $(HAVE)
-check-unit check-golden check-fuzz check-netns check-runtime check-kube:
+check-unit check-golden check-fuzz check-netns check-runtime check-packaging check-kube:
 	@tests/run.sh $(@:check-%=%)$(if $(filter-out release,$(VARIANT)),:$(VARIANT))
 check-static:
 	@tests/run.sh check
@@ -216,6 +218,14 @@ image:
 	@packaging/deps.sh install $(DEB_PKGS)
 	@packaging/image.sh build/bulkhead-image.tar bulkhead:$(VERSION)
 	@echo build/bulkhead-image.tar
+
+# In a folder of its own, where debhelper finds its debian/.
+deb:
+	@packaging/deps.sh install $(DEB_PKGS) $(PACKAGE_PKGS)
+	@$(MAKE) --no-print-directory -j2 VARIANT=release all
+	@rm -rf build/deb && mkdir -p build/deb/bulkhead && cp -R packaging/debian build/deb/bulkhead/
+	cd build/deb/bulkhead && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS dpkg-buildpackage -b -us -uc -d
+	@ls build/deb/*.deb
 
 # What a machine needs to build, for scripts.
 print-deps:
