@@ -25,10 +25,13 @@ __attribute__((format(printf, 5, 6))) static int refuse(const struct entry *e, c
 							const char *field, struct bh_err *err,
 							const char *fmt, ...)
 {
-	int line = bh_docs_line(e->docs, at ? at : e->json);
+	int line = at ? bh_docs_line(e->docs, at) : 0;
 	struct bh_err text = { 0 };
 	va_list ap;
 
+	/* true is one node for the whole file. */
+	if (line == 0)
+		line = bh_docs_line(e->docs, e->json);
 	va_start(ap, fmt);
 	vsnprintf(text.text, sizeof(text.text), fmt, ap);
 	va_end(ap);
