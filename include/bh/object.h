@@ -94,4 +94,18 @@ json_t *bh_dir_verdict_json(const struct bh_dir_verdict *v, enum bh_dir dir);
 void bh_result_describe(const struct bh_world *w, const struct bh_flow *flow,
 			const struct bh_result *result, struct bh_buf *out);
 
+/* "denied by NetworkPolicy shop/db ingress rule 0 (db.yaml:12)": one direction, in one line. */
+void bh_dir_verdict_describe(const struct bh_world *w, const struct bh_flow *flow,
+			     const struct bh_result *result, enum bh_dir dir, struct bh_buf *out);
+/*
+ * All of it with what every policy of the pods says, in the order in which they
+ * are asked.  @shown: @flow as people shall see it.
+ */
+void bh_result_explain(const struct bh_world *w, const struct bh_flow *flow,
+		       const struct bh_flow *shown, const struct bh_result *result,
+		       struct bh_buf *out);
+/* The policies of one direction as `sim explain -o json` prints them; a new reference. */
+json_t *bh_dir_explain_json(const struct bh_world *w, const struct bh_flow *flow,
+			    const struct bh_result *result, enum bh_dir dir);
+
 #endif

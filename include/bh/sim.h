@@ -160,6 +160,35 @@ void bh_sim_answers_write(const struct bh_sim *sim, const struct bh_sim_answers 
 void bh_sim_answer_describe(const struct bh_sim *sim, const struct bh_sim_answer *a,
 			    struct bh_buf *out);
 
+/* The same as bh_result_explain() does; JSON: {"egress": [...], "ingress": [...]}. */
+void bh_sim_answer_explain(const struct bh_sim *sim, const struct bh_sim_answer *a,
+			   struct bh_buf *out);
+json_t *bh_sim_answer_explain_json(const struct bh_sim *sim, const struct bh_sim_answer *a);
+
+/*
+ * Everything between two ends that are no Services: which ports and protocols,
+ * and what decides about them in each direction.
+ */
+struct bh_sim_span {
+	const struct bh_conns *conns;
+	struct bh_flow flow;     /* one of them */
+	struct bh_result result; /* its direction is the same for all of @conns */
+};
+struct bh_sim_spans {
+	struct bh_conn_table *table;
+	const struct bh_conns *allowed, *audited, *undecidable; /* by both ends */
+	struct bh_sim_span *items[BH_DIR_COUNT_];
+	size_t n[BH_DIR_COUNT_]; /* at least one */
+	char why[BH_ERR_MAX];    /* of undecidable */
+};
+/* Protocol and port of @q are not looked at.  Errors are those of bh_sim_ask(). */
+int bh_sim_ask_all(const struct bh_sim *sim, const struct bh_sim_query *q, struct bh_sim_spans *ret,
+		   struct bh_err *err);
+void bh_sim_spans_done(struct bh_sim_spans *s);
+/* "allowed by NetworkPolicy shop/db ingress rule 0 (db.yaml:12)" */
+void bh_sim_span_describe(const struct bh_sim *sim, const struct bh_sim_span *s, enum bh_dir dir,
+			  struct bh_buf *out);
+
 /*
  * One line of a batch: a question as a JSON object.  Adds the line with the
  * answer's members behind it, or with "error", and a newline to @out.

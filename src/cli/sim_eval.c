@@ -99,24 +99,10 @@ static void print_text(const struct bh_cli *cli, const struct bh_sim *sim,
 static void print_json(const struct bh_sim *sim, const struct bh_sim_query *q,
 		       const struct bh_cli_port *port, const struct bh_sim_answers *a)
 {
-	json_t *question = json_pack("{s:s, s:s, s:s}", "src", q->src, "dst", q->dst, "protocol",
-				     port->protocol);
-	struct bh_buf text = { 0 };
-	json_t *members;
+	json_t *json = bh_cli_sim_answers_json(sim, q, port, a);
 
-	if (port->port)
-		json_object_set_new(question, "port", json_integer(port->port));
-	json_object_set_new(question, "family",
-			    json_integer(a->items[0].flow.src.family == BH_IPV4 ? 4 : 6));
-	bh_buf_putc(&text, '{');
-	bh_sim_answers_write(sim, a, &text);
-	bh_buf_putc(&text, '}');
-	members = json_loads(bh_buf_str(&text), 0, NULL);
-	json_object_update(question, members);
-	bh_cli_print_json(question);
-	json_decref(members);
-	json_decref(question);
-	bh_buf_done(&text);
+	bh_cli_print_json(json);
+	json_decref(json);
 }
 
 static int eval_one(const struct bh_cli *cli, const struct bh_sim *sim,
@@ -124,19 +110,17 @@ static int eval_one(const struct bh_cli *cli, const struct bh_sim *sim,
 {
 	bh_auto_free char *src = bh_cli_sim_end(cli, cli->operands[0]);
 	bh_auto_free char *dst = bh_cli_sim_end(cli, cli->operands[1]);
-	const char *family = bh_cli_value(cli, "family");
 	struct bh_sim_query q = {
 		.src = src,
 		.dst = dst,
 		.protocol = port->number,
 		.port = port->port,
-		.has_family = family != NULL,
-		.family = family && *family == '6' ? BH_IPV6 : BH_IPV4,
 	};
 	struct bh_sim_answers a;
 	struct bh_err err = { 0 };
 	int status;
 
+	q.has_family = bh_cli_sim_family(cli, &q.family);
 	if (bh_sim_ask(sim, &q, &a, &err) < 0) {
 		bh_log_error("%s", bh_err_text(&err));
 		return BH_CLI_SIM_FAILED;

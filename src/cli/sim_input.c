@@ -121,6 +121,36 @@ char *bh_cli_sim_end(const struct bh_cli *cli, const char *text)
 			   text + (is_service ? 4 : 0));
 }
 
+bool bh_cli_sim_family(const struct bh_cli *cli, enum bh_family *ret)
+{
+	const char *family = bh_cli_value(cli, "family");
+
+	*ret = family && *family == '6' ? BH_IPV6 : BH_IPV4;
+	return family != NULL;
+}
+
+json_t *bh_cli_sim_answers_json(const struct bh_sim *sim, const struct bh_sim_query *q,
+				const struct bh_cli_port *port, const struct bh_sim_answers *a)
+{
+	json_t *json = json_pack("{s:s, s:s, s:s}", "src", q->src, "dst", q->dst, "protocol",
+				 port->protocol);
+	struct bh_buf text = { 0 };
+	json_t *members;
+
+	if (port->port)
+		json_object_set_new(json, "port", json_integer(port->port));
+	json_object_set_new(json, "family",
+			    json_integer(a->items[0].flow.src.family == BH_IPV4 ? 4 : 6));
+	bh_buf_putc(&text, '{');
+	bh_sim_answers_write(sim, a, &text);
+	bh_buf_putc(&text, '}');
+	members = json_loads(bh_buf_str(&text), 0, NULL);
+	json_object_update(json, members);
+	json_decref(members);
+	bh_buf_done(&text);
+	return json;
+}
+
 int bh_cli_sim_filter_new(const struct bh_cli *cli, struct bh_cli_sim_filter *ret,
 			  struct bh_err *err)
 {

@@ -58,6 +58,12 @@ int bh_cli_sim_load(const struct bh_cli *cli, const char *const *paths, size_t n
 /* "web" -> "shop/web", with --namespace or else "default"; other ends as they are.  To be freed. */
 char *bh_cli_sim_end(const struct bh_cli *cli, const char *text);
 
+/* Question and answer as a line of a batch has them; a new reference. */
+json_t *bh_cli_sim_answers_json(const struct bh_sim *sim, const struct bh_sim_query *q,
+				const struct bh_cli_port *port, const struct bh_sim_answers *a);
+/* --family; false where it was not given. */
+bool bh_cli_sim_family(const struct bh_cli *cli, enum bh_family *ret);
+
 /* Whom the answer is about: --namespace (unless --all-namespaces) and --selector. */
 struct bh_cli_sim_filter {
 	const char *namespace; /* NULL: all */

@@ -1,20 +1,13 @@
 /*
  * Verdicts in words.  Names and labels come from outside and are escaped.
  */
+#include "describe.h"
+
 #include <netinet/in.h>
 #include <string.h>
 
 #include "bh/alloc.h"
-#include "bh/object.h"
 #include "bh/selector.h"
-
-/* What a description is about. */
-struct tale {
-	const struct bh_world *w;
-	const struct bh_flow *flow;
-	const struct bh_result *result;
-	struct bh_buf *out;
-};
 
 static void add_addr(struct bh_buf *b, const struct bh_addr *a)
 {
@@ -38,7 +31,7 @@ static bool is_unspecified(const struct bh_addr *a)
 	return memcmp(a->bytes, zero, sizeof(zero)) == 0;
 }
 
-static void add_end(struct bh_buf *b, const struct bh_end *end, const struct bh_addr *addr)
+void describe_end(struct bh_buf *b, const struct bh_end *end, const struct bh_addr *addr)
 {
 	switch (end->entity) {
 	case BH_ENTITY_POD:
@@ -59,7 +52,7 @@ static void add_end(struct bh_buf *b, const struct bh_end *end, const struct bh_
 	bh_buf_putc(b, ')');
 }
 
-static void add_service(struct bh_buf *b, const struct bh_flow *flow)
+void describe_port(struct bh_buf *b, const struct bh_flow *flow)
 {
 	switch (flow->protocol) {
 	case IPPROTO_TCP: bh_buf_printf(b, "TCP %u", flow->dst_port); return;
@@ -71,7 +64,7 @@ static void add_service(struct bh_buf *b, const struct bh_flow *flow)
 	}
 }
 
-static void add_policy(struct bh_buf *b, const struct bh_policy *p)
+void describe_policy(struct bh_buf *b, const struct bh_policy *p)
 {
 	if (p->kind == BH_DEFAULT_DENY) {
 		bh_buf_puts(b, "the default deny of namespace ");
@@ -87,7 +80,7 @@ static void add_policy(struct bh_buf *b, const struct bh_policy *p)
 }
 
 /* " (file:line)" where it is known. */
-static void add_place(struct bh_buf *b, const struct bh_policy *p, int line)
+void describe_place(struct bh_buf *b, const struct bh_policy *p, int line)
 {
 	if (!p->file)
 		return;
@@ -98,18 +91,18 @@ static void add_place(struct bh_buf *b, const struct bh_policy *p, int line)
 	bh_buf_putc(b, ')');
 }
 
-static const struct bh_rule *rule_of(const struct bh_rule_ref *ref, enum bh_dir dir)
+const struct bh_rule *describe_rule_of(const struct bh_rule_ref *ref, enum bh_dir dir)
 {
 	const struct bh_rules *rules = &ref->policy->rules[dir];
 
 	return ref->rule_index < rules->n ? &rules->items[ref->rule_index] : NULL;
 }
 
-static void add_rule(struct bh_buf *b, const struct bh_rule_ref *ref, enum bh_dir dir)
+void describe_rule(struct bh_buf *b, const struct bh_rule_ref *ref, enum bh_dir dir)
 {
-	const struct bh_rule *rule = rule_of(ref, dir);
+	const struct bh_rule *rule = describe_rule_of(ref, dir);
 
-	add_policy(b, ref->policy);
+	describe_policy(b, ref->policy);
 	if (ref->policy->kind == BH_DEFAULT_DENY)
 		return;
 	bh_buf_printf(b, " %s rule %zu", bh_dir_str(dir), ref->rule_index);
@@ -118,7 +111,7 @@ static void add_rule(struct bh_buf *b, const struct bh_rule_ref *ref, enum bh_di
 		bh_buf_escape(b, rule->name);
 		bh_buf_putc(b, '"');
 	}
-	add_place(b, ref->policy, rule ? rule->line : ref->policy->line);
+	describe_place(b, ref->policy, rule ? rule->line : ref->policy->line);
 }
 
 /* "A", "A and B", "A, B and 3 more"; only the first @kept of @n can be named. */
@@ -132,8 +125,8 @@ static void add_policies(struct bh_buf *b, const struct bh_policy *const *polici
 	for (i = 0; i < kept; i++) {
 		if (i > 0)
 			bh_buf_puts(b, i + 1 == n ? " and " : ", ");
-		add_policy(b, policies[i]);
-		add_place(b, policies[i], policies[i]->line);
+		describe_policy(b, policies[i]);
+		describe_place(b, policies[i], policies[i]->line);
 	}
 	if (is_cut)
 		bh_buf_printf(b, " and %zu more", n - kept);
@@ -145,7 +138,7 @@ static const struct bh_end *other_end(const struct tale *t, enum bh_dir dir)
 	return dir == BH_INGRESS ? &t->result->src : &t->result->dst;
 }
 
-static const struct bh_end *own_end(const struct tale *t, enum bh_dir dir)
+const struct bh_end *describe_own_end(const struct tale *t, enum bh_dir dir)
 {
 	return dir == BH_INGRESS ? &t->result->dst : &t->result->src;
 }
@@ -155,7 +148,7 @@ static const struct bh_addr *other_addr(const struct tale *t, enum bh_dir dir)
 	return dir == BH_INGRESS ? &t->flow->src : &t->flow->dst;
 }
 
-static const struct bh_addr *own_addr(const struct tale *t, enum bh_dir dir)
+const struct bh_addr *describe_own_addr(const struct tale *t, enum bh_dir dir)
 {
 	return dir == BH_INGRESS ? &t->flow->dst : &t->flow->src;
 }
@@ -196,7 +189,7 @@ static void add_selector_miss(struct bh_buf *b, const char *field, const struct 
 static const struct bh_peer *missed_peer(const struct tale *t, const struct bh_near_miss *near,
 					 enum bh_dir dir)
 {
-	const struct bh_rule *rule = rule_of(&near->ref, dir);
+	const struct bh_rule *rule = describe_rule_of(&near->ref, dir);
 	const struct bh_end *other = other_end(t, dir);
 	size_t i;
 
@@ -251,7 +244,7 @@ static void add_namespace_miss(const struct tale *t, const struct bh_peer *peer,
 	add_selector_miss(t->out, "namespaceSelector", &peer->namespaces, "namespace", &ns->labels);
 }
 
-static void add_miss(const struct tale *t, const struct bh_near_miss *near, enum bh_dir dir)
+void describe_miss(const struct tale *t, const struct bh_near_miss *near, enum bh_dir dir)
 {
 	const struct bh_peer *peer = missed_peer(t, near, dir);
 	const struct bh_end *other = other_end(t, dir);
@@ -283,9 +276,9 @@ static void describe_near(const struct tale *t, const struct bh_dir_verdict *v, 
 
 	for (i = 0; i < v->n_near; i++) {
 		bh_buf_puts(t->out, i == 0 ? "  nearest: " : "  then: ");
-		add_rule(t->out, &v->near[i].ref, dir);
+		describe_rule(t->out, &v->near[i].ref, dir);
 		bh_buf_puts(t->out, ", but ");
-		add_miss(t, &v->near[i], dir);
+		describe_miss(t, &v->near[i], dir);
 		bh_buf_putc(t->out, '\n');
 	}
 }
@@ -301,14 +294,14 @@ static void describe_invalid(const struct tale *t, const struct bh_dir_verdict *
 		if (!p->invalid)
 			continue;
 		bh_buf_puts(t->out, "  ");
-		add_policy(t->out, p);
+		describe_policy(t->out, p);
 		bh_buf_puts(t->out, " is not valid and allows nothing: ");
 		bh_buf_escape(t->out, p->invalid);
 		bh_buf_putc(t->out, '\n');
 	}
 }
 
-static void describe_audit(const struct tale *t, const struct bh_dir_verdict *v, enum bh_dir dir)
+void describe_audit(const struct tale *t, const struct bh_dir_verdict *v, enum bh_dir dir)
 {
 	if (v->audit_verdict == v->verdict)
 		return;
@@ -319,7 +312,7 @@ static void describe_audit(const struct tale *t, const struct bh_dir_verdict *v,
 	}
 	bh_buf_puts(t->out, " by ");
 	if (v->audit_rule.policy)
-		add_rule(t->out, &v->audit_rule, dir);
+		describe_rule(t->out, &v->audit_rule, dir);
 	else
 		add_policies(t->out, v->audit_isolating, v->n_audit_isolating);
 	bh_buf_putc(t->out, '\n');
@@ -327,16 +320,16 @@ static void describe_audit(const struct tale *t, const struct bh_dir_verdict *v,
 
 static void add_not_subject(const struct tale *t, enum bh_dir dir)
 {
-	const struct bh_end *own = own_end(t, dir);
+	const struct bh_end *own = describe_own_end(t, dir);
 
 	bh_buf_puts(t->out, "not judged, ");
-	add_end(t->out, own, own_addr(t, dir));
+	describe_end(t->out, own, describe_own_addr(t, dir));
 	bh_buf_puts(t->out, own->entity == BH_ENTITY_POD    ? " is on the host network"
 			    : own->entity == BH_ENTITY_NODE ? " is no pod"
 							    : " is outside");
 }
 
-static void add_reason(const struct tale *t, const struct bh_dir_verdict *v, enum bh_dir dir)
+void describe_reason(const struct tale *t, const struct bh_dir_verdict *v, enum bh_dir dir)
 {
 	struct bh_buf *b = t->out;
 
@@ -344,7 +337,7 @@ static void add_reason(const struct tale *t, const struct bh_dir_verdict *v, enu
 	case BH_REASON_NOT_SUBJECT: add_not_subject(t, dir); return;
 	case BH_REASON_NOT_ISOLATED:
 		bh_buf_puts(b, "allowed, no policy isolates ");
-		add_end(b, own_end(t, dir), own_addr(t, dir));
+		describe_end(b, describe_own_end(t, dir), describe_own_addr(t, dir));
 		return;
 	case BH_REASON_SELF: bh_buf_puts(b, "allowed, a pod always reaches itself"); return;
 	case BH_REASON_OWN_NODE:
@@ -352,11 +345,11 @@ static void add_reason(const struct tale *t, const struct bh_dir_verdict *v, enu
 		return;
 	case BH_REASON_RULE:
 		bh_buf_printf(b, "%s by ", bh_verdict_str(v->verdict));
-		add_rule(b, &v->rule, dir);
+		describe_rule(b, &v->rule, dir);
 		return;
 	case BH_REASON_DEFAULT_DENY:
 		bh_buf_puts(b, "denied, ");
-		add_end(b, own_end(t, dir), own_addr(t, dir));
+		describe_end(b, describe_own_end(t, dir), describe_own_addr(t, dir));
 		bh_buf_puts(b, " is isolated by ");
 		add_policies(b, v->isolating, v->n_isolating);
 		bh_buf_puts(b, v->n_isolating > 1 ? ", none of which allows it"
@@ -364,11 +357,22 @@ static void add_reason(const struct tale *t, const struct bh_dir_verdict *v, enu
 		return;
 	case BH_REASON_NO_LABELS:
 		bh_buf_printf(b, "%s, the labels of ", bh_verdict_str(v->verdict));
-		add_end(b, own_end(t, dir), own_addr(t, dir));
+		describe_end(b, describe_own_end(t, dir), describe_own_addr(t, dir));
 		bh_buf_puts(b, " are not known yet");
 		return;
 	case BH_REASON_COUNT_: break;
 	}
+}
+
+void describe_head(const struct tale *t)
+{
+	bh_buf_printf(t->out, "%s: ", bh_verdict_str(t->result->verdict));
+	describe_end(t->out, &t->result->src, &t->flow->src);
+	bh_buf_puts(t->out, " to ");
+	describe_end(t->out, &t->result->dst, &t->flow->dst);
+	bh_buf_puts(t->out, ", ");
+	describe_port(t->out, t->flow);
+	bh_buf_putc(t->out, '\n');
 }
 
 void bh_result_describe(const struct bh_world *w, const struct bh_flow *flow,
@@ -378,21 +382,23 @@ void bh_result_describe(const struct bh_world *w, const struct bh_flow *flow,
 	const struct tale t = { .w = w, .flow = flow, .result = result, .out = out };
 	size_t i;
 
-	bh_buf_printf(out, "%s: ", bh_verdict_str(result->verdict));
-	add_end(out, &result->src, &flow->src);
-	bh_buf_puts(out, " to ");
-	add_end(out, &result->dst, &flow->dst);
-	bh_buf_puts(out, ", ");
-	add_service(out, flow);
-	bh_buf_putc(out, '\n');
+	describe_head(&t);
 	for (i = 0; i < BH_ARRAY_LEN(order); i++) {
 		const struct bh_dir_verdict *v = &result->dir[order[i]];
 
 		bh_buf_printf(out, "%s: ", bh_dir_str(order[i]));
-		add_reason(&t, v, order[i]);
+		describe_reason(&t, v, order[i]);
 		bh_buf_putc(out, '\n');
 		describe_invalid(&t, v);
 		describe_near(&t, v, order[i]);
 		describe_audit(&t, v, order[i]);
 	}
+}
+
+void bh_dir_verdict_describe(const struct bh_world *w, const struct bh_flow *flow,
+			     const struct bh_result *result, enum bh_dir dir, struct bh_buf *out)
+{
+	const struct tale t = { .w = w, .flow = flow, .result = result, .out = out };
+
+	describe_reason(&t, &result->dir[dir], dir);
 }

@@ -175,12 +175,54 @@ static void hide_made_up(const struct bh_sim *sim, struct bh_addr *a)
 		*a = (struct bh_addr){ .family = a->family };
 }
 
+struct bh_flow sim_shown(const struct bh_sim *sim, const struct bh_flow *flow)
+{
+	struct bh_flow shown = *flow;
+
+	hide_made_up(sim, &shown.src);
+	hide_made_up(sim, &shown.dst);
+	return shown;
+}
+
 void bh_sim_answer_describe(const struct bh_sim *sim, const struct bh_sim_answer *a,
 			    struct bh_buf *out)
 {
+	struct bh_flow shown = sim_shown(sim, &a->flow);
+
+	bh_result_describe(sim->world, &shown, &a->result, out);
+}
+
+/* To look at the policies it must not look like a pod that talks to itself directly. */
+static struct bh_flow as_judged(const struct bh_sim_answer *a, struct bh_pod *twin)
+{
 	struct bh_flow flow = a->flow;
 
-	hide_made_up(sim, &flow.src);
-	hide_made_up(sim, &flow.dst);
-	bh_result_describe(sim->world, &flow, &a->result, out);
+	if (a->service && flow.src_pod && flow.src_pod == flow.dst_pod) {
+		*twin = sim_twin(flow.src_pod);
+		flow.src_pod = twin;
+	}
+	return flow;
+}
+
+void bh_sim_answer_explain(const struct bh_sim *sim, const struct bh_sim_answer *a,
+			   struct bh_buf *out)
+{
+	struct bh_flow shown = sim_shown(sim, &a->flow);
+	struct bh_pod twin;
+	struct bh_flow flow = as_judged(a, &twin);
+
+	bh_result_explain(sim->world, &flow, &shown, &a->result, out);
+}
+
+json_t *bh_sim_answer_explain_json(const struct bh_sim *sim, const struct bh_sim_answer *a)
+{
+	struct bh_pod twin;
+	struct bh_flow flow = as_judged(a, &twin);
+	json_t *json = json_object();
+	json_t *egress = bh_dir_explain_json(sim->world, &flow, &a->result, BH_EGRESS);
+	json_t *ingress = bh_dir_explain_json(sim->world, &flow, &a->result, BH_INGRESS);
+
+	json_object_set_new(json, "egress", egress);
+	json_object_set_new(json, "ingress", ingress);
+	return json;
 }

@@ -55,8 +55,8 @@ static int no_family(const struct bh_sim_query *q, const struct end *src, const 
 		      dst->text);
 }
 
-static int choose_family(const struct bh_sim_query *q, const struct end *src, const struct end *dst,
-			 enum bh_family *ret, struct bh_err *err)
+int sim_choose_family(const struct bh_sim_query *q, const struct end *src, const struct end *dst,
+		      enum bh_family *ret, struct bh_err *err)
 {
 	size_t f;
 
@@ -78,6 +78,16 @@ static uint8_t protocol_of(uint8_t protocol, enum bh_family family)
 	return family == BH_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 }
 
+struct bh_flow sim_flow(const struct end *src, const struct end *dst, enum bh_family family)
+{
+	return (struct bh_flow){
+		.src = addr_or_none(src, family),
+		.dst = addr_or_none(dst, family),
+		.src_pod = src->pod,
+		.dst_pod = dst->pod,
+	};
+}
+
 /* --- one flow ----------------------------------------------------------------------------- */
 
 static void judge(const struct bh_sim *sim, struct bh_sim_answers *ret, struct bh_sim_answer *a)
@@ -86,6 +96,14 @@ static void judge(const struct bh_sim *sim, struct bh_sim_answers *ret, struct b
 	a->verdict = a->result.verdict == BH_VERDICT_ALLOWED ? BH_SIM_ALLOWED : BH_SIM_DENIED;
 	if (sim_is_undecidable(sim, &a->flow, ret->why, sizeof(ret->why)))
 		a->verdict = BH_SIM_UNDECIDABLE;
+}
+
+struct bh_pod sim_twin(const struct bh_pod *pod)
+{
+	struct bh_pod twin = *pod;
+
+	twin.uid = "itself through its Service";
+	return twin;
 }
 
 /*
@@ -98,9 +116,8 @@ static void judge_hairpin(const struct bh_sim *sim, struct bh_sim_answers *ret,
 			  struct bh_sim_answer *a)
 {
 	const struct bh_pod *pod = a->flow.src_pod;
-	struct bh_pod twin = *pod;
+	struct bh_pod twin = sim_twin(pod);
 
-	twin.uid = "itself through its Service";
 	a->flow.src_pod = &twin;
 	judge(sim, ret, a);
 	a->flow.src_pod = pod;
@@ -120,19 +137,14 @@ static int ask_one(const struct bh_sim *sim, const struct bh_sim_query *q, const
 {
 	struct bh_sim_answer *a = &ret->items[ret->n];
 	enum bh_family family = q->family;
-	int r = choose_family(q, src, dst, &family, err);
+	int r = sim_choose_family(q, src, dst, &family, err);
 
 	if (r < 0)
 		return r;
 	a->service = service;
-	a->flow = (struct bh_flow){
-		.src = addr_or_none(src, family),
-		.dst = addr_or_none(dst, family),
-		.protocol = protocol_of(q->protocol, family),
-		.dst_port = port,
-		.src_pod = src->pod,
-		.dst_pod = dst->pod,
-	};
+	a->flow = sim_flow(src, dst, family);
+	a->flow.protocol = protocol_of(q->protocol, family);
+	a->flow.dst_port = port;
 	if (service && src->pod && src->pod == dst->pod)
 		judge_hairpin(sim, ret, a);
 	else

@@ -22,6 +22,16 @@ int sim_find_end(const struct bh_sim *sim, const char *text, bool is_dst, struct
 /* A pod as an end: on the host network it has the addresses of its node. */
 void sim_end_of_pod(const struct bh_sim *sim, const struct bh_pod *pod, struct end *ret);
 
+/* The family that both have, of what is asked for. */
+int sim_choose_family(const struct bh_sim_query *q, const struct end *src, const struct end *dst,
+		      enum bh_family *ret, struct bh_err *err);
+/* Between them, without protocol and port. */
+struct bh_flow sim_flow(const struct end *src, const struct end *dst, enum bh_family family);
+/* The flow as people shall see it: without made-up addresses. */
+struct bh_flow sim_shown(const struct bh_sim *sim, const struct bh_flow *flow);
+/* The same pod to every selector, and another one to the engine. */
+struct bh_pod sim_twin(const struct bh_pod *pod);
+
 /* The pods that a Service leads to, whatever the port. */
 const struct bh_pod *const *sim_endpoints(const struct bh_sim *sim,
 					  const struct bh_service *service, size_t *ret_n);

@@ -583,9 +583,53 @@ static void ask_random(struct gen *g, const struct bh_sim *sim, size_t *n_asked)
 	++*n_asked;
 }
 
+/* Spans are exact: whatever is asked, its span says what the engine does. */
+static void ask_spans(struct gen *g, const struct bh_sim *sim, size_t *n_asked)
+{
+	struct random_end src, dst;
+	struct bh_sim_query q;
+	struct bh_sim_spans s;
+	struct bh_flow f = { 0 };
+	struct bh_result want;
+	struct bh_err err = { 0 };
+	bool is_undecidable;
+	uint32_t i, k, d;
+
+	random_end(g, &src);
+	random_end(g, &dst);
+	q = query(src.text, dst.text, 0, 0);
+	if (!flow_of(&src, &dst, &f))
+		return;
+	assert_ok(bh_sim_ask_all(sim, &q, &s, &err), &err);
+	for (i = 0; i < 40; i++) {
+		f.protocol = GEN_PICK(g, gen_protocols);
+		f.dst_port = (uint16_t)(GEN_PICK(g, gen_ports) + gen_next(g, 3));
+		f.dst_port = gen_chance(g, 20) ? (uint16_t)(1 + gen_next(g, 65535)) : f.dst_port;
+		if (gen_chance(g, 10)) {
+			f.protocol = f.src.family == BH_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+			f.dst_port = 0;
+		}
+		bh_eval(g->w, &f, &want);
+		is_undecidable = bh_conns_has(s.undecidable, f.protocol, f.dst_port);
+		assert_true(is_undecidable || bh_conns_has(s.allowed, f.protocol, f.dst_port) ==
+						      (want.verdict == BH_VERDICT_ALLOWED));
+		for (d = 0; d < BH_DIR_COUNT_; d++) {
+			for (k = 0; k < s.n[d]; k++)
+				if (bh_conns_has(s.items[d][k].conns, f.protocol, f.dst_port))
+					break;
+			assert_true(k < s.n[d]);
+			assert_int_equal(s.items[d][k].result.dir[d].reason, want.dir[d].reason);
+			assert_ptr_equal(s.items[d][k].result.dir[d].rule.policy,
+					 want.dir[d].rule.policy);
+		}
+	}
+	bh_sim_spans_done(&s);
+	++*n_asked;
+}
+
 static void questions_to_random_worlds_are_answered_as_the_engine_does(void **state)
 {
-	size_t n_asked = 0;
+	size_t n_asked = 0, n_spans = 0;
 	uint64_t seed;
 	int i;
 
@@ -601,11 +645,13 @@ static void questions_to_random_worlds_are_answered_as_the_engine_does(void **st
 		bh_sim_finish(sim);
 		for (i = 0; i < N_QUESTIONS; i++)
 			ask_random(&g, sim, &n_asked);
+		for (i = 0; i < 4; i++)
+			ask_spans(&g, sim, &n_spans);
 		g.w = NULL;
 		gen_done(&g);
 		bh_sim_free(&sim);
 	}
-	assert_true(n_asked > N_SEEDS * N_QUESTIONS / 2);
+	assert_true(n_asked > N_SEEDS * N_QUESTIONS / 2 && n_spans > N_SEEDS);
 }
 
 /* --- and a Service leads where its selector says ------------------------------------------- */
