@@ -290,8 +290,9 @@ static bool policy_same(const struct bh_policy *a, const struct bh_policy *b)
 	if (a->kind != b->kind || a->tier != b->tier || a->priority != b->priority ||
 	    !str_same(a->namespace, b->namespace) || !str_same(a->name, b->name) ||
 	    !str_same(a->uid, b->uid) || a->generation != b->generation ||
-	    a->has_namespaces != b->has_namespaces || a->mode != b->mode ||
-	    !str_same(a->invalid, b->invalid) || !str_same(a->file, b->file) || a->line != b->line)
+	    a->has_namespaces != b->has_namespaces || a->has_policy_types != b->has_policy_types ||
+	    a->mode != b->mode || !str_same(a->invalid, b->invalid) ||
+	    !str_same(a->file, b->file) || a->line != b->line)
 		return false;
 	if (!selector_same(&a->namespaces, &b->namespaces) || !selector_same(&a->pods, &b->pods))
 		return false;

@@ -188,6 +188,7 @@ struct bh_policy {
 	struct bh_selector namespaces;
 	struct bh_selector pods;
 	bool isolates[BH_DIR_COUNT_]; /* v1 policyTypes; false in other tiers */
+	bool has_policy_types;        /* they were written, and not taken from the rules */
 	struct bh_rules rules[BH_DIR_COUNT_];
 	enum bh_mode mode; /* annotation bulkhead.dev/mode */
 	/*

@@ -190,6 +190,7 @@ static void decode_types(struct decoder *d, const struct field *spec, struct bh_
 
 	if (n > 2)
 		field_error(d, &types, "Invalid value: may not specify more than two policyTypes");
+	p->has_policy_types = n > 0;
 	if (n == 0) {
 		p->isolates[BH_INGRESS] = true;
 		p->isolates[BH_EGRESS] = p->rules[BH_EGRESS].n > 0;
