@@ -41,6 +41,8 @@ struct bh_reader {
 	/* @file: a path, or "stdin".  @text: "line 12: Pod shop/web: ..." */
 	void (*on_problem)(void *ctx, const char *file, const char *text);
 	const char *default_namespace; /* of objects that name none; NULL: "default" */
+	/* A policy that is not valid is an object only: its status says enough. */
+	bool takes_invalid;
 };
 
 /*

@@ -10,7 +10,7 @@
 
 struct loading {
 	struct bh_sim *sim;
-	bool keeps_going;
+	bool keeps_going, takes_invalid;
 	size_t n_problems;
 };
 
@@ -67,6 +67,7 @@ static int read_paths(const struct bh_cli *cli, const char *const *paths, size_t
 		.on_object = on_object,
 		.on_problem = on_problem,
 		.default_namespace = bh_cli_value(cli, "namespace"),
+		.takes_invalid = l->takes_invalid,
 	};
 	struct bh_err err = { 0 };
 	size_t i;
@@ -85,10 +86,11 @@ static int read_paths(const struct bh_cli *cli, const char *const *paths, size_t
 	return 0;
 }
 
-int bh_cli_sim_load(const struct bh_cli *cli, const char *const *paths, size_t n,
-		    struct bh_sim **ret)
+static int load(const struct bh_cli *cli, const char *const *paths, size_t n, bool takes_invalid,
+		struct bh_sim **ret)
 {
-	struct loading l = { .keeps_going = bh_cli_has(cli, "keep-going") };
+	struct loading l = { .keeps_going = bh_cli_has(cli, "keep-going"),
+			     .takes_invalid = takes_invalid };
 	bh_auto(bh_sim_free) struct bh_sim *sim = make_sim(cli);
 	int r;
 
@@ -106,6 +108,18 @@ int bh_cli_sim_load(const struct bh_cli *cli, const char *const *paths, size_t n
 	bh_sim_finish(sim);
 	*ret = bh_take_ptr(sim);
 	return BH_CLI_YES;
+}
+
+int bh_cli_sim_load(const struct bh_cli *cli, const char *const *paths, size_t n,
+		    struct bh_sim **ret)
+{
+	return load(cli, paths, n, false, ret);
+}
+
+int bh_cli_sim_load_to_check(const struct bh_cli *cli, const char *const *paths, size_t n,
+			     struct bh_sim **ret)
+{
+	return load(cli, paths, n, true, ret);
 }
 
 char *bh_cli_sim_end(const struct bh_cli *cli, const char *text)

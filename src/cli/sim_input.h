@@ -54,6 +54,9 @@ enum bh_cli_sim_exit {
  */
 int bh_cli_sim_load(const struct bh_cli *cli, const char *const *paths, size_t n,
 		    struct bh_sim **ret);
+/* The same for who finds policies that are not valid among the remarks: they are no problem. */
+int bh_cli_sim_load_to_check(const struct bh_cli *cli, const char *const *paths, size_t n,
+			     struct bh_sim **ret);
 
 /* "web" -> "shop/web", with --namespace or else "default"; other ends as they are.  To be freed. */
 char *bh_cli_sim_end(const struct bh_cli *cli, const char *text);

@@ -32,7 +32,7 @@ static int on_object(void *ctx, const struct bh_docs *docs, const json_t *json,
 
 	(void)docs;
 	(void)json;
-	if (why)
+	if (why && !(d && r->reader->takes_invalid))
 		tell(r, why);
 	if (d)
 		r->ended = r->reader->on_object(r->reader->ctx, d, r->err);
