@@ -345,20 +345,40 @@ size_t bh_exposures_items(const struct bh_exposures *e, const struct bh_exposure
 enum bh_severity { BH_SEVERITY_INFO, BH_SEVERITY_WARNING, BH_SEVERITY_ERROR, BH_SEVERITY_COUNT_ };
 const char *bh_severity_str(enum bh_severity s); /* "info", "warning", "error" */
 
-struct bh_finding {
-	const char *check; /* "selects-no-pod": stable, listed in bulkhead(1) */
-	enum bh_severity severity;
-	const char *file; /* NULL if none */
-	int line;
-	const char *subject; /* "NetworkPolicy shop/web" */
-	const char *text;    /* what is wrong, a sentence */
-	const char *fix;     /* what to do, a sentence; NULL if there is nothing to say */
+struct bh_lint_check {
+	const char *name;          /* "selects-no-pod": stable, listed in bulkhead-sim(1) */
+	enum bh_severity severity; /* of most of its findings */
+	const char *summary;       /* "the policy selects no pod" */
 };
+/* Every check there is, sorted by name. */
+size_t bh_lint_checks(const struct bh_lint_check *const **ret);
+
+struct bh_finding {
+	const struct bh_lint_check *check;
+	enum bh_severity severity;
+	const char *file;    /* NULL if none */
+	int line;            /* 0 if unknown */
+	const char *subject; /* "NetworkPolicy shop/web" */
+	const char *text;    /* what is wrong, without a full stop */
+	const char *fix;     /* what to do; NULL if there is nothing to say */
+};
+
+struct bh_lint_config {
+	const char *const *only; /* names of checks; none: all */
+	size_t n_only;
+	const char *const *ignored;
+	size_t n_ignored;
+};
+
 struct bh_lint;
-int bh_lint_new(struct bh_lint **ret, const struct bh_sim *sim, struct bh_err *err);
+/* @config may be NULL; -EINVAL where it names a check that does not exist. */
+int bh_lint_new(struct bh_lint **ret, const struct bh_sim *sim, const struct bh_lint_config *config,
+		struct bh_err *err);
 void bh_lint_free(struct bh_lint **l);
-/* Sorted by file, line and check. */
+/* Sorted by file, line and check; they borrow the simulator. */
 size_t bh_lint_findings(const struct bh_lint *l, const struct bh_finding **ret);
+/* SARIF 2.1.0, which code-review tools read; a new reference. */
+json_t *bh_lint_sarif(const struct bh_lint *l);
 
 /* --- HTML (src/sim/html.c) -------------------------------------------------------------------- */
 
