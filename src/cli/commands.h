@@ -14,11 +14,8 @@ extern const struct bh_cli_command bh_cli_reload;
 extern const struct bh_cli_command bh_cli_cleanup;
 extern const struct bh_cli_command bh_cli_sim_list;
 extern const struct bh_cli_command bh_cli_sim_eval;
-<<<<<<< HEAD
 extern const struct bh_cli_command bh_cli_sim_explain;
-=======
 extern const struct bh_cli_command bh_cli_sim_lint;
->>>>>>> f75f698 (sim: lint, with 28 checks, as text, JSON, Markdown and SARIF)
 extern const struct bh_cli_command bh_cli_version;
 
 #endif
