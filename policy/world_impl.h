@@ -250,6 +250,8 @@ void bh_pod_reown(struct bh_world *w, struct bh_pod_obj *p);
 /* world_merge.c */
 int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *err);
 void bh_pod_remove(struct bh_world *w, const struct bh_key *key);
+struct bh_pod_obj *bh_pod_find_told(const struct bh_world *w, const char *ns, const char *name,
+				    const char *uid, enum bh_source source);
 /* After the world's node became another one. */
 void bh_pod_update_all(struct bh_world *w);
 /* The one that is meant where several have a name: running ones first, then newer. */

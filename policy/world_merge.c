@@ -273,7 +273,7 @@ bool bh_pod_is_preferred(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 
 /* --- what sources tell ----------------------------------------------------------------- */
 
-static struct bh_pod_obj *find_told(const struct bh_world *w, const char *ns, const char *name,
+struct bh_pod_obj *bh_pod_find_told(const struct bh_world *w, const char *ns, const char *name,
 				    const char *uid, enum bh_source source)
 {
 	struct bh_pod_obj *p = bh_pod_first(w, ns, name);
@@ -294,7 +294,7 @@ int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *
 	if (pod.n_addrs > MAX_ADDRS)
 		return bh_err(err, -E2BIG, "pod %s/%s: more than %d addresses", pod.namespace,
 			      pod.name, MAX_ADDRS);
-	old = find_told(w, pod.namespace, pod.name, pod.uid, fact->source);
+	old = bh_pod_find_told(w, pod.namespace, pod.name, pod.uid, fact->source);
 	if (!old && w->n_live[BH_KIND_POD] >= BH_MAX_PODS)
 		return bh_err(err, -E2BIG, "pod %s/%s: there are %d pods already", pod.namespace,
 			      pod.name, BH_MAX_PODS);
@@ -319,7 +319,8 @@ int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *
 
 void bh_pod_remove(struct bh_world *w, const struct bh_key *key)
 {
-	struct bh_pod_obj *p = find_told(w, key->namespace, key->name, key->uid, key->source);
+	struct bh_pod_obj *p =
+		bh_pod_find_told(w, key->namespace, key->name, key->uid, key->source);
 	struct bh_space *space;
 
 	if (!p)

@@ -68,6 +68,14 @@ int bh_world_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err
 void bh_world_remove(struct bh_world *w, const struct bh_key *key);
 
 /*
+ * What @source told, as it told it: namespaces, nodes, policies, then pods.  The
+ * world must not change meanwhile.
+ */
+void bh_world_told(const struct bh_world *w, enum bh_source source,
+		   void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx);
+bool bh_world_is_told(const struct bh_world *w, const struct bh_key *key);
+
+/*
  * Everything below returns objects owned by the world, with labels sorted by
  * key and interned strings: equal strings are equal pointers, except for names,
  * uids and sandboxes of pods.  An object never changes: it is replaced by

@@ -21,7 +21,7 @@ BEGIN {
 	home("nl", "nl")
 	home("yaml", "docs")
 	home("curl", "multi")
-	home("object", "object workload")
+	home("object", "object workload fact")
 	home("nft", "nft")
 	home("manifest", "manifest")
 	home("kube", "kube")
