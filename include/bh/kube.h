@@ -57,8 +57,8 @@ int bh_kube_check(const struct bh_kube_config *config, struct bh_err *err);
 
 /*
  * The cached last state was told to the sink by somebody else, as facts of
- * BH_SOURCE_KUBE: its keys, so that the first list deletes what is gone.  Before
- * the loop runs.
+ * BH_SOURCE_KUBE: its keys, so that the list that comes next, or runs now,
+ * deletes what is gone.  Not of a kind that is synced.
  */
 void bh_kube_adopt(struct bh_kube *k, const struct bh_key *key);
 
@@ -79,9 +79,10 @@ struct bh_kube_stats {
 	uint64_t bytes_received; /* of bodies */
 	uint64_t n_connects;     /* connections tried */
 	struct bh_kube_resource_stats {
-		bool is_served;  /* false: the server does not have this kind */
-		bool is_synced;  /* listed once */
-		bool is_watched; /* a watch is open now */
+		bool is_served;    /* false: the server does not have this kind */
+		bool is_synced;    /* listed once */
+		bool is_watched;   /* a watch is open now */
+		bool is_forbidden; /* the last answer was 401 or 403 */
 		/* There now; since the start: changes, lists that ended, watches asked for, ... */
 		uint64_t n_objects, n_events, n_lists, n_watches;
 		uint64_t n_refused; /* ... objects that could not be read */

@@ -31,14 +31,49 @@ struct bh_world_config bh_world_config_of(const struct bh_config *c)
 	};
 }
 
+struct bh_kube_config bh_kube_config_of(const struct bh_config *c)
+{
+	return (struct bh_kube_config){
+		.kubeconfig = c->kubeconfig,
+		.context = c->kube_context,
+		.allows_plain = c->allows_plain_http,
+	};
+}
+
+static void add_sources(const struct bh_agent *a, json_t *reasons)
+{
+	const char *refused = bh_sources_refused(&a->sources);
+	char time[BH_TIME_STRLEN];
+
+	for (enum bh_source s = 0; s < BH_SOURCE_COUNT_; s++) {
+		bool is_old = s == BH_SOURCE_KUBE && a->cache.is_in_use;
+
+		if (!a->sources.is_wanted[s] || a->sources.is_synced[s])
+			continue;
+		json_array_append_new(
+			reasons,
+			is_old ? json_sprintf("source %s is not in sync yet, its state of %s is in "
+					      "force",
+					      bh_source_str(s),
+					      bh_time_format(a->cache.state_ns, time))
+			       : json_sprintf("source %s is not in sync yet", bh_source_str(s)));
+	}
+	if (refused)
+		json_array_append_new(reasons, json_sprintf("the Kubernetes API does not let us "
+							    "read %s, the last state is in force",
+							    refused));
+}
+
+/*
+ * An API that is away after it was in sync is no reason: what it said stays in
+ * force, and no restart would bring it back.  One that refuses us is: somebody
+ * has to do something.
+ */
 json_t *bh_agent_not_ready(const struct bh_agent *a)
 {
 	json_t *reasons = json_array();
 
-	for (enum bh_source s = 0; s < BH_SOURCE_COUNT_; s++)
-		if (a->sources.is_wanted[s] && !a->sources.is_synced[s])
-			json_array_append_new(reasons, json_sprintf("source %s is not in sync yet",
-								    bh_source_str(s)));
+	add_sources(a, reasons);
 	if (bh_reconcile_has_trouble(&a->reconcile))
 		json_array_append_new(reasons, json_sprintf("rules could not be committed: %s",
 							    a->reconcile.trouble));
@@ -100,6 +135,8 @@ static void on_housekeeping(uv_timer_t *timer)
 	struct bh_agent *a = bh_container_of(timer, struct bh_agent, housekeeping);
 
 	check_bridges(a);
+	if (a->sources.kube)
+		bh_agent_update_ready(a);
 	if (++a->n_housekeeping % AUDIT_EVERY == 0)
 		bh_reconcile_audit(&a->reconcile);
 }
@@ -128,7 +165,8 @@ void bh_agent_reload(struct bh_agent *a)
 		bh_notify_reloading(&a->notify);
 	if (bh_packets_reopen(&a->packets, &err) < 0)
 		bh_log_error("%s, writing to the file opened before", bh_err_text(&err));
-	bh_manifest_reload(a->sources.manifest);
+	if (a->sources.manifest)
+		bh_manifest_reload(a->sources.manifest);
 	if (a->was_ready)
 		bh_notify_send(&a->notify, "READY=1");
 }
@@ -141,6 +179,7 @@ static void stop(struct bh_agent *a)
 	bh_notify_send(&a->notify, "STOPPING=1");
 	bh_control_free(&a->control);
 	bh_http_free(&a->http);
+	bh_cache_stop(&a->cache);
 	bh_sources_stop(&a->sources);
 	bh_packets_stop(&a->packets);
 	bh_reconcile_stop(&a->reconcile);
@@ -230,6 +269,9 @@ static int start(struct bh_agent *a, struct bh_err *err)
 	r = open_sockets(a, err);
 	if (r < 0)
 		return r;
+	r = bh_cache_start(&a->cache, a, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "--state");
 	r = bh_caps_drop(err);
 	if (r < 0)
 		return r;

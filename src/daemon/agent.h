@@ -17,11 +17,13 @@
 #include "bh/cri.h"
 #include "bh/flowlog.h"
 #include "bh/history.h"
+#include "bh/kube.h"
 #include "bh/manifest.h"
 #include "bh/nft.h"
 #include "bh/node.h"
 #include "bh/serve.h"
 #include "bh/world.h"
+#include "cache.h"
 #include "config.h"
 #include "notify.h"
 #include "packets.h"
@@ -43,6 +45,7 @@ struct bh_agent {
 
 	struct bh_problems problems;
 	struct bh_sources sources;
+	struct bh_cache cache;
 	struct bh_reconcile reconcile;
 	struct bh_revoker revoker;
 	struct bh_packets packets;
@@ -74,6 +77,8 @@ void bh_agent_check_bridges(struct bh_agent *a);
 
 /* status.c */
 json_t *bh_status_json(struct bh_agent *a);
+/* Node, generation and every policy: a new reference. */
+json_t *bh_policies_json(struct bh_agent *a);
 
 /* methods.c; ends with a NULL name. */
 extern const struct bh_control_method bh_methods[];
@@ -84,7 +89,8 @@ extern const struct bh_http_page bh_pages[];
 /* check.c: --check-config.  Returns the exit code. */
 int bh_check_config(const struct bh_config *config);
 
-/* The world's part of the configuration; borrows @c. */
+/* The parts of the configuration that others want; both borrow @c. */
+struct bh_kube_config bh_kube_config_of(const struct bh_config *c);
 struct bh_world_config bh_world_config_of(const struct bh_config *c);
 
 #endif

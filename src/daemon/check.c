@@ -1,6 +1,6 @@
 /*
  * --check-config: what a start with this configuration would find wrong with the
- * manifests, without touching anything.
+ * manifests and the kubeconfig, without touching anything.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +61,29 @@ static void on_problem(void *ctx, enum bh_source source, const char *subject, co
 	print(subject, text);
 }
 
+static void check_manifests(struct check *c, const struct bh_config *config,
+			    const struct bh_sink *sink)
+{
+	struct bh_err err = { 0 };
+
+	if (bh_manifest_load(config->policies, sink, &err) == 0)
+		return;
+	print(config->policies, bh_err_text(&err));
+	c->n_problems++;
+}
+
+/* The server is not asked. */
+static void check_kube(struct check *c, const struct bh_config *config)
+{
+	const struct bh_kube_config kube = bh_kube_config_of(config);
+	struct bh_err err = { 0 };
+
+	if (bh_kube_check(&kube, &err) == 0)
+		return;
+	print("--kubeconfig", bh_err_text(&err));
+	c->n_problems++;
+}
+
 int bh_check_config(const struct bh_config *config)
 {
 	struct bh_world_config world = bh_world_config_of(config);
@@ -73,13 +96,11 @@ int bh_check_config(const struct bh_config *config)
 		.on_synced = on_synced,
 		.on_problem = on_problem,
 	};
-	struct bh_err err = { 0 };
-	int r = bh_manifest_load(config->policies, &sink, &err);
 
-	if (r < 0) {
-		print(config->policies, bh_err_text(&err));
-		c.n_problems++;
-	}
+	if (config->policies)
+		check_manifests(&c, config, &sink);
+	if (bh_config_has_kube(config))
+		check_kube(&c, config);
 	printf("%zu objects, %zu problems\n", c.n_objects, c.n_problems);
 	return c.n_problems > 0 ? BH_EXIT_FAILED : BH_EXIT_OK;
 }

@@ -45,6 +45,45 @@ static int parse_policies(struct bh_config *c, const char *value, struct bh_err 
 	return 0;
 }
 
+/* A file of that name is ./in-cluster. */
+static int parse_kubeconfig(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)err;
+	c->is_in_cluster = strcmp(value, "in-cluster") == 0;
+	set_string(&c->kubeconfig, c->is_in_cluster ? "" : value);
+	return 0;
+}
+
+static int parse_kube_context(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)err;
+	set_string(&c->kube_context, value);
+	return 0;
+}
+
+static int parse_yes_no(const char *value, bool *ret, struct bh_err *err)
+{
+	bool is_yes = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
+
+	if (!is_yes && strcmp(value, "no") != 0 && strcmp(value, "false") != 0)
+		return bh_err(err, -EINVAL, "'%s' is neither yes nor no", value);
+	*ret = is_yes;
+	return 0;
+}
+
+static int parse_plain_http(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	return parse_yes_no(value, &c->allows_plain_http, err);
+}
+
+static int parse_state(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	if (*value && *value != '/')
+		return bh_err(err, -EINVAL, "'%s' is not an absolute path", value);
+	set_string(&c->state, value);
+	return 0;
+}
+
 static int parse_runtime(struct bh_config *c, const char *value, struct bh_err *err)
 {
 	if (*value && strncmp(value, "unix:///", 8) != 0)
@@ -192,12 +231,7 @@ static int parse_log_level(struct bh_config *c, const char *value, struct bh_err
 
 static int parse_revoke(struct bh_config *c, const char *value, struct bh_err *err)
 {
-	bool is_yes = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
-
-	if (!is_yes && strcmp(value, "no") != 0 && strcmp(value, "false") != 0)
-		return bh_err(err, -EINVAL, "'%s' is neither yes nor no", value);
-	c->is_revoking = is_yes;
-	return 0;
+	return parse_yes_no(value, &c->is_revoking, err);
 }
 
 static int parse_file(struct bh_config *c, const char *value, struct bh_err *err)
@@ -236,13 +270,31 @@ static const struct option_spec specs[] = {
 	  .arg = "DIR",
 	  .help = "folder with NetworkPolicy, Namespace, Pod and Node manifests; watched",
 	  .parse = parse_policies },
+	{ .name = "kubeconfig",
+	  .arg = "FILE|in-cluster",
+	  .help = "the Kubernetes API as a source of pods, namespaces, nodes and policies",
+	  .parse = parse_kubeconfig },
+	{ .name = "kube-context",
+	  .arg = "NAME",
+	  .help = "context of the kubeconfig; without it, the current one",
+	  .parse = parse_kube_context },
+	{ .name = "allow-plain-http",
+	  .arg = "yes|no",
+	  .def = "no",
+	  .help = "let the kubeconfig name an http:// server on a loopback address",
+	  .parse = parse_plain_http },
+	{ .name = "state",
+	  .arg = "DIR",
+	  .help = "folder for the last state of the API, for a restart while it is away",
+	  .parse = parse_state },
 	{ .name = "runtime",
 	  .arg = "unix:///PATH",
-	  .help = "socket of the container runtime (CRI); without it, pods come from manifests",
+	  .help = "socket of the container runtime (CRI), which knows pods' addresses first",
 	  .parse = parse_runtime },
 	{ .name = "node",
 	  .arg = "NAME",
-	  .help = "this node's name: only its pods are enforced; without it, every pod is local",
+	  .help = "this node's name: only its pods are enforced; without it, every pod is local; "
+		  "needed with --kubeconfig",
 	  .parse = parse_node },
 	{ .name = "mode",
 	  .arg = "enforce|audit",
@@ -272,7 +324,7 @@ static const struct option_spec specs[] = {
 	{ .name = "metrics",
 	  .arg = "ADDR:PORT|unix:PATH|none",
 	  .def = "none",
-	  .help = "serve /metrics, /healthz and /readyz on loopback or a unix socket",
+	  .help = "serve /metrics, /policies, /healthz and /readyz on loopback or a unix socket",
 	  .parse = parse_metrics },
 	{ .name = "nflog-group",
 	  .arg = "N",
@@ -476,6 +528,30 @@ static void name_node(struct bh_config *c)
 	c->node_name = bh_strdup(host);
 }
 
+bool bh_config_has_kube(const struct bh_config *c)
+{
+	return c->kubeconfig || c->is_in_cluster;
+}
+
+/* A node that nobody names would take every pod of the cluster for its own. */
+static int check_sources(const struct bh_config *c, struct bh_err *err)
+{
+	bool has_kube = bh_config_has_kube(c);
+
+	if (c->action != BH_CONFIG_RUN && c->action != BH_CONFIG_CHECK)
+		return 0;
+	if (!c->policies && !has_kube)
+		return bh_err(err, -EINVAL,
+			      "option '--policies' or '--kubeconfig' is missing (see --help)");
+	if (has_kube && !c->node)
+		return bh_err(err, -EINVAL, "option '--kubeconfig' needs '--node'");
+	if (c->kube_context && !c->kubeconfig)
+		return bh_err(err, -EINVAL, "option '--kube-context' needs a '--kubeconfig' file");
+	if (c->state && !has_kube)
+		return bh_err(err, -EINVAL, "option '--state' needs '--kubeconfig'");
+	return 0;
+}
+
 int bh_config_parse(int argc, char *const *argv, struct bh_config *ret, struct bh_err *err)
 {
 	bh_auto(settings_done) struct settings flags = { 0 }, file = { 0 };
@@ -500,9 +576,9 @@ int bh_config_parse(int argc, char *const *argv, struct bh_config *ret, struct b
 	r = apply_all(&c, (const struct settings *const[]){ &flags, &file }, err);
 	if (r < 0)
 		return r;
-	if ((c.action == BH_CONFIG_RUN || c.action == BH_CONFIG_CHECK) && !c.policies)
-		return bh_err(err, -EINVAL, "option '--policies' is missing (see --help)");
-
+	r = check_sources(&c, err);
+	if (r < 0)
+		return r;
 	name_node(&c);
 	*ret = c;
 	c = (struct bh_config){ 0 };
@@ -512,6 +588,9 @@ int bh_config_parse(int argc, char *const *argv, struct bh_config *ret, struct b
 void bh_config_done(struct bh_config *c)
 {
 	free(c->policies);
+	free(c->kubeconfig);
+	free(c->kube_context);
+	free(c->state);
 	free(c->runtime);
 	free(c->node);
 	free(c->node_name);
@@ -527,10 +606,11 @@ void bh_config_done(struct bh_config *c)
 
 void bh_config_help(struct bh_buf *out)
 {
-	bh_buf_puts(out,
-		    "usage: bulkheadd --policies DIR [OPTION]...\n\n"
-		    "Compiles NetworkPolicies to nftables, keeps the kernel as they say, and logs "
-		    "what they deny.\n\n");
+	bh_buf_puts(
+		out,
+		"usage: bulkheadd [--policies DIR] [--kubeconfig FILE|in-cluster] [OPTION]...\n\n"
+		"Compiles NetworkPolicies to nftables, keeps the kernel as they say, and logs "
+		"what they deny.\n\n");
 	for (size_t i = 0; i < N_SPECS; i++) {
 		bh_buf_printf(out, "  --%s%s%s\n        %s", specs[i].name, specs[i].arg ? " " : "",
 			      specs[i].arg ? specs[i].arg : "", specs[i].help);

@@ -28,7 +28,12 @@ enum bh_config_action { BH_CONFIG_RUN, BH_CONFIG_CHECK, BH_CONFIG_HELP, BH_CONFI
 /* Zero is the empty value for bh_config_done(), not the default configuration. */
 struct bh_config {
 	enum bh_config_action action;
-	char *policies;
+	char *policies;     /* NULL: none */
+	char *kubeconfig;   /* NULL: no Kubernetes API, unless is_in_cluster */
+	char *kube_context; /* NULL: the kubeconfig's current one */
+	bool is_in_cluster;
+	bool allows_plain_http;
+	char *state;     /* NULL: none */
 	char *runtime;   /* NULL: none */
 	char *node;      /* NULL: every pod is local */
 	char *node_name; /* node, or the host name */
@@ -52,6 +57,8 @@ struct bh_config {
  */
 int bh_config_parse(int argc, char *const *argv, struct bh_config *ret, struct bh_err *err);
 void bh_config_done(struct bh_config *c);
+/* Whether the Kubernetes API is a source. */
+bool bh_config_has_kube(const struct bh_config *c);
 /* What --help prints. */
 void bh_config_help(struct bh_buf *out);
 

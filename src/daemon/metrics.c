@@ -23,6 +23,7 @@ struct scrape {
 	struct bh_compile_stats plan;
 	struct bh_account books[BH_BOOK_COUNT_];
 	struct bh_flowlog_stats log;
+	struct bh_kube_stats kube; /* zero without the API */
 };
 
 static void add(struct bh_buf *b, const char *name, const char *labels, double value)
@@ -93,18 +94,26 @@ static void commits(const struct scrape *s, const char *name, struct bh_buf *b)
 	add_count(b, name, "{result=\"error\"}", s->agent->reconcile.n_failures);
 }
 
-static void commit_duration(const struct scrape *s, const char *name, struct bh_buf *b)
+static void add_durations(struct bh_buf *b, const char *name, const struct bh_durations *d)
 {
-	static const double bounds[] = BH_COMMIT_BUCKETS;
-	const struct bh_reconcile *r = &s->agent->reconcile;
+	static const double bounds[] = BH_DURATION_BUCKETS;
 
 	for (size_t i = 0; i < BH_ARRAY_LEN(bounds); i++)
 		bh_buf_printf(b, "bulkhead_%s_bucket{le=\"%g\"} %llu\n", name, bounds[i],
-			      (unsigned long long)r->buckets[i]);
-	bh_buf_printf(b, "bulkhead_%s_bucket{le=\"+Inf\"} %llu\n", name,
-		      (unsigned long long)r->n_commits);
-	bh_buf_printf(b, "bulkhead_%s_sum %.9g\nbulkhead_%s_count %llu\n", name, r->commit_seconds,
-		      name, (unsigned long long)r->n_commits);
+			      (unsigned long long)d->buckets[i]);
+	bh_buf_printf(b, "bulkhead_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)d->n);
+	bh_buf_printf(b, "bulkhead_%s_sum %.9g\nbulkhead_%s_count %llu\n", name, d->seconds, name,
+		      (unsigned long long)d->n);
+}
+
+static void commit_duration(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_durations(b, name, &s->agent->reconcile.commits);
+}
+
+static void change_duration(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_durations(b, name, &s->agent->reconcile.changes);
 }
 
 static void read_backs(const struct scrape *s, const char *name, struct bh_buf *b)
@@ -218,6 +227,115 @@ static void start_time(const struct scrape *s, const char *name, struct bh_buf *
 	add(b, name, "", (double)start_ns / (double)BH_NS_PER_S);
 }
 
+static void kube_connected(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	if (s->agent->sources.kube)
+		add_count(b, name, "", s->kube.is_connected);
+}
+
+static void kube_bytes(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	if (s->agent->sources.kube)
+		add_count(b, name, "", s->kube.bytes_received);
+}
+
+static void kube_connects(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	if (s->agent->sources.kube)
+		add_count(b, name, "", s->kube.n_connects);
+}
+
+static uint64_t number_at(const struct bh_kube_resource_stats *r, size_t offset)
+{
+	uint64_t n;
+
+	memcpy(&n, (const char *)r + offset, sizeof(n));
+	return n;
+}
+
+/* One line for each resource that the server has. */
+static void add_resources(const struct scrape *s, const char *name, struct bh_buf *b, size_t offset)
+{
+	for (enum bh_kube_resource i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
+		const struct bh_kube_resource_stats *r = &s->kube.resources[i];
+		char labels[64];
+
+		if (!s->agent->sources.kube || !r->is_served)
+			continue;
+		snprintf(labels, sizeof(labels), "{resource=\"%s\"}", bh_kube_resource_str(i));
+		add_count(b, name, labels, number_at(r, offset));
+	}
+}
+
+static void kube_watched(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	for (enum bh_kube_resource i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
+		char labels[64];
+
+		if (!s->agent->sources.kube || !s->kube.resources[i].is_served)
+			continue;
+		snprintf(labels, sizeof(labels), "{resource=\"%s\"}", bh_kube_resource_str(i));
+		add_count(b, name, labels, s->kube.resources[i].is_watched);
+	}
+}
+
+static void kube_events(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_resources(s, name, b, offsetof(struct bh_kube_resource_stats, n_events));
+}
+
+static void kube_lists(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_resources(s, name, b, offsetof(struct bh_kube_resource_stats, n_lists));
+}
+
+static void kube_watches(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_resources(s, name, b, offsetof(struct bh_kube_resource_stats, n_watches));
+}
+
+static void kube_refused(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_resources(s, name, b, offsetof(struct bh_kube_resource_stats, n_refused));
+}
+
+static void kube_silence(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	uint64_t now = bh_mono_ns();
+
+	for (enum bh_kube_resource i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
+		const struct bh_kube_resource_stats *r = &s->kube.resources[i];
+		char labels[64];
+
+		if (!s->agent->sources.kube || !r->is_served || r->last_ns == 0)
+			continue;
+		snprintf(labels, sizeof(labels), "{resource=\"%s\"}", bh_kube_resource_str(i));
+		add(b, name, labels, (double)(now - r->last_ns) / (double)BH_NS_PER_S);
+	}
+}
+
+static void state_in_use(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	if (s->agent->cache.agent)
+		add_count(b, name, "", s->agent->cache.is_in_use);
+}
+
+static void state_age(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	uint64_t at = s->agent->cache.state_ns, now = bh_real_ns();
+
+	if (s->agent->cache.agent && at > 0)
+		add(b, name, "", now > at ? (double)(now - at) / (double)BH_NS_PER_S : 0);
+}
+
+static void state_writes(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	if (!s->agent->cache.agent)
+		return;
+	add_count(b, name, "{result=\"ok\"}", s->agent->cache.n_writes);
+	add_count(b, name, "{result=\"error\"}", s->agent->cache.n_failures);
+}
+
 static const struct {
 	const char *name, *type, *help;
 	void (*print)(const struct scrape *s, const char *name, struct bh_buf *b);
@@ -234,6 +352,9 @@ static const struct {
 	{ "commits_total", "counter", "Transactions sent to the kernel.", commits },
 	{ "commit_duration_seconds", "histogram", "Time until the kernel acknowledged.",
 	  commit_duration },
+	{ "change_duration_seconds", "histogram",
+	  "Time from the first of the facts in a commit to the kernel's acknowledgement.",
+	  change_duration },
 	{ "read_backs_total", "counter", "Times the kernel's table was read back.", read_backs },
 	{ "tamper_events_total", "counter", "Foreign changes to the table, repaired.", tampers },
 	{ "revoked_connections_total", "counter", "Connections cut because policy narrowed.",
@@ -250,6 +371,21 @@ static const struct {
 	{ "conntrack_entries", "gauge", "Connections tracked.", conntrack_entries },
 	{ "conntrack_entries_limit", "gauge", "Most connections the kernel tracks.",
 	  conntrack_limit },
+	{ "kube_connected", "gauge", "1 if every watch of the Kubernetes API follows.",
+	  kube_connected },
+	{ "kube_received_bytes_total", "counter", "Bytes of the API's answers.", kube_bytes },
+	{ "kube_connects_total", "counter", "Connections to the API server tried.", kube_connects },
+	{ "kube_watched", "gauge", "1 if a watch of the resource is open.", kube_watched },
+	{ "kube_events_total", "counter", "Changes that the API told of.", kube_events },
+	{ "kube_lists_total", "counter", "Lists that ended: the first and relists.", kube_lists },
+	{ "kube_watches_total", "counter", "Watches asked for.", kube_watches },
+	{ "kube_refused_objects_total", "counter", "Objects of the API that could not be read.",
+	  kube_refused },
+	{ "kube_silence_seconds", "gauge", "Time since the last sign of life.", kube_silence },
+	{ "state_in_use", "gauge", "1 if the state of before the restart serves for the API.",
+	  state_in_use },
+	{ "state_age_seconds", "gauge", "Age of the API's state on disk.", state_age },
+	{ "state_writes_total", "counter", "Times the API's state was written.", state_writes },
 };
 
 static int on_metrics(void *ctx, struct bh_buf *body)
@@ -261,6 +397,8 @@ static int on_metrics(void *ctx, struct bh_buf *body)
 		.plan = bh_compiler_stats(a->compiler),
 	};
 
+	if (a->sources.kube)
+		s.kube = bh_kube_stats(a->sources.kube);
 	bh_packets_account(&a->packets, s.books);
 	s.log = bh_flowlog_stats(a->flowlog);
 	for (size_t i = 0; i < BH_ARRAY_LEN(metrics); i++) {
@@ -300,12 +438,27 @@ static int on_ready(void *ctx, struct bh_buf *body)
 	return 200;
 }
 
+static int on_policies(void *ctx, struct bh_buf *body)
+{
+	json_t *json = bh_policies_json(ctx);
+	char *text = json_dumps(json, JSON_INDENT(1));
+
+	json_decref(json);
+	if (!text)
+		return 500;
+	bh_buf_puts(body, text);
+	bh_buf_putc(body, '\n');
+	free(text);
+	return 200;
+}
+
 #define TEXT "text/plain; charset=utf-8"
 
 const struct bh_http_page bh_pages[] = {
 	{ .path = "/metrics",
 	  .content_type = "text/plain; version=0.0.4; charset=utf-8",
 	  .on_get = on_metrics },
+	{ .path = "/policies", .content_type = "application/json", .on_get = on_policies },
 	{ .path = "/healthz", .content_type = TEXT, .on_get = on_health },
 	{ .path = "/readyz", .content_type = TEXT, .on_get = on_ready },
 	{ .path = NULL },

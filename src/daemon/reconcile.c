@@ -67,6 +67,8 @@ void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent)
 
 	if (!bh_world_is_dirty(r->agent->world) && r->is_adopted)
 		return;
+	if (r->change_ns == 0)
+		r->change_ns = bh_mono_ns();
 	if (!r->is_armed)
 		r->deadline_ms = now + MAX_DELAY_MS;
 	due = is_urgent ? now : now + QUIET_MS < r->deadline_ms ? now + QUIET_MS : r->deadline_ms;
@@ -104,16 +106,22 @@ bool bh_reconcile_is_stuck(const struct bh_reconcile *r)
 	return r->is_armed && uv_now(r->agent->loop) > r->due_ms + STUCK_MS;
 }
 
-static void count_commit(struct bh_reconcile *r, size_t n_ops, uint64_t duration_ns)
+static void add_duration(struct bh_durations *d, uint64_t ns)
 {
-	static const double bounds[] = BH_COMMIT_BUCKETS;
-	double seconds = (double)duration_ns / (double)BH_NS_PER_S;
+	static const double bounds[] = BH_DURATION_BUCKETS;
+	double seconds = (double)ns / (double)BH_NS_PER_S;
 
-	static_assert(BH_ARRAY_LEN(bounds) == BH_N_COMMIT_BUCKETS, "a bound for every bucket");
+	static_assert(BH_ARRAY_LEN(bounds) == BH_N_DURATION_BUCKETS, "a bound for every bucket");
 	for (size_t i = 0; i < BH_ARRAY_LEN(bounds); i++)
 		if (seconds <= bounds[i])
-			r->buckets[i]++;
-	r->commit_seconds += seconds;
+			d->buckets[i]++;
+	d->seconds += seconds;
+	d->n++;
+}
+
+static void count_commit(struct bh_reconcile *r, size_t n_ops, uint64_t duration_ns)
+{
+	add_duration(&r->commits, duration_ns);
 	r->n_commits++;
 	r->last_real_ns = bh_real_ns();
 	r->last_duration_us = duration_ns / 1000;
@@ -292,6 +300,10 @@ static bool drain_watch(struct bh_reconcile *r, struct culprit *by)
 static void succeed(struct bh_reconcile *r)
 {
 	bh_plan_settle(bh_compiler_plan(r->agent->compiler));
+	/* What came before the first commit waited for the sources. */
+	if (r->is_adopted && r->change_ns > 0)
+		add_duration(&r->changes, bh_mono_ns() - r->change_ns);
+	r->change_ns = 0;
 	if (!r->is_adopted)
 		bh_log_info("rules are in force");
 	else if (bh_reconcile_has_trouble(r))
@@ -366,7 +378,7 @@ static void run_job(struct bh_reconcile *r)
 	struct bh_err err = { 0 };
 	bool is_dirty;
 
-	if (!bh_sources_are_synced(&a->sources))
+	if (!bh_sources_are_usable(&a->sources))
 		return;
 	bh_pass_note(&r->pass, a);
 	bh_compiler_update(a->compiler);
@@ -374,6 +386,7 @@ static void run_job(struct bh_reconcile *r)
 	if (r->is_adopted && !r->is_doubtful && !is_dirty) {
 		/* The world changed in what the rules do not depend on. */
 		bh_pass_commit(&r->pass, a);
+		r->change_ns = 0;
 		return;
 	}
 	finish(r, push(r, NULL, &err), &err);

@@ -15,12 +15,18 @@
 
 struct bh_agent;
 
-/* Upper bounds of the commit-duration histogram, in seconds. */
-#define BH_COMMIT_BUCKETS                                                                          \
+/* Upper bounds of the buckets of durations, in seconds. */
+#define BH_DURATION_BUCKETS                                                                        \
 	{                                                                                          \
 		0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5                           \
 	}
-#define BH_N_COMMIT_BUCKETS 10
+#define BH_N_DURATION_BUCKETS 10
+
+struct bh_durations {
+	uint64_t buckets[BH_N_DURATION_BUCKETS]; /* each with those before it */
+	uint64_t n;
+	double seconds;
+};
 
 struct bh_reconcile {
 	struct bh_agent *agent;
@@ -41,8 +47,10 @@ struct bh_reconcile {
 	uint64_t last_real_ns, last_duration_us;
 	size_t last_n_ops;
 	uint64_t n_commits, n_failures, n_read_backs, n_tampers;
-	double commit_seconds;
-	uint64_t buckets[BH_N_COMMIT_BUCKETS];
+	struct bh_durations commits;
+	/* From the first fact that a commit is about to the kernel's acknowledgement. */
+	struct bh_durations changes;
+	uint64_t change_ns; /* monotonic, of that fact; 0: none waits */
 };
 
 int bh_reconcile_start(struct bh_reconcile *r, struct bh_agent *agent, struct bh_err *err);

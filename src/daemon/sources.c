@@ -5,6 +5,7 @@
 
 #include "agent.h"
 #include "bh/alloc.h"
+#include "bh/clock.h"
 #include "bh/log.h"
 
 /* "Pod shop/web-1" */
@@ -34,8 +35,11 @@ static bool is_urgent(const struct bh_sources *s, const struct bh_fact *fact)
 {
 	const char *node = s->agent->config->node;
 
-	return fact->kind == BH_KIND_POD &&
-	       (!node || !*fact->pod.node || strcmp(fact->pod.node, node) == 0);
+	if (fact->kind != BH_KIND_POD)
+		return false;
+	if (!*fact->pod.node) /* in the API: not scheduled */
+		return fact->source != BH_SOURCE_KUBE;
+	return !node || strcmp(fact->pod.node, node) == 0;
 }
 
 static void put(struct bh_sources *s, const struct bh_fact *fact)
@@ -105,10 +109,17 @@ static bool is_own_node(const struct bh_sources *s, enum bh_kind kind, const cha
 	return kind == BH_KIND_NODE && strcmp(name, s->agent->config->node_name) == 0;
 }
 
+static void note_source(struct bh_sources *s, enum bh_source source)
+{
+	if (source == BH_SOURCE_KUBE)
+		bh_cache_note(&s->agent->cache);
+}
+
 static void on_put(void *ctx, const struct bh_fact *fact)
 {
 	struct bh_sources *s = ctx;
 
+	note_source(s, fact->source);
 	if (!is_own_node(s, fact->kind, fact->kind == BH_KIND_NODE ? fact->node.name : "")) {
 		put(s, fact);
 		return;
@@ -122,6 +133,7 @@ static void on_delete(void *ctx, const struct bh_key *key)
 	struct bh_sources *s = ctx;
 	char subject[BH_ERR_MAX];
 
+	note_source(s, key->source);
 	bh_world_remove(s->agent->world, key);
 	if (s->agent->problems.n > 0)
 		bh_problems_clear(&s->agent->problems, key->source,
@@ -141,6 +153,9 @@ static void on_synced(void *ctx, enum bh_source source)
 	if (!s->is_synced[source])
 		bh_log_info("source %s is in sync", bh_source_str(source));
 	s->is_synced[source] = true;
+	if (source == BH_SOURCE_KUBE)
+		bh_cache_end_use(&s->agent->cache);
+	note_source(s, source);
 	bh_reconcile_defer(&s->agent->reconcile, true);
 	bh_agent_update_ready(s->agent);
 }
@@ -155,6 +170,8 @@ static void on_problem(void *ctx, enum bh_source source, const char *subject, co
 		bh_log_warning("%s: %s%s", subject, text, then);
 	else if (!text && bh_problems_clear(&s->agent->problems, source, subject))
 		bh_log_info("%s: is fine again", subject);
+	if (source == BH_SOURCE_KUBE)
+		bh_agent_update_ready(s->agent);
 }
 
 static void read_node(struct bh_sources *s)
@@ -189,6 +206,14 @@ static void on_node_change(void *ctx)
 	bh_agent_check_bridges(s->agent);
 }
 
+static int start_kube(struct bh_sources *s, struct bh_err *err)
+{
+	const struct bh_kube_config config = bh_kube_config_of(s->agent->config);
+	int r = bh_kube_new(&s->kube, s->agent->loop, &config, &s->sink, err);
+
+	return r < 0 ? bh_err_wrap(err, r, "--kubeconfig") : 0;
+}
+
 int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err *err)
 {
 	const struct bh_config *c = agent->config;
@@ -202,8 +227,9 @@ int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err
 		.on_synced = on_synced,
 		.on_problem = on_problem,
 	};
-	s->is_wanted[BH_SOURCE_MANIFEST] = true;
+	s->is_wanted[BH_SOURCE_MANIFEST] = c->policies != NULL;
 	s->is_wanted[BH_SOURCE_CRI] = c->runtime != NULL;
+	s->is_wanted[BH_SOURCE_KUBE] = bh_config_has_kube(c);
 
 	r = bh_node_watch_new(&s->node_watch, agent->loop, on_node_change, s, err);
 	if (r < 0)
@@ -216,6 +242,13 @@ int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err
 		if (r < 0)
 			return bh_err_wrap(err, r, "--runtime");
 	}
+	if (s->is_wanted[BH_SOURCE_KUBE]) {
+		r = start_kube(s, err);
+		if (r < 0)
+			return r;
+	}
+	if (!c->policies)
+		return 0;
 	r = bh_manifest_new(&s->manifest, agent->loop, c->policies, &s->sink, err);
 	return r < 0 ? bh_err_wrap(err, r, "--policies") : 0;
 }
@@ -224,6 +257,7 @@ void bh_sources_stop(struct bh_sources *s)
 {
 	bh_manifest_free(&s->manifest);
 	bh_cri_free(&s->cri);
+	bh_kube_free(&s->kube);
 	bh_node_watch_free(&s->node_watch);
 	free(s->kernel_addrs);
 	free(s->told_addrs);
@@ -238,12 +272,71 @@ bool bh_sources_are_synced(const struct bh_sources *s)
 	return true;
 }
 
-static void describe_cri(const struct bh_sources *s, char *buf, size_t size)
+bool bh_sources_are_usable(const struct bh_sources *s)
 {
-	struct bh_cri_stats stats = bh_cri_stats(s->cri);
+	for (enum bh_source i = 0; i < BH_SOURCE_COUNT_; i++)
+		if (s->is_wanted[i] && !s->is_synced[i] &&
+		    !(i == BH_SOURCE_KUBE && s->agent->cache.is_in_use))
+			return false;
+	return true;
+}
 
-	snprintf(buf, size, "%s %s at %s", stats.is_connected ? "connected to" : "no connection to",
-		 stats.runtime[0] ? stats.runtime : "the runtime", s->agent->config->runtime);
+const char *bh_sources_refused(const struct bh_sources *s)
+{
+	struct bh_kube_stats stats;
+
+	if (!s->kube)
+		return NULL;
+	stats = bh_kube_stats(s->kube);
+	for (enum bh_kube_resource i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++)
+		if (stats.resources[i].is_forbidden)
+			return bh_kube_resource_str(i);
+	return NULL;
+}
+
+/* What is enforced may be old: nobody tells what changed since. */
+static bool is_stale(const struct bh_sources *s, enum bh_source source)
+{
+	switch (source) {
+	case BH_SOURCE_CRI: return !bh_cri_stats(s->cri).is_connected;
+	case BH_SOURCE_KUBE: return !bh_kube_stats(s->kube).is_connected;
+	case BH_SOURCE_MANIFEST:
+	case BH_SOURCE_COUNT_: break;
+	}
+	return false;
+}
+
+static void describe_kube(const struct bh_sources *s, char *buf, size_t size)
+{
+	struct bh_kube_stats stats = bh_kube_stats(s->kube);
+	char time[BH_TIME_STRLEN], state[128] = "";
+
+	if (s->agent->cache.is_in_use)
+		snprintf(state, sizeof(state), ", using its state of %s",
+			 bh_time_format(s->agent->cache.state_ns, time));
+	snprintf(buf, size, "%s Kubernetes%s%s at %s%s",
+		 stats.is_connected ? "connected to" : "no connection to",
+		 stats.version[0] ? " " : "", stats.version,
+		 stats.server[0] ? stats.server : "an unknown server", state);
+}
+
+static void describe(const struct bh_sources *s, enum bh_source source, char *buf, size_t size)
+{
+	const struct bh_config *c = s->agent->config;
+	struct bh_cri_stats cri;
+
+	switch (source) {
+	case BH_SOURCE_CRI:
+		cri = bh_cri_stats(s->cri);
+		snprintf(buf, size, "%s %s at %s",
+			 cri.is_connected ? "connected to" : "no connection to",
+			 cri.runtime[0] ? cri.runtime : "the runtime", c->runtime);
+		return;
+	case BH_SOURCE_MANIFEST: snprintf(buf, size, "folder %s", c->policies); return;
+	case BH_SOURCE_KUBE: describe_kube(s, buf, size); return;
+	case BH_SOURCE_COUNT_: break;
+	}
+	abort();
 }
 
 json_t *bh_sources_json(const struct bh_sources *s)
@@ -251,17 +344,15 @@ json_t *bh_sources_json(const struct bh_sources *s)
 	json_t *list = json_array();
 
 	for (enum bh_source i = 0; i < BH_SOURCE_COUNT_; i++) {
-		char detail[512] = "";
+		char detail[768] = "";
 
 		if (!s->is_wanted[i])
 			continue;
-		if (i == BH_SOURCE_CRI)
-			describe_cri(s, detail, sizeof(detail));
-		else if (i == BH_SOURCE_MANIFEST)
-			snprintf(detail, sizeof(detail), "folder %s", s->agent->config->policies);
+		describe(s, i, detail, sizeof(detail));
 		json_array_append_new(list,
-				      json_pack("{s:s, s:b, s:s}", "source", bh_source_str(i),
-						"in_sync", (int)s->is_synced[i], "detail", detail));
+				      json_pack("{s:s, s:b, s:b, s:s}", "source", bh_source_str(i),
+						"in_sync", (int)s->is_synced[i], "stale",
+						(int)is_stale(s, i), "detail", detail));
 	}
 	return list;
 }

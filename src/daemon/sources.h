@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "bh/cri.h"
+#include "bh/kube.h"
 #include "bh/manifest.h"
 #include "bh/node.h"
 #include "bh/source.h"
@@ -19,6 +20,7 @@ struct bh_sources {
 	struct bh_sink sink;
 	struct bh_manifest *manifest;
 	struct bh_cri *cri;
+	struct bh_kube *kube;
 	struct bh_node_watch *node_watch;
 	bool is_wanted[BH_SOURCE_COUNT_];
 	bool is_synced[BH_SOURCE_COUNT_];
@@ -32,7 +34,14 @@ int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err
 void bh_sources_stop(struct bh_sources *s);
 /* Every configured source has handed over what existed when it started. */
 bool bh_sources_are_synced(const struct bh_sources *s);
-/* [{"source","in_sync","detail"}]; a new reference. */
+/*
+ * The same, or its state of before the restart serves for it: enough to enforce,
+ * not to be ready.
+ */
+bool bh_sources_are_usable(const struct bh_sources *s);
+/* A resource of the API that we may not read; NULL: none. */
+const char *bh_sources_refused(const struct bh_sources *s);
+/* [{"source","in_sync","stale","detail"}]; a new reference. */
 json_t *bh_sources_json(const struct bh_sources *s);
 
 #endif

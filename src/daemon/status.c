@@ -92,25 +92,47 @@ static void count_local(void *ctx, const struct bh_pod *pod)
 	*(size_t *)ctx += pod->is_local;
 }
 
+/* Policies that changed since the last commit, whose rules the kernel has not. */
+static bool is_pending(const struct bh_changes *changes, const struct bh_policy *p)
+{
+	for (size_t i = 0; i < changes->n_policies; i++)
+		if (changes->policies[i].after == p)
+			return true;
+	return false;
+}
+
+/* Nothing of what the world says is kept from the kernel. */
+static bool is_kernel_ours(const struct bh_agent *a)
+{
+	return a->reconcile.is_adopted && !bh_reconcile_has_trouble(&a->reconcile) &&
+	       bh_sources_are_usable(&a->sources) && a->bridges != BH_BRIDGE_BYPASSED;
+}
+
 static json_t *policies_json(const struct bh_agent *a)
 {
 	bh_auto(free_closed) struct closed *closed = find_closed(a);
+	const struct bh_changes *changes = bh_world_changes(a->world);
 	const struct bh_policy *const *policies;
 	size_t n = bh_world_policies(a->world, &policies);
+	bool is_ours = is_kernel_ours(a);
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++) {
 		const struct bh_policy *p = policies[i];
+		const char *error = why_closed(closed, p);
 		size_t n_pods = 0;
 
 		bh_world_find_pods(a->world, *p->namespace ? p->namespace : NULL, &p->namespaces,
 				   &p->pods, count_local, &n_pods);
 		json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:s, s:s, s:I, s:s?}", "kind",
-				  bh_policy_kind_str(p->kind), "namespace", p->namespace, "name",
-				  p->name, "mode", bh_mode_str(bh_world_policy_mode(a->world, p)),
-				  "pods", (json_int_t)n_pods, "error", why_closed(closed, p)));
+			list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:b, s:s?}", "kind",
+					bh_policy_kind_str(p->kind), "namespace", p->namespace,
+					"name", p->name, "uid", p->uid ? p->uid : "", "generation",
+					(json_int_t)p->generation, "mode",
+					bh_mode_str(bh_world_policy_mode(a->world, p)), "pods",
+					(json_int_t)n_pods, "enforced",
+					(int)(is_ours && !error && !is_pending(changes, p)),
+					"error", error));
 	}
 	return list;
 }
@@ -131,6 +153,61 @@ static void set_int(json_t *o, const char *key, uint64_t value)
 	json_object_set_new(o, key, json_integer((json_int_t)value));
 }
 
+static json_t *kube_json(const struct bh_agent *a)
+{
+	struct bh_kube_stats stats;
+	json_t *list = json_array(), *kube;
+	uint64_t now = bh_mono_ns();
+
+	stats = bh_kube_stats(a->sources.kube);
+	for (enum bh_kube_resource i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
+		const struct bh_kube_resource_stats *r = &stats.resources[i];
+		json_t *o =
+			json_pack("{s:s, s:b, s:b, s:b, s:b}", "resource", bh_kube_resource_str(i),
+				  "served", (int)r->is_served, "in_sync", (int)r->is_synced,
+				  "watched", (int)r->is_watched, "forbidden", (int)r->is_forbidden);
+
+		set_int(o, "objects", r->n_objects);
+		set_int(o, "events", r->n_events);
+		set_int(o, "lists", r->n_lists);
+		set_int(o, "watches", r->n_watches);
+		set_int(o, "refused", r->n_refused);
+		if (r->last_ns > 0)
+			set_int(o, "silent_s", (now - r->last_ns) / BH_NS_PER_S);
+		json_array_append_new(list, o);
+	}
+	kube = json_pack("{s:s, s:s, s:b, s:o}", "server", stats.server, "version", stats.version,
+			 "connected", (int)stats.is_connected, "resources", list);
+	set_int(kube, "received_bytes", stats.bytes_received);
+	set_int(kube, "connects", stats.n_connects);
+	return kube;
+}
+
+/* The API's last state on disk. */
+static json_t *state_json(const struct bh_agent *a)
+{
+	const struct bh_cache *c = &a->cache;
+	char time[BH_TIME_STRLEN];
+
+	return json_pack("{s:s, s:b, s:s?, s:I, s:I}", "file", c->path, "in_use", (int)c->is_in_use,
+			 "time", c->state_ns > 0 ? bh_time_format(c->state_ns, time) : NULL,
+			 "writes", (json_int_t)c->n_writes, "failures", (json_int_t)c->n_failures);
+}
+
+json_t *bh_policies_json(struct bh_agent *a)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "node", json_string(a->config->node_name));
+	json_object_set_new(o, "mode", json_string(bh_mode_str(a->config->mode)));
+	json_object_set_new(o, "in_sync", json_boolean(bh_sources_are_synced(&a->sources)));
+	json_object_set_new(o, "ready", json_boolean(a->is_ready));
+	set_int(o, "generation", a->reconcile.generation);
+	set_int(o, "wanted_generation", bh_reconcile_wanted(&a->reconcile));
+	json_object_set_new(o, "policies", policies_json(a));
+	return o;
+}
+
 json_t *bh_status_json(struct bh_agent *a)
 {
 	const struct bh_world_stats world = bh_world_stats(a->world);
@@ -147,6 +224,10 @@ json_t *bh_status_json(struct bh_agent *a)
 	set_int(s, "wanted_generation", bh_reconcile_wanted(&a->reconcile));
 	set_int(s, "uptime_s", (bh_mono_ns() - a->start_ns) / BH_NS_PER_S);
 	json_object_set_new(s, "sources", bh_sources_json(&a->sources));
+	if (a->sources.kube)
+		json_object_set_new(s, "kube", kube_json(a));
+	if (a->cache.path)
+		json_object_set_new(s, "state", state_json(a));
 	set_int(s, "pods", world.n_pods);
 	set_int(s, "local_pods", world.n_local_pods);
 	set_int(s, "namespaces", world.n_namespaces);

@@ -223,8 +223,11 @@ void bh_kube_facts_adopt(struct bh_kube_facts *f, const struct bh_key *key)
 	const char *namespace = key->namespace ? key->namespace : "";
 	struct bh_kube_entry *e = bh_kube_table_find(f->table, namespace, key->name);
 
-	if (!e)
+	if (!e) {
 		e = add(f, namespace, key->name, key->uid ? key->uid : "");
+		if (e)
+			e->is_seen = false;
+	}
 	if (e)
 		e->is_told = true;
 }

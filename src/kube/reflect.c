@@ -148,6 +148,7 @@ static void set_problem(struct bh_reflector *r, const char *text)
 
 static void clear_problem(struct bh_reflector *r)
 {
+	r->stats.is_forbidden = false;
 	if (r->has_problem)
 		tell(r, NULL);
 	r->has_problem = r->is_problem_inside = false;
@@ -196,6 +197,7 @@ static void on_refused(struct bh_reflector *r, const struct bh_kube_answer *a)
 {
 	struct bh_err text = { 0 };
 
+	r->stats.is_forbidden = a->status == 401 || a->status == 403;
 	if (a->status == 401)
 		bh_err(&text, 0, "cannot %s %s, the server does not accept our credentials: %s",
 		       verb_of(r), r->kind->plural, a->text);

@@ -104,6 +104,37 @@ static void every_option_of_the_command_line_arrives(void **state)
 	assert_int_equal(c.action, BH_CONFIG_CHECK);
 }
 
+static void the_api_is_a_source_with_or_without_a_folder(void **state)
+{
+	bh_auto(bh_config_done) struct bh_config c = { 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	assert_ok(parse("--policies /p", &c, &err), &err);
+	assert_false(bh_config_has_kube(&c));
+	assert_false(c.allows_plain_http);
+	bh_config_done(&c);
+
+	assert_ok(parse("--kubeconfig /k --kube-context dev --node n1 --state /s "
+			"--allow-plain-http yes",
+			&c, &err),
+		  &err);
+	assert_true(bh_config_has_kube(&c));
+	assert_null(c.policies);
+	assert_string_equal(c.kubeconfig, "/k");
+	assert_string_equal(c.kube_context, "dev");
+	assert_string_equal(c.state, "/s");
+	assert_true(c.allows_plain_http);
+	assert_false(c.is_in_cluster);
+	bh_config_done(&c);
+
+	assert_ok(parse("--kubeconfig in-cluster --policies /p --node n1", &c, &err), &err);
+	assert_true(bh_config_has_kube(&c));
+	assert_true(c.is_in_cluster);
+	assert_null(c.kubeconfig);
+	assert_string_equal(c.policies, "/p");
+}
+
 static void one_direction_of_default_deny_leaves_the_other(void **state)
 {
 	bh_auto(bh_config_done) struct bh_config c = { 0 };
@@ -133,7 +164,14 @@ static void wrong_command_lines_name_the_option_and_the_rule(void **state)
 	static const struct {
 		const char *line, *part;
 	} t[] = {
-		{ "", "'--policies' is missing" },
+		{ "", "'--policies' or '--kubeconfig' is missing" },
+		{ "--kubeconfig /k", "'--kubeconfig' needs '--node'" },
+		{ "--kubeconfig in-cluster", "'--kubeconfig' needs '--node'" },
+		{ "--policies /p --kube-context x", "'--kube-context' needs" },
+		{ "--kubeconfig in-cluster --node n --kube-context x", "'--kube-context' needs" },
+		{ "--policies /p --state /s", "'--state' needs '--kubeconfig'" },
+		{ "--kubeconfig /k --node n --state s", "is not an absolute path" },
+		{ "--kubeconfig /k --node n --allow-plain-http maybe", "neither yes nor no" },
 		{ "--policies", "'--policies' needs a value" },
 		{ "--policies /p --no-such", "unknown option '--no-such'" },
 		{ "--policies /p -x", "unknown option '-x'" },
@@ -259,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_enforce_no_default_deny_and_kube_system_exempt),
 		cmocka_unit_test(every_option_of_the_command_line_arrives),
+		cmocka_unit_test(the_api_is_a_source_with_or_without_a_folder),
 		cmocka_unit_test(one_direction_of_default_deny_leaves_the_other),
 		cmocka_unit_test(help_and_version_need_no_policies),
 		cmocka_unit_test(wrong_command_lines_name_the_option_and_the_rule),

@@ -1,0 +1,42 @@
+/*
+ * What the API said last, kept over a restart: written now and then, read when
+ * the API is away at the start.
+ */
+#ifndef BH_CACHE_H
+#define BH_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "bh/err.h"
+#include "bh/source.h"
+
+struct bh_agent;
+
+/* Zero does nothing: an agent without --state, or without the API. */
+struct bh_cache {
+	struct bh_agent *agent;
+	char *path;
+	uv_timer_t read_timer, write_timer;
+	uv_poll_t answer; /* of the child that writes */
+	int answer_fd;
+	pid_t child;
+	bool is_changed;   /* since what is written, or being written */
+	bool is_in_use;    /* the world has the file's facts, and the API told nothing newer */
+	uint64_t state_ns; /* since 1970: of the state in the file; 0 unknown */
+	uint64_t n_writes, n_failures;
+	uint64_t last_write_ms; /* loop time */
+};
+
+/* Makes the folder where its parent is there.  Before capabilities are given up. */
+int bh_cache_start(struct bh_cache *c, struct bh_agent *agent, struct bh_err *err);
+/* Writes what is not written yet. */
+void bh_cache_stop(struct bh_cache *c);
+/* The API told something. */
+void bh_cache_note(struct bh_cache *c);
+/* The API told everything: from now on it is the truth. */
+void bh_cache_end_use(struct bh_cache *c);
+
+#endif

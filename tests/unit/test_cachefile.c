@@ -1,0 +1,176 @@
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../src/daemon/cachefile.h"
+#include "bh/file.h"
+#include "worldgen.h"
+
+#define SERVER "https://10.96.0.1:443"
+
+struct place {
+	char folder[32], *path;
+};
+
+static int make_place(void **state)
+{
+	struct place *p = bh_calloc(1, sizeof(*p));
+
+	snprintf(p->folder, sizeof(p->folder), "/tmp/test_cache.XXXXXX");
+	assert_non_null(mkdtemp(p->folder));
+	p->path = bh_asprintf("%s/kube.cache", p->folder);
+	*state = p;
+	return 0;
+}
+
+static int remove_place(void **state)
+{
+	struct place *p = *state;
+
+	unlink(p->path);
+	assert_int_equal(rmdir(p->folder), 0); /* nothing else was left there */
+	free(p->path);
+	free(p);
+	return 0;
+}
+
+static void write_world(const struct place *p, const struct bh_world *w)
+{
+	struct bh_cachefile_info info = { .server = SERVER, .real_ns = 42 };
+	struct bh_err err = { 0 };
+
+	assert_ok(bh_cachefile_write(p->path, w, &info, &err), &err);
+	assert_true(info.n_facts > 0);
+}
+
+struct reader {
+	struct bh_world *w;
+	size_t n;
+};
+
+static void on_fact(void *ctx, const struct bh_fact *fact)
+{
+	struct reader *r = ctx;
+
+	r->n++;
+	if (r->w)
+		assert_ok(bh_world_apply(r->w, fact, NULL), NULL);
+}
+
+static int read_back(const struct place *p, const char *server, struct reader *r,
+		     struct bh_cachefile_info *info, struct bh_err *err)
+{
+	bh_auto_close int fd = open(p->path, O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return bh_cachefile_read(fd, server, on_fact, r, info, err);
+}
+
+static void the_world_comes_back_with_time_and_server(void **state)
+{
+	const struct place *p = *state;
+	struct bh_cachefile_info info = { 0 };
+	struct bh_err err = { 0 };
+	struct reader r = { 0 };
+	struct gen g;
+	struct stat st;
+
+	gen_init(&g, 1);
+	gen_fill(&g);
+	bh_world_settle(g.w);
+	write_world(p, g.w);
+	write_world(p, g.w); /* over what is there */
+	assert_int_equal(stat(p->path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+
+	r.w = g.w;
+	assert_ok(read_back(p, SERVER, &r, &info, &err), &err);
+	assert_false(bh_world_is_dirty(g.w));
+	assert_int_equal(info.n_facts, r.n);
+	assert_int_equal(info.real_ns, 42);
+	assert_int_equal(info.n_bytes, st.st_size);
+	assert_string_equal(info.server, SERVER);
+	gen_done(&g);
+}
+
+static void the_state_of_another_server_is_not_ours(void **state)
+{
+	struct bh_cachefile_info info = { 0 };
+	struct bh_err err = { 0 };
+	struct reader r = { 0 };
+	struct gen g;
+
+	gen_init(&g, 2);
+	gen_fill(&g);
+	write_world(*state, g.w);
+	assert_int_equal(read_back(*state, "https://other", &r, &info, &err), -EINVAL);
+	assert_int_equal(r.n, 0);
+	assert_non_null(strstr(bh_err_text(&err), "another server, " SERVER));
+	gen_done(&g);
+}
+
+/* Every byte that is another, and every length that is another. */
+static void a_damaged_file_tells_nothing(void **state)
+{
+	const struct place *p = *state;
+	bh_auto_free char *text = NULL;
+	struct gen g;
+	size_t len;
+
+	gen_init(&g, 3);
+	gen_fill(&g);
+	write_world(p, g.w);
+	gen_done(&g);
+	assert_ok(bh_read_file(p->path, 1 << 20, &text, &len, NULL), NULL);
+	for (size_t i = 0; i < 2 * len; i += 7) {
+		bh_auto_close int fd = open(p->path, O_RDWR | O_TRUNC | O_CLOEXEC);
+		struct bh_cachefile_info info = { 0 };
+		struct bh_err err = { 0 };
+		struct reader r = { 0 };
+		size_t at = i % len;
+		char before = text[at];
+
+		text[at] = (char)(before ^ 1);
+		assert_int_equal(bh_write_all(fd, text, i < len ? len : at), 0);
+		text[at] = before;
+		assert_true(bh_cachefile_read(fd, SERVER, on_fact, &r, &info, &err) < 0);
+		assert_int_equal(r.n, 0);
+		assert_int_not_equal(bh_err_text(&err)[0], 0);
+	}
+}
+
+static void what_cannot_be_written_leaves_what_is_there(void **state)
+{
+	const struct place *p = *state;
+	bh_auto_free char *nowhere = bh_asprintf("%s/no/kube.cache", p->folder);
+	struct bh_cachefile_info info = { .server = SERVER };
+	struct bh_err err = { 0 };
+	struct gen g;
+
+	gen_init(&g, 4);
+	gen_fill(&g);
+	write_world(p, g.w);
+	assert_int_equal(bh_cachefile_write(nowhere, g.w, &info, &err), -ENOENT);
+	assert_non_null(strstr(bh_err_text(&err), "cannot create"));
+	gen_done(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_world_comes_back_with_time_and_server,
+						make_place, remove_place),
+		cmocka_unit_test_setup_teardown(the_state_of_another_server_is_not_ours, make_place,
+						remove_place),
+		cmocka_unit_test_setup_teardown(a_damaged_file_tells_nothing, make_place,
+						remove_place),
+		cmocka_unit_test_setup_teardown(what_cannot_be_written_leaves_what_is_there,
+						make_place, remove_place),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
