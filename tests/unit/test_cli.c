@@ -264,6 +264,30 @@ static void manual_and_completion_know_every_command_and_option(void **state)
 	}
 }
 
+/* Options of every command of the simulator; --control is of no use to it, and told in bulkhead(1).
+ */
+static void the_simulators_manual_knows_its_commands(void **state)
+{
+	static const char *const names[] = { "eval", "explain" };
+	bh_auto_free char *completion = read_source("packaging/completions/bulkhead");
+	bh_auto_free char *own = read_source("packaging/man/bulkhead-sim.1");
+	bh_auto_free char *common = read_source("packaging/man/bulkhead.1");
+	bh_auto_free char *manual = bh_asprintf("%s%s", own, common);
+	struct cli_test *t = *state;
+	size_t i;
+
+	for (i = 0; i < BH_ARRAY_LEN(names); i++) {
+		bh_auto_free char *section = bh_asprintf(".Ss sim %s\n", names[i]);
+
+		assert_contains(completion, names[i]);
+		assert_contains(own, section);
+		cli_run(t, "sim", names[i], "--help");
+		assert_status(t, 0);
+		*strstr(t->out.data, "\nExamples:") = '\0';
+		check_options(strstr(t->out.data, "\nOptions:"), manual, completion);
+	}
+}
+
 static void the_agents_manual_knows_every_option_of_the_agent(void **state)
 {
 	bh_auto_free char *manual = read_source("packaging/man/bulkheadd.8");
@@ -296,6 +320,7 @@ int main(void)
 		CLI_TEST(a_closed_pipe_ends_the_program_quietly),
 		CLI_TEST(a_full_disk_is_an_error),
 		CLI_TEST(manual_and_completion_know_every_command_and_option),
+		CLI_TEST(the_simulators_manual_knows_its_commands),
 		CLI_TEST(the_agents_manual_knows_every_option_of_the_agent),
 		CLI_TEST(output_that_is_no_terminal_has_no_colours),
 	};
