@@ -51,7 +51,8 @@ struct bh_kube {
 	enum phase phase;
 	uint64_t since_ns; /* of the session */
 	unsigned int n_failures;
-	char *problem; /* its subject, while it is told */
+	char *problem;      /* its subject, while it is told */
+	struct bh_err told; /* its text */
 	bool is_synced;
 	unsigned int n_handles; /* that the loop has not closed yet */
 	char version[sizeof(((struct bh_kube_stats *)0)->version)];
@@ -71,10 +72,13 @@ static void set_problem(struct bh_kube *k, const char *text)
 {
 	struct bh_err e = { 0 };
 
-	if (k->problem)
-		return;
-	k->problem = bh_strdup(subject(k));
 	bh_err(&e, 0, "the API server does not answer, its objects stay as last seen: %s", text);
+	/* The first reason may be a reset connection, and the next one says why. */
+	if (k->problem && strcmp(e.text, k->told.text) == 0)
+		return;
+	if (!k->problem)
+		k->problem = bh_strdup(subject(k));
+	k->told = e;
 	k->sink.on_problem(k->sink.ctx, BH_SOURCE_KUBE, k->problem, e.text);
 }
 

@@ -7,16 +7,24 @@
 # namespaces, and what a kubelet would tell of them the case tells.
 #
 #	server_node_up [FLAG...]	the node's network and an API server
-#	pod shop/web 11 app=web ...	network and Pod object; PORTS as there
+#	pod shop/web app=web ...	network and Pod object; PORTS as there
 #	pod_gone shop/web		both go
 #	remote_pod shop/web ADDR4 ADDR6 LABEL...
 #					the object of a pod elsewhere
-#	relay_start, relay COMMAND	a relay before the server (tests/tools/relay.c),
-#					at RELAY_URL
+#	relay_start, relay COMMAND	a relay before the server (tests/tools/relay.c)
+#	agent_start [OPTION...]		as the package's ServiceAccount; through the
+#					relay where it was started
+#	enforced shop/web		the policy as it is now is in the kernel
 . ../netns/lib.sh
 . ../runtime/node.sh
 . ./server.sh
-LOGS+=("$SERVER_DIR/apiserver.log")
+SOURCE_LOG=$WORK/log/source
+LOGS+=("$SOURCE_LOG" "$WORK/log/source-errors" "$WORK/log/relay")
+
+# By the clock: what is tried may take long itself.
+eventually() {
+	wait_until 40 "it comes true: $*" "$@" || fail "never came true: $*"
+}
 
 server_node_up() {
 	node_up bridge
@@ -88,10 +96,119 @@ remote_pod() {
 	pod_object elsewhere "$1" "${@:4}"
 }
 
+pod() {
+	N_PODS=$((${N_PODS:-0} + 1))
+	pod_net "$1" $((10 + N_PODS))
+	pod_manifest "$@"
+}
+
 pod_gone() {
 	kubectl delete pod -n "${1%/*}" "${1#*/}" --force --grace-period=0 >/dev/null 2>&1
 	ip netns del "$(netns_of "$1")" 2>/dev/null || true
 }
+
+# --- the agent -------------------------------------------------------------------
+
+AGENT_CONFIG=$WORK/agent.conf
+AGENT_TOKEN=$WORK/token
+AGENT_CA=$WORK/agent-ca.crt
+PACKAGED=../../packaging/kubernetes
+
+# The account, and what it may do, are those that the package has.
+agent_account() {
+	kubectl apply -f "$PACKAGED/namespace.yaml" -f "$PACKAGED/serviceaccount.yaml" \
+		-f "$PACKAGED/rbac.yaml" >/dev/null || fail "no account for the agent"
+	token_new
+	cp "$SERVER_DIR/ca.crt" "$AGENT_CA"
+	kubeconfig "$AGENT_CONFIG" "tokenFile: $AGENT_TOKEN" "${RELAY_PID:+$RELAY_URL}" "$AGENT_CA"
+}
+
+# agent_may RULE VERBS: instead of what the package has as that rule; agent_may_again
+agent_may() {
+	kubectl patch clusterrole bulkhead --type=json \
+		-p "[{\"op\": \"replace\", \"path\": \"/rules/$1/verbs\", \"value\": $2}]" >/dev/null ||
+		fail "the role is not changed"
+}
+agent_may_again() { write "the role" <"$PACKAGED/rbac.yaml"; }
+
+# As a kubelet does it: the file is replaced, whole.
+token_new() {
+	kubectl create token -n bulkhead bulkhead --duration=1h >"$AGENT_TOKEN.new" || fail "no token"
+	mv "$AGENT_TOKEN.new" "$AGENT_TOKEN"
+}
+
+agent_exec() {
+	[ -e "$AGENT_CONFIG" ] || agent_account
+	"$BULKHEADD" --kubeconfig "$AGENT_CONFIG" --node "$NODE_NAME" --state "$WORK/state" \
+		--control "$CONTROL" --flow-log "$FLOW_LOG" --log-level debug "$@" \
+		>>"$WORK/log/agent" 2>&1 &
+	AGENT_PID=$!
+}
+
+# enforced NS/NAME...: the policies as the server has them now are in the kernel
+enforced() {
+	local p generation
+	for p; do
+		generation=$(kubectl get networkpolicy -n "${p%/*}" "${p#*/}" \
+			-o 'jsonpath={.metadata.generation}')
+		"$BULKHEAD" --control "$CONTROL" status --wait --policy "$p@$generation" \
+			--timeout 20 >"$WORK/log/status" 2>&1 ||
+			fail "$p is not enforced: $(cat "$WORK/log/status")"
+	done
+}
+
+# problem TEXT: the agent has one that says so; no_problem: none does
+problem() { eventually eval "status .problems | grep -qF -- '$1'"; }
+no_problem() { eventually eval "status .problems | grep -qvF -- '$1'"; }
+
+# --- the agent's source alone ----------------------------------------------------
+
+# source_start [OPTION...]: what it tells goes to SOURCE_LOG, a JSON object a line
+source_start() {
+	[ -e "$AGENT_CONFIG" ] || agent_account
+	mark
+	"$BH_BUILD/tests/tools/kube" watch --kubeconfig "$AGENT_CONFIG" "$@" \
+		>>"$SOURCE_LOG" 2>"$WORK/log/source-errors" &
+	SOURCE_PID=$!
+	told 'event == "synced"'
+}
+source_kill() {
+	kill -KILL "$SOURCE_PID"
+	wait "$SOURCE_PID" 2>/dev/null || true
+}
+
+# mark: told looks at what comes from here on
+MARK=0
+mark() {
+	MARK=0
+	[ ! -e "$SOURCE_LOG" ] || MARK=$(wc -l <"$SOURCE_LOG")
+}
+
+# told EXPR: this Python expression holds for some line; event, kind, key (ns/name),
+# labels, addrs, subject and text are its members, e is the line
+was_told() {
+	tail -n +$((MARK + 1)) "$SOURCE_LOG" | python3 -c '
+import json, re, sys
+expr = compile("(" + sys.argv[1] + ")", "expression", "eval")
+found = False
+for line in sys.stdin:
+    if not line.endswith("\n"):
+        continue
+    e = json.loads(line)
+    names = {n: e.get(n) or "" for n in ("event", "kind", "labels", "addrs", "subject", "text")}
+    names["key"] = ((e.get("namespace") or "") + "/" + (e.get("name") or "")).strip("/")
+    if eval(expr, {"re": re, "e": e}, names):
+        print(line, end="")
+        found = True
+sys.exit(not found)' "$1"
+}
+told() { eventually was_told "$1"; }
+
+# What was told, taken together, is what the server has.
+is_same() {
+	kubectl get -A -o json namespaces,nodes,pods,networkpolicies ${1:-} | ./same.py "$SOURCE_LOG"
+}
+same() { wait_until 40 "the source has told all" is_same "$@" || fail "$(is_same "$@")"; }
 
 # --- between agent and server ----------------------------------------------------
 

@@ -8,7 +8,7 @@
 #	etcd_start, etcd_kill
 #	etcd_compact		forgets all but the newest state
 #	kubectl ...		as the administrator
-#	kubeconfig FILE USER-FIELDS [SERVER]
+#	kubeconfig FILE USER-FIELDS [SERVER [CA-FILE]]
 #				writes one; USER-FIELDS as in its `user`
 #	ca NAME, certificate NAME SUBJECT [CA]
 #				NAME.crt and NAME.key in SERVER_DIR
@@ -51,7 +51,7 @@ kubeconfig() {
 		kind: Config
 		clusters:
 		- name: test
-		  cluster: {server: "${3:-$SERVER_URL}", certificate-authority: $SERVER_DIR/ca.crt}
+		  cluster: {server: "${3:-$SERVER_URL}", certificate-authority: ${4:-$SERVER_DIR/ca.crt}}
 		users:
 		- name: user
 		  user: {$2}

@@ -22,6 +22,7 @@
 #	records                             the flow log's lines so far
 #	logged EXPR                         prints the records for which this Python
 #	                                    expression holds, fails if there is none
+#	in_kernel MAP ADDRESS               that map of the kernel's table holds it
 #	eventually COMMAND...               tries for 10 s
 set -euo pipefail
 
@@ -52,7 +53,7 @@ fail() {
 	for l in "${LOGS[@]}"; do
 		echo "--- ${l##*/}"
 		# Without what Kubernetes' programs say when all is well.
-		{ grep -v '^I[0-9]' "$l" | tail -n 60; } 2>/dev/null || true
+		{ grep -v '^[IW][0-9]' "$l" | tail -n 60; } 2>/dev/null || true
 	done
 	echo "--- flow log"
 	tail -n 12 "$FLOW_LOG" 2>/dev/null || true
@@ -326,6 +327,10 @@ for line in open(sys.argv[1]):
         print(line, end="")
 sys.exit(not found)' "$FLOW_LOG" "$1"
 }
+
+# in_kernel MAP ADDRESS
+in_kernel() { nft get element inet bulkhead "$1" "{ $2 }"; }
+not_in_kernel() { ! in_kernel "$@"; }
 
 eventually() {
 	local i

@@ -69,10 +69,6 @@ agent_exec() {
 	AGENT_PID=$!
 }
 
-# in_kernel MAP ADDRESS
-in_kernel() { nft get element inet bulkhead "$1" "{ $2 }"; }
-not_in_kernel() { ! in_kernel "$@"; }
-
 # source_start [OPTION...]: the agent's source alone; what it tells goes to SOURCE_LOG
 SOURCE_LOG=$WORK/log/source
 source_start() {

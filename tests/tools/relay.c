@@ -7,8 +7,10 @@
  * standard output once it is in force:
  *
  *	pass	everything is forwarded; so it starts
- *	hold	connections stay and nothing moves, as behind a firewall that
- *		forgot them; what was sent moves when `pass` comes
+ *	hold	connections stay and nothing moves; what was sent moves when
+ *		`pass` comes
+ *	freeze	the same for the connections that are open, as behind a firewall
+ *		that forgot them, and forever; new ones pass
  *	delay MS	as pass, each way so much later
  *	cut N	each connection that is open is reset when N more bytes have come
  *		back through it; new ones are not
@@ -56,7 +58,7 @@ struct pipe {
 };
 
 struct link {
-	bool is_used, is_broken;
+	bool is_used, is_broken, is_frozen;
 	uint64_t cut_after; /* bytes that may still come back */
 	struct pipe out, back;
 };
@@ -276,6 +278,13 @@ static void on_hold(uint64_t n)
 	is_holding = true;
 }
 
+static void on_freeze(uint64_t n)
+{
+	(void)n;
+	for (size_t i = 0; i < MAX_LINKS; i++)
+		links[i].is_frozen = links[i].is_used;
+}
+
 static void on_cut(uint64_t n)
 {
 	for (size_t i = 0; i < MAX_LINKS; i++)
@@ -306,8 +315,8 @@ static const struct {
 	const char *name;
 	void (*run)(uint64_t n);
 } commands[] = {
-	{ "pass", on_pass }, { "delay", on_pass }, { "hold", on_hold },   { "cut", on_cut },
-	{ "drop", on_drop }, { "off", on_off },    { "count", on_count },
+	{ "pass", on_pass }, { "delay", on_pass }, { "hold", on_hold }, { "freeze", on_freeze },
+	{ "cut", on_cut },   { "drop", on_drop },  { "off", on_off },   { "count", on_count },
 };
 
 static void command(const char *line)
@@ -377,7 +386,7 @@ static bool turn(void)
 		struct pollfd *f = &fds[2 + 2 * i];
 
 		f[0].fd = f[1].fd = -1;
-		if (!links[i].is_used)
+		if (!links[i].is_used || links[i].is_frozen)
 			continue;
 		interest(&links[i].out, &f[0], &f[1], &timeout_ms);
 		interest(&links[i].back, &f[1], &f[0], &timeout_ms);

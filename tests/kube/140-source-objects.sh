@@ -1,0 +1,67 @@
+# Objects that are refused, and a kind that the server comes to have later.
+. ./lib.sh
+server_node_up
+remote_pod shop/small 192.0.2.1 2001:db8::1 app=small
+# The server writes each of its characters as six.
+python3 - >"$WORK/huge.json" <<'PY'
+import json
+print(json.dumps({
+    "apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "shop", "name": "huge"},
+    "spec": {"nodeName": "elsewhere",
+             "containers": [{"name": "main", "image": "none", "args": ["<" * 1000000]}]}}))
+PY
+kubectl create --raw /api/v1/namespaces/shop/pods -f "$WORK/huge.json" >/dev/null || fail "the server does not take it"
+source_start
+
+step "over 4 MB: refused and named, and what comes before and after it is told"
+told 'event == "problem" and "shop/huge" in subject + text'
+told 'key == "shop/small"'
+was_told 'key == "shop/huge" and event == "put"' && fail "it was told"
+remote_pod shop/later 192.0.2.2 2001:db8::2 app=later
+told 'key == "shop/later"'
+
+step "the same while it is watched"
+mark
+kubectl label pod -n shop huge n=1 >/dev/null
+remote_pod shop/latest 192.0.2.3 2001:db8::3 app=latest
+told 'key == "shop/latest"'
+
+step "gone: its problem is over"
+mark
+kubectl delete pod -n shop huge --force --grace-period=0 >/dev/null 2>&1
+told 'event == "problem" and not text and "huge" in subject'
+same
+
+step "ClusterNetworkPolicies are followed once the server has them"
+write "the CRD" <<YAML
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: clusternetworkpolicies.policy.networking.k8s.io
+  annotations: {api-approved.kubernetes.io: "unapproved, a test's own"}
+spec:
+  group: policy.networking.k8s.io
+  scope: Cluster
+  names:
+    plural: clusternetworkpolicies
+    singular: clusternetworkpolicy
+    kind: ClusterNetworkPolicy
+    listKind: ClusterNetworkPolicyList
+  versions:
+  - name: v1alpha2
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+YAML
+wait_until 20 "the kind is there" kubectl get clusternetworkpolicies || fail "it is not"
+write "a ClusterNetworkPolicy" <<YAML
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: deny-all}
+spec:
+  tier: Baseline
+  priority: 10
+  subject: {namespaces: {}}
+  ingress: [{action: Deny, from: [{namespaces: {}}]}]
+YAML
+told '"deny-all" in key + subject'
