@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [packet|control|flood]...   measures, side by side in one run, and prints tables
+# run.sh [packet|control|flood|simulator]...   measures, side by side in one run, and prints tables
 #
 # Needs root; works in network namespaces of its own.  Quote the ratios and
 # medians, not single times: machines are noisy.  JSON lines go to
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 : "${BH_BUILD:=$PWD/build/release}"
 export BH_BUILD
 out=$BH_BUILD/bench.json
-what=${*:-packet control flood}
+what=${*:-packet control flood simulator}
 
 [ "$(id -u)" = 0 ] || { echo "measuring needs root (network namespaces)" >&2; exit 1; }
 : >"$out"
@@ -45,6 +45,7 @@ for w in $what; do
 			instructions $size >>"$out"
 		done
 		;;
+	simulator) tests/bench/sim_batch.py >>"$out" ;;
 	flood) "$BH_BUILD/tests/bench/nflog_bench" >>"$out" ;;
 	*)
 		echo "no such measurement: $w" >&2
@@ -78,6 +79,10 @@ table("From nothing", ["pods/policies", "load ms", "compile ms", "commit ms", "e
         "%.0f" % r["commit_ms"], r["elements"], "%.0f" % (r["rss_kb"] / 1024)] for r in of("control")])
 table("Instructions of our own code per event (callgrind)", ["pods/policies", "instructions"],
       [["%d/%d" % (r["pods"], r["policies"]), r["per_event"]] for r in of("instructions")])
+table("Simulator: questions answered by sim eval --batch",
+      ["pods/policies", "questions", "seconds", "CPU seconds", "peak MB"],
+      [["%d/%d" % (r["pods"], r["policies"]), r["questions"], r["seconds"], r["cpu_seconds"],
+        "%.0f" % (r["rss_kb"] / 1024)] for r in of("sim_batch")])
 flood = of("nflog")
 if flood:
     print("\nDenied-packet flood")
