@@ -185,7 +185,7 @@ demo:
 
 bench:
 	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS) valgrind
-	@$(MAKE) --no-print-directory -j2 all benches
+	@$(MAKE) --no-print-directory -j2 all benches tools
 	@BH_BUILD=$(CURDIR)/$(B) tests/bench/run.sh
 
 coverage:

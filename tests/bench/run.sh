@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [packet|control|flood|simulator]...   measures, side by side in one run, and prints tables
+# run.sh [packet|control|flood|start|simulator]...   measures, side by side in one run, and prints tables
 #
 # Needs root; works in network namespaces of its own.  Quote the ratios and
 # medians, not single times: machines are noisy.  JSON lines go to
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 : "${BH_BUILD:=$PWD/build/release}"
 export BH_BUILD
 out=$BH_BUILD/bench.json
-what=${*:-packet control flood simulator}
+what=${*:-packet control flood start simulator}
 
 [ "$(id -u)" = 0 ] || { echo "measuring needs root (network namespaces)" >&2; exit 1; }
 : >"$out"
@@ -46,6 +46,7 @@ for w in $what; do
 		done
 		;;
 	simulator) tests/bench/sim_batch.py >>"$out" ;;
+	start) tests/bench/start.sh "${PODS:-100}" >>"$out" ;;
 	flood) "$BH_BUILD/tests/bench/nflog_bench" >>"$out" ;;
 	*)
 		echo "no such measurement: $w" >&2
@@ -83,6 +84,8 @@ table("Simulator: questions answered by sim eval --batch",
       ["pods/policies", "questions", "seconds", "CPU seconds", "peak MB"],
       [["%d/%d" % (r["pods"], r["policies"]), r["questions"], r["seconds"], r["cpu_seconds"],
         "%.0f" % (r["rss_kb"] / 1024)] for r in of("sim_batch")])
+table("Start of a pod, us", ["pods", "event to kernel, p50", "p99", "fact to acknowledgement, mean", "agent's memory, MB"],
+      [[r["pods"], r["p50_us"], r["p99_us"], r["agent_mean_us"], "%.1f" % (r["rss_kb"] / 1024)] for r in of("start")])
 flood = of("nflog")
 if flood:
     print("\nDenied-packet flood")
