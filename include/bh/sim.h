@@ -300,24 +300,47 @@ void bh_graph_list(const struct bh_graph_listing *list, enum bh_sim_format forma
 
 /* --- two worlds (src/sim/diff.c) --------------------------------------------------------- */
 
-enum bh_change_kind { BH_CHANGE_ADDED, BH_CHANGE_REMOVED, BH_CHANGE_CHANGED };
+enum bh_change_kind {
+	BH_CHANGE_ADDED,   /* nothing before, something now */
+	BH_CHANGE_REMOVED, /* the other way round */
+	BH_CHANGE_CHANGED, /* something else than before */
+	BH_CHANGE_AUDITED, /* the same, but audited policies would deny something else of it */
+	BH_CHANGE_COUNT_
+};
+const char *bh_change_str(enum bh_change_kind kind); /* "added", ... */
 
 struct bh_graph_change {
-	enum bh_change_kind kind;              /* of the connection */
-	const char *src, *dst;                 /* labels */
-	const struct bh_conns *before, *after; /* in the table of the new graph */
+	enum bh_change_kind kind;
+	const char *src, *dst; /* labels */
+	/* All in the table of the newer graph. */
+	const struct bh_conns *before, *after;
+	const struct bh_conns *audited_before, *audited_after;
+	const struct bh_conns *only_before[BH_FAMILY_COUNT_], *only_after[BH_FAMILY_COUNT_];
 	/* An end that is in one of the worlds only: "new" or "gone" workload. */
 	bool is_src_new, is_src_gone, is_dst_new, is_dst_gone;
-	const char *const *because; /* "NetworkPolicy shop/web: rule 1 was removed" */
+	/* "NetworkPolicy shop/web: ingress rule 1 was removed (web.yaml:12)" */
+	const char *const *because;
 	size_t n_because;
 };
+
+/*
+ * Both graphs, with the same families of external addresses, so that they can
+ * be compared.
+ */
+void bh_graph_new_two(const struct bh_sim *before, const struct bh_sim *after,
+		      struct bh_graph **ret_before, struct bh_graph **ret_after);
+
 struct bh_graph_diff;
-int bh_graph_diff_new(struct bh_graph_diff **ret, const struct bh_graph *before,
-		      const struct bh_graph *after, struct bh_err *err);
+/* Borrows both. */
+struct bh_graph_diff *bh_graph_diff_new(struct bh_graph *before, struct bh_graph *after);
 void bh_graph_diff_free(struct bh_graph_diff **d);
+/* Sorted by the labels of source and destination. */
 size_t bh_graph_diff_changes(const struct bh_graph_diff *d, const struct bh_graph_change **ret);
 /* Workloads of one world only, as labels. */
 size_t bh_graph_diff_workloads(const struct bh_graph_diff *d, bool is_new, const char *const **ret);
+
+void bh_graph_diff_write(const struct bh_graph_diff *d, enum bh_sim_format format, bool is_compat,
+			 struct bh_buf *out);
 
 /* --- exposure (src/sim/exposure.c) --------------------------------------------------------- */
 

@@ -292,9 +292,14 @@ static void connect(struct bh_graph *g)
 /* --- the graph
  * ------------------------------------------------------------------------------------ */
 
-static struct bh_graph *new_graph(const struct bh_g_source *source)
+/* @families NULL: those that the input shows. */
+static struct bh_graph *new_graph(const struct bh_g_source *source, const bool *families)
 {
 	struct bh_graph *g = bh_calloc(1, sizeof(*g));
+	enum bh_family f;
+
+	for (f = 0; f < BH_FAMILY_COUNT_; f++)
+		g->wants_family[f] = families && families[f];
 
 	g->arena = bh_arena_new();
 	g->table = bh_conn_table_new();
@@ -309,7 +314,7 @@ static bool is_made_up(const void *ctx, const struct bh_addr *a)
 	return bh_sim_is_made_up(ctx, a);
 }
 
-struct bh_graph *bh_graph_new(const struct bh_sim *sim)
+static struct bh_graph *graph_of_sim(const struct bh_sim *sim, const bool *families)
 {
 	struct bh_g_source source = { .world = bh_sim_world(sim),
 				      .is_compat = bh_sim_is_compat(sim),
@@ -317,7 +322,36 @@ struct bh_graph *bh_graph_new(const struct bh_sim *sim)
 				      .ctx = sim };
 
 	source.n_workloads = bh_sim_workloads(sim, &source.workloads);
-	return new_graph(&source);
+	return new_graph(&source, families);
+}
+
+struct bh_graph *bh_graph_new(const struct bh_sim *sim)
+{
+	return graph_of_sim(sim, NULL);
+}
+
+void bh_graph_new_two(const struct bh_sim *before, const struct bh_sim *after,
+		      struct bh_graph **ret_before, struct bh_graph **ret_after)
+{
+	struct bh_graph *a = bh_graph_new(before), *b = bh_graph_new(after);
+	bool families[BH_FAMILY_COUNT_], differs_a = false, differs_b = false;
+	enum bh_family f;
+
+	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
+		families[f] = a->has_family[f] || b->has_family[f];
+		differs_a |= families[f] != a->has_family[f];
+		differs_b |= families[f] != b->has_family[f];
+	}
+	if (differs_a) {
+		bh_graph_free(&a);
+		a = graph_of_sim(before, families);
+	}
+	if (differs_b) {
+		bh_graph_free(&b);
+		b = graph_of_sim(after, families);
+	}
+	*ret_before = a;
+	*ret_after = b;
 }
 
 struct bh_graph *bh_graph_of_world(const struct bh_world *world)
@@ -336,7 +370,7 @@ struct bh_graph *bh_graph_of_world(const struct bh_world *world)
 							 .n_pods = 1,
 							 .file = pods[i]->file,
 							 .line = pods[i]->line };
-	g = new_graph(&source);
+	g = new_graph(&source, NULL);
 	g->own_workloads = workloads;
 	return g;
 }

@@ -177,7 +177,8 @@ struct bh_graph {
 
 	struct bh_g_cell *cells[BH_FAMILY_COUNT_];
 	size_t n_cells[BH_FAMILY_COUNT_];
-	bool has_family[BH_FAMILY_COUNT_]; /* see graph_peers.c */
+	bool has_family[BH_FAMILY_COUNT_];   /* see graph_peers.c */
+	bool wants_family[BH_FAMILY_COUNT_]; /* has it whatever the input says */
 
 	struct bh_g_peer *peers;
 	size_t n_peers, cap_peers;
@@ -258,5 +259,11 @@ void bh_g_make_peers(struct bh_graph *g);
 
 /* --- graph.c
  * ------------------------------------------------------------------------------------------ */
+
+/* The canonical text of a peer of a rule of @p. */
+void bh_g_peer_text(const struct bh_policy *p, const struct bh_peer *peer, struct bh_buf *out);
+/* What a rule says of a view, empty if it is not about it. */
+const struct bh_conns *bh_g_rule_conns(struct bh_graph *g, const struct bh_g_profile *p,
+				       const struct bh_g_rule *r, uint32_t view);
 
 #endif

@@ -73,7 +73,7 @@ static void add_cidr(const struct bh_cidr *c, struct bh_buf *key)
 	bh_buf_printf(key, "%s ", bh_cidr_format(c, text));
 }
 
-static void peer_key(const struct bh_policy *p, const struct bh_peer *peer, struct bh_buf *key)
+void bh_g_peer_text(const struct bh_policy *p, const struct bh_peer *peer, struct bh_buf *key)
 {
 	size_t i;
 
@@ -111,7 +111,7 @@ static uint32_t matcher_of(struct bh_graph *g, const struct bh_policy *p,
 	struct bh_g_matcher *m;
 	uint32_t id;
 
-	peer_key(p, peer, &key);
+	bh_g_peer_text(p, peer, &key);
 	id = bh_ids_get(&g->matcher_ids, g->arena, bh_buf_str(&key), key.len);
 	if (id == g->n_matchers) {
 		bh_grow(&g->matchers, &g->cap_matchers, id, sizeof(*g->matchers));

@@ -393,7 +393,7 @@ static bool has_family(const struct bh_graph *g, enum bh_family family, const st
 
 	if (family == BH_IPV6 && g->source.is_compat)
 		return false;
-	if (k->has_family[family])
+	if (g->wants_family[family] || k->has_family[family])
 		return true;
 	for (i = 0; i < g->n_matchers; i++)
 		if (g->matchers[i].peer->kind == BH_PEER_CIDR &&

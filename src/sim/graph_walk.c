@@ -154,8 +154,8 @@ static const struct bh_conns *conns_of(struct bh_graph *g, const struct bh_g_pro
 	return peer && peer->kind == BH_PEER_CIDR ? r->fixed : resolve(g, r, other);
 }
 
-static const struct bh_conns *conns_of_view(struct bh_graph *g, const struct bh_g_profile *p,
-					    const struct bh_g_rule *r, uint32_t view)
+const struct bh_conns *bh_g_rule_conns(struct bh_graph *g, const struct bh_g_profile *p,
+				       const struct bh_g_rule *r, uint32_t view)
 {
 	const struct bh_conns *conns = bh_conns_none(g->table);
 	size_t i;
@@ -180,7 +180,7 @@ size_t bh_g_hits(struct bh_graph *g, const struct bh_g_profile *p, uint32_t view
 	for (i = 0; i < p->n_policies; i++)
 		for (k = 0; k < p->policies[i]->policy->rules[p->dir].n; k++) {
 			const struct bh_conns *conns =
-				conns_of_view(g, p, &p->policies[i]->rules[p->dir][k], view);
+				bh_g_rule_conns(g, p, &p->policies[i]->rules[p->dir][k], view);
 
 			if (bh_conns_is_empty(conns))
 				continue;
