@@ -98,6 +98,8 @@ int bh_manifest_read(const char *path, const struct bh_reader *reader, struct bh
 {
 	struct reading r = { .reader = reader, .err = err };
 	const struct scan scan = { 0 };
+	bh_auto_free char *trimmed = NULL;
+	size_t len = strlen(path);
 	struct walk walk;
 	int code;
 
@@ -105,7 +107,10 @@ int bh_manifest_read(const char *path, const struct bh_reader *reader, struct bh
 		code = read_stdin(&r);
 		return code < 0 ? code : r.n_problems;
 	}
-	code = walk_tree(path, &scan, &walk, err);
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	trimmed = bh_strndup(path, len);
+	code = walk_tree(trimmed, &scan, &walk, err);
 	if (code < 0)
 		return bh_err_wrap(err, code, "%s", path);
 	code = read_tree(&r, &walk);

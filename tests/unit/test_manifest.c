@@ -621,10 +621,126 @@ static void the_tree_is_ahead_from_its_change_until_that_is_told(void **state)
 	stop(&w);
 }
 
+/* --- reading once ----------------------------------------------------------------- */
+
+static int read_object(void *ctx, const struct bh_decoded *d, struct bh_err *err)
+{
+	static const char *const status[] = {
+		[BH_DECODED] = "fact",
+		[BH_DECODE_SKIPPED] = "skipped",
+		[BH_DECODE_INVALID] = "invalid",
+		[BH_DECODED_WORKLOAD] = "workload",
+		[BH_DECODED_SERVICE] = "service",
+	};
+	struct seen *s = ctx;
+	const char *base = strrchr(bh_decoded_file(d), '/');
+
+	bh_buf_printf(&s->log, "%s:%d %s %s\n", base ? base + 1 : bh_decoded_file(d),
+		      bh_decoded_line(d), status[bh_decoded_status(d)], bh_decoded_subject(d));
+	if (strstr(bh_decoded_subject(d), "the-end"))
+		return bh_err(err, -E2BIG, "enough");
+	return 0;
+}
+
+static void read_problem(void *ctx, const char *file, const char *text)
+{
+	on_problem(ctx, BH_SOURCE_MANIFEST, file, text);
+}
+
+static struct bh_reader reader_of(struct seen *s)
+{
+	return (struct bh_reader){ .ctx = s, .on_object = read_object, .on_problem = read_problem };
+}
+
+static void a_reader_sees_every_object_and_every_problem(void **state)
+{
+	const struct dir *d = *state;
+	bh_auto_free char *slash = bh_asprintf("%s///", d->path);
+	struct seen s = { 0 };
+	struct bh_reader reader = reader_of(&s);
+	struct bh_err err = { 0 };
+
+	make_dir(d, "sub");
+	put_file(d, "b.yaml",
+		 "---\n# nothing\n---\n"
+		 "apiVersion: v1\nkind: List\nitems:\n"
+		 "- {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}\n"
+		 "- {apiVersion: v1, kind: Pod, metadata: {name: A}}\n"
+		 "- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n"
+		 "- {apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: "
+		 "1}]}}\n"
+		 "- {apiVersion: apps/v1, kind: Deployment, metadata: {name: d, namespace: x}, "
+		 "spec: "
+		 "{selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}}}}\n"
+		 "- {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p}, "
+		 "spec: {podSelector: 1}}\n");
+	put_file(d, "sub/a.yml", "kind: [\n");
+	put_file(d, "c.json",
+		 "{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": "
+		 "{\"name\": \"c\"}}");
+	reader.default_namespace = "shop";
+	assert_int_equal(bh_manifest_read(slash, &reader, &err), 3);
+	assert_string_equal(
+		bh_buf_str(&s.log),
+		"b.yaml:7 skipped ConfigMap c\n"
+		"!b.yaml: line 8: Pod shop/A: metadata.name: Invalid value: \"A\": a lowercase RFC "
+		"1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+		"and "
+		"must start and end with an alphanumeric character\n"
+		"b.yaml:9 fact Pod shop/a\n"
+		"b.yaml:10 service Service shop/s\n"
+		"b.yaml:11 workload Deployment x/d\n"
+		"!b.yaml: line 12: NetworkPolicy shop/p: spec.podSelector: Invalid value: must be "
+		"an "
+		"object, not a number\n"
+		"b.yaml:12 invalid NetworkPolicy shop/p\n"
+		"c.json:1 fact Pod shop/c\n"
+		"!a.yml: line 2: did not find expected node content while parsing a flow "
+		"node\n");
+	bh_buf_done(&s.log);
+}
+
+static void a_reader_may_end_the_reading(void **state)
+{
+	const struct dir *d = *state;
+	struct seen s = { 0 };
+	struct bh_reader reader = reader_of(&s);
+	struct bh_err err = { 0 };
+
+	put_file(d, "a.yaml", POD("the-end", "10.0.0.1") "---\n" POD("after", "10.0.0.2"));
+	put_file(d, "b.yaml", POD("later", "10.0.0.3"));
+	assert_err(bh_manifest_read(d->path, &reader, &err), &err, -E2BIG, "enough");
+	assert_null(strstr(bh_buf_str(&s.log), "after"));
+	assert_null(strstr(bh_buf_str(&s.log), "later"));
+	bh_buf_done(&s.log);
+}
+
+static void
+a_path_that_is_not_there_is_an_error_and_a_file_that_cannot_be_read_a_problem(void **state)
+{
+	const struct dir *d = *state;
+	bh_auto_free char *missing = bh_asprintf("%s/missing", d->path);
+	struct seen s = { 0 };
+	struct bh_reader reader = reader_of(&s);
+	struct bh_err err = { 0 };
+
+	assert_err(bh_manifest_read(missing, &reader, &err), &err, -ENOENT, "missing: cannot read");
+	make_link(d, "nowhere", "a.yaml");
+	assert_int_equal(bh_manifest_read(d->path, &reader, &err), 1);
+	assert_contains(bh_buf_str(&s.log), "!a.yaml: ");
+	bh_buf_done(&s.log);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_reader_sees_every_object_and_every_problem, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_reader_may_end_the_reading, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_path_that_is_not_there_is_an_error_and_a_file_that_cannot_be_read_a_problem,
+			setup, teardown),
 		T(a_folder_is_read_with_its_subfolders_and_without_what_is_hidden),
 		T(a_file_with_several_documents_and_lists_is_taken_apart),
 		T(a_file_that_was_never_good_is_applied_closed_as_far_as_it_goes),

@@ -61,6 +61,125 @@ static void finished_pods_are_left_out_but_not_from_the_world(void **state)
 	bh_sim_free(&sim);
 }
 
+#define MAKER(kind, group, name, owner, replicas, pods)                                            \
+	"---\n{apiVersion: " group ", kind: " kind                                                 \
+	", metadata: {namespace: shop, name: " name owner "}, spec: {" replicas                    \
+	"selector: {matchLabels: {app: " name "}}, template: {metadata: {labels: {app: " name      \
+	"}}, " pods "}}}\n"
+#define OWNER(kind, name)                                                                          \
+	", ownerReferences: [{apiVersion: apps/v1, controller: true, uid: u, kind: " kind          \
+	", name: " name "}]"
+#define DEPLOYMENT(name, replicas) MAKER("Deployment", "apps/v1", name, "", replicas, "")
+
+static void workloads_without_pods_get_one_or_two(void **state)
+{
+	struct bh_sim *sim = sim_text(
+		DEPLOYMENT("web", "replicas: 5, ") DEPLOYMENT("api", "")
+			MAKER("StatefulSet", "apps/v1", "db", "", "replicas: 1, ", "")
+				MAKER("DaemonSet", "apps/v1", "agent", "", "",
+				      "spec: {hostNetwork: true, containers: [{name: c}]}"));
+
+	(void)state;
+	assert_workloads(sim, "shop/agent[DaemonSet]: agent; shop/api[Deployment]: api; "
+			      "shop/db[StatefulSet]: db; shop/web[Deployment]: web, web-1");
+	assert_true(pod_of(sim, "agent")->is_host_network);
+	assert_string_equal(pod_of(sim, "web-1")->labels.items[0].value, "web");
+	assert_string_equal(pod_of(sim, "web-1")->workload_kind, "Deployment");
+	bh_sim_free(&sim);
+}
+
+static void workloads_with_pods_get_none(void **state)
+{
+	struct bh_sim *sim = sim_text(
+		DEPLOYMENT("web", "replicas: 3, ") OWNED("Deployment", "web", "web-x", "")
+			DEPLOYMENT("old", "replicas: 2, ")
+				OWNED("Deployment", "old", "old-x", ", status: {phase: Failed}"));
+
+	(void)state;
+	/* What failed is replaced by its Deployment. */
+	assert_workloads(sim, "shop/old[Deployment]: old, old-1; shop/web[Deployment]: web-x");
+	bh_sim_free(&sim);
+}
+
+static void pods_belong_to_the_owner_of_their_owner(void **state)
+{
+	struct bh_sim *sim = sim_text(DEPLOYMENT("web", "replicas: 2, ") MAKER(
+		"ReplicaSet", "apps/v1", "web-1", OWNER("Deployment", "web"), "",
+		"") MAKER("ReplicaSet", "apps/v1", "web-2", OWNER("Deployment", "web"), "", "")
+					      OWNED("ReplicaSet", "web-2", "web-2-x", "")
+						      MAKER("Deployment", "apps/v1", "op",
+							    OWNER("Operator", "o"), "", ""));
+
+	(void)state;
+	assert_workloads(sim, "shop/op[Deployment]: op; shop/web[Deployment]: web-2-x");
+	bh_sim_free(&sim);
+}
+
+static void an_owner_that_is_missing_still_names_the_workload(void **state)
+{
+	struct bh_sim *sim = sim_text(
+		MAKER("ReplicaSet", "apps/v1", "web-1", OWNER("Deployment", "web"), "replicas: 0, ",
+		      "") MAKER("ReplicaSet", "apps/v1", "web-2", OWNER("Deployment", "web"),
+				"replicas: 2, ", ""));
+
+	(void)state;
+	assert_workloads(sim, "shop/web[Deployment]: web, web-1");
+	assert_string_equal(pod_of(sim, "web")->labels.items[0].value, "web-2");
+	bh_sim_free(&sim);
+}
+
+static void a_job_that_is_finished_is_no_workload(void **state)
+{
+	struct bh_sim *sim = sim_text(
+		"{apiVersion: batch/v1, kind: Job, metadata: {namespace: shop, name: once}, spec: "
+		"{template: {metadata: {labels: {a: b}}}}}\n"
+		"---\n{apiVersion: batch/v1, kind: Job, metadata: {namespace: shop, name: soon}, "
+		"spec: "
+		"{template: {metadata: {labels: {a: b}}}}}\n" OWNED(
+			"Job", "once", "once-x", ", status: {phase: Succeeded}"));
+
+	(void)state;
+	assert_workloads(sim, "shop/soon[Job]: soon");
+	bh_sim_free(&sim);
+}
+
+static void a_made_up_pod_takes_a_name_that_is_free(void **state)
+{
+	struct bh_sim *sim = sim_text(ST_POD("web", "") ST_POD("web-statefulset", "") DEPLOYMENT(
+		"web", "replicas: 2, ") MAKER("StatefulSet", "apps/v1", "web", "", "", ""));
+
+	(void)state;
+	assert_workloads(sim, "shop/web[Deployment]: web-deployment, web-deployment-1; "
+			      "shop/web[Pod]: web; shop/web[StatefulSet]: web-statefulset-2; "
+			      "shop/web-statefulset[Pod]: web-statefulset");
+	bh_sim_free(&sim);
+}
+
+static void services_are_sorted_and_the_later_of_one_name_counts(void **state)
+{
+	struct bh_sim *sim = sim_text(
+		"{apiVersion: v1, kind: Service, metadata: {namespace: shop, name: b}, spec: "
+		"{selector: "
+		"{app: x}, clusterIP: None, ports: [{name: http, port: 80, targetPort: web}]}}\n"
+		"---\n{apiVersion: v1, kind: Service, metadata: {namespace: shop, name: a}, spec: "
+		"{ports: [{port: 1}]}}\n"
+		"---\n{apiVersion: v1, kind: Service, metadata: {namespace: shop, name: a}, spec: "
+		"{ports: [{port: 2}]}}\n");
+	const struct bh_service *const *s;
+	const struct bh_sim_duplicate *d;
+
+	(void)state;
+	assert_int_equal(bh_sim_services(sim, &s), 2);
+	assert_string_equal(s[0]->name, "a");
+	assert_int_equal(s[0]->ports[0].port, 2);
+	assert_string_equal(s[1]->name, "b");
+	assert_true(s[1]->is_headless);
+	assert_string_equal(s[1]->ports[0].target_name, "web");
+	assert_string_equal(s[1]->selector.reqs[0].key, "app");
+	assert_int_equal(bh_sim_duplicates(sim, &d), 1);
+	bh_sim_free(&sim);
+}
+
 /* --- addresses ----------------------------------------------------------------------- */
 
 static bool is_within(const struct bh_addr *a, const char *cidr)
@@ -299,6 +418,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pods_are_one_by_their_controlling_owner),
 		cmocka_unit_test(finished_pods_are_left_out_but_not_from_the_world),
+		cmocka_unit_test(workloads_without_pods_get_one_or_two),
+		cmocka_unit_test(workloads_with_pods_get_none),
+		cmocka_unit_test(pods_belong_to_the_owner_of_their_owner),
+		cmocka_unit_test(an_owner_that_is_missing_still_names_the_workload),
+		cmocka_unit_test(a_job_that_is_finished_is_no_workload),
+		cmocka_unit_test(a_made_up_pod_takes_a_name_that_is_free),
+		cmocka_unit_test(services_are_sorted_and_the_later_of_one_name_counts),
 		cmocka_unit_test(pods_without_addresses_get_one_of_each_family),
 		cmocka_unit_test(a_made_up_address_is_the_same_in_another_input),
 		cmocka_unit_test(given_addresses_stay),
