@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -119,6 +120,10 @@ static void add_sources(const struct bh_cli *cli, struct bh_buf *out, const json
 		bh_buf_puts(out, ": ");
 		bh_cli_paint(cli, out, is_in_sync ? BH_CLI_GREEN : BH_CLI_RED,
 			     is_in_sync ? "in sync" : "not in sync");
+		if (bh_cli_true(source, "stale")) {
+			bh_buf_puts(out, ", ");
+			bh_cli_paint(cli, out, BH_CLI_YELLOW, "stale");
+		}
 		if (*bh_cli_str(source, "detail")) {
 			bh_buf_puts(out, ", ");
 			bh_buf_escape(out, bh_cli_str(source, "detail"));
@@ -357,27 +362,75 @@ static bool is_away(int code)
 	return code == -EHOSTDOWN || code == -ECONNRESET || code == -ETIMEDOUT;
 }
 
+/* A NetworkPolicy and, if not 0, the generation that it must have at least. */
+struct wanted_policy {
+	char *namespace, *name;
+	json_int_t generation;
+};
+
+/* "NS/NAME" or "NS/NAME@GENERATION" */
+static int parse_policy(const char *text, struct wanted_policy *ret, struct bh_err *err)
+{
+	const char *slash = strchr(text, '/'), *at = strchr(text, '@');
+	const char *end = at ? at : text + strlen(text);
+	char *rest = NULL;
+
+	if (!slash || slash == text || slash > end || slash + 1 == end)
+		return bh_err(err, -EINVAL, "'%s' is not of the form NAMESPACE/NAME[@GENERATION]",
+			      text);
+	errno = 0;
+	if (at)
+		ret->generation = strtoll(at + 1, &rest, 10);
+	if (at && (errno || rest == at + 1 || *rest || ret->generation < 1))
+		return bh_err(err, -EINVAL, "'%s' is not a generation", at + 1);
+	ret->namespace = bh_strndup(text, (size_t)(slash - text));
+	ret->name = bh_strndup(slash + 1, (size_t)(end - slash - 1));
+	return 0;
+}
+
+static bool is_enforced(const json_t *status, const struct wanted_policy *w)
+{
+	const json_t *policy;
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "policies_status"), i, policy)
+	{
+		if (strcmp(bh_cli_str(policy, "kind"), "NetworkPolicy") == 0 &&
+		    strcmp(bh_cli_str(policy, "namespace"), w->namespace) == 0 &&
+		    strcmp(bh_cli_str(policy, "name"), w->name) == 0)
+			return bh_cli_true(policy, "enforced") &&
+			       bh_cli_int(policy, "generation") >= w->generation;
+	}
+	return false;
+}
+
+struct target {
+	struct wanted_policy policy;
+	json_int_t generation; /* of the rules; -1 before the first answer */
+};
+
 /* What the first answer wanted; an agent that started anew counts anew. */
-static bool has_arrived(const json_t *status, json_int_t *target)
+static bool has_arrived(const json_t *status, struct target *t)
 {
 	json_int_t want = bh_cli_int(status, "wanted_generation");
 
-	if (*target < 0 || want < *target)
-		*target = want;
-	return bh_cli_true(status, "ready") && bh_cli_int(status, "generation") >= *target;
+	if (t->generation < 0 || want < t->generation)
+		t->generation = want;
+	return bh_cli_true(status, "ready") && bh_cli_int(status, "generation") >= t->generation &&
+	       (!t->policy.name || is_enforced(status, &t->policy));
 }
 
-static int wait_for_it(const struct bh_cli *cli, uint64_t timeout_ns, json_t **ret)
+static int wait_for_it(const struct bh_cli *cli, struct target *target, uint64_t timeout_ns,
+		       json_t **ret)
 {
 	uint64_t end_ns = bh_mono_ns() + timeout_ns;
 	const struct timespec pause = { .tv_nsec = POLL_MS * (long)BH_NS_PER_MS };
-	json_int_t target = -1;
 
 	for (;;) {
 		struct bh_err err = { 0 };
 		int r = ask(cli, ret, &err);
 
-		if (r == 0 && has_arrived(*ret, &target))
+		if (r == 0 && has_arrived(*ret, target))
 			return BH_CLI_YES;
 		if (r < 0 && !is_away(r))
 			return bh_cli_report(cli, r, &err);
@@ -390,7 +443,13 @@ static int wait_for_it(const struct bh_cli *cli, uint64_t timeout_ns, json_t **r
 	}
 }
 
-static void log_reasons(const json_t *status)
+static void target_done(struct target *t)
+{
+	free(t->policy.namespace);
+	free(t->policy.name);
+}
+
+static void log_reasons(const json_t *status, const struct target *target)
 {
 	const json_t *reasons = json_object_get(status, "not_ready");
 	const json_t *reason;
@@ -402,7 +461,10 @@ static void log_reasons(const json_t *status)
 
 		bh_log_error("not ready in time: %s", text ? text : "?");
 	}
-	if (json_array_size(reasons) == 0)
+	if (json_array_size(reasons) == 0 && target->policy.name)
+		bh_log_error("not in time: policy %s/%s is not in the kernel as wanted",
+			     target->policy.namespace, target->policy.name);
+	else if (json_array_size(reasons) == 0)
 		bh_log_error("not ready in time: the kernel has generation %lld, %lld is wanted",
 			     (long long)bh_cli_int(status, "generation"),
 			     (long long)bh_cli_int(status, "wanted_generation"));
@@ -411,7 +473,9 @@ static void log_reasons(const json_t *status)
 static int run(const struct bh_cli *cli)
 {
 	const char *timeout = bh_cli_value(cli, "timeout");
+	const char *policy = bh_cli_value(cli, "policy");
 	uint64_t timeout_ns = DEFAULT_TIMEOUT_S * BH_NS_PER_S;
+	bh_auto(target_done) struct target target = { .generation = -1 };
 	struct bh_err err = { 0 };
 	json_t *status = NULL;
 	int r;
@@ -420,8 +484,16 @@ static int run(const struct bh_cli *cli)
 		bh_log_error("--timeout: %s", bh_err_text(&err));
 		return BH_CLI_USAGE;
 	}
+	if (policy && !bh_cli_has(cli, "wait")) {
+		bh_log_error("--policy: goes with --wait");
+		return BH_CLI_USAGE;
+	}
+	if (policy && parse_policy(policy, &target.policy, &err) < 0) {
+		bh_log_error("--policy: %s", bh_err_text(&err));
+		return BH_CLI_USAGE;
+	}
 	if (bh_cli_has(cli, "wait"))
-		r = wait_for_it(cli, timeout_ns, &status);
+		r = wait_for_it(cli, &target, timeout_ns, &status);
 	else
 		r = bh_cli_ask_one(cli, status_request(), &status);
 
@@ -431,7 +503,7 @@ static int run(const struct bh_cli *cli)
 		else
 			show(cli, status);
 		if (r == BH_CLI_NO)
-			log_reasons(status);
+			log_reasons(status, &target);
 		if (!bh_cli_true(status, "ready"))
 			r = BH_CLI_NO;
 	}
@@ -441,6 +513,9 @@ static int run(const struct bh_cli *cli)
 
 static const struct bh_cli_option options[] = {
 	{ .name = "wait", .text = "wait until what is known now is in the kernel" },
+	{ .name = "policy",
+	  .arg = "NAMESPACE/NAME[@GENERATION]",
+	  .text = "with --wait: until this NetworkPolicy is in the kernel, too" },
 	{ .name = "timeout",
 	  .arg = "SECONDS",
 	  .text = "how long --wait waits: 30, 2m; 60 if not given" },
@@ -459,6 +534,7 @@ const struct bh_cli_command bh_cli_status = {
 		 "Exits with 0 if it is ready, 1 if not, 3 if no agent answers.\n",
 	.examples = "  bulkhead status\n"
 		    "  bulkhead status --wait --timeout 30       after changing a policy file\n"
+		    "  bulkhead status --wait --policy shop/web@3   in a pipeline, on each node\n"
 		    "  bulkhead status -o json | jq .problems\n",
 	.run = run,
 };

@@ -26,8 +26,8 @@
 #include "cachefile.h"
 #include "handle.h"
 
-#define READ_AFTER_MS  10000
-#define FIRST_WRITE_MS 10000
+#define READ_AFTER_MS  5000
+#define FIRST_WRITE_MS 2000
 #define WRITE_EVERY_MS 180000
 
 static struct bh_cachefile_info info_of(const struct bh_cache *c)

@@ -29,6 +29,7 @@ static const struct bh_keep metadata[] = {
 	{ .name = "labels" },
 	{ .name = "annotations", .below = annotations },
 	{ .name = "creationTimestamp" },
+	{ .name = "generation" },
 	{ 0 },
 };
 static const struct bh_keep owner[] = {
