@@ -403,6 +403,40 @@ size_t bh_lint_findings(const struct bh_lint *l, const struct bh_finding **ret);
 /* SARIF 2.1.0, which code-review tools read; a new reference. */
 json_t *bh_lint_sarif(const struct bh_lint *l);
 
+/* --- assertions (src/sim/assertions.c) ----------------------------------------------------------
+ */
+
+/* One flow that must be allowed or denied; a list in the file makes one of each combination. */
+struct bh_assertion {
+	const char *name; /* as in the file, shared by the combinations of one entry */
+	const char *file;
+	int line;
+	const char *src, *dst; /* as of struct bh_sim_query */
+	uint8_t protocol;      /* IPPROTO_* */
+	uint16_t port;
+	const char *port_text; /* "8080/TCP", "ICMP" */
+	enum bh_sim_verdict expected;
+	const char *because; /* "shop/web": the policy that must decide; NULL if any may */
+};
+/* Beyond them a file is refused. */
+#define BH_ASSERTIONS_MAX 100000
+
+struct bh_assertions;
+/*
+ * Documents of kind Assertions (see bulkhead-sim(1)); any other key or kind is
+ * refused with file and line.
+ */
+int bh_assertions_parse(struct bh_assertions **ret, const char *file, const char *text, size_t len,
+			struct bh_err *err);
+void bh_assertions_free(struct bh_assertions **a);
+/* In the order of the file. */
+size_t bh_assertions_items(const struct bh_assertions *a, const struct bh_assertion **ret);
+/*
+ * Whether it holds.  Where it does not, adds what is so instead, a sentence a
+ * line; that covers ends that do not exist.
+ */
+bool bh_assertion_holds(const struct bh_sim *sim, const struct bh_assertion *a, struct bh_buf *why);
+
 /* --- HTML (src/sim/html.c) -------------------------------------------------------------------- */
 
 /* One self-contained page; @diff may be NULL. */

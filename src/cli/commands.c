@@ -12,6 +12,7 @@ const struct bh_cli_command *const bh_cli_commands[] = {
 	&bh_cli_sim_eval,
 	&bh_cli_sim_explain,
 	&bh_cli_sim_lint,
+	&bh_cli_sim_test,
 	&bh_cli_version,
 	NULL,
 };

@@ -319,6 +319,7 @@ const struct bh_cli_command bh_cli_sim_lint = {
 	.operands = BH_CLI_SIM_OPERANDS,
 	.max_operands = BH_CLI_MAX_ARGS,
 	.options = options,
+	.usage_status = BH_CLI_SIM_FAILED,
 	.about = "Looks for policies that do not do what their author most likely meant: each\n"
 		 "finding has a severity, a place, and what to do.  Policies that are not valid\n"
 		 "are findings here.  Exit status 1 if there is an error (see --fail-on).\n",
