@@ -128,11 +128,12 @@ static void too_many_combinations_are_refused(void **state)
 
 #define WORLD                                                                                      \
 	NS("shop", "")                                                                             \
-	POD("shop", "web", "app: web", "") POD("shop", "db", "app: db", "")                        \
-		POLICY("shop", "closed", "podSelector: {matchLabels: {app: db}}")                  \
-			POLICY("shop", "db",                                                       \
-			       "podSelector: {matchLabels: {app: db}}, ingress: [{from: "          \
-			       "[{podSelector: {matchLabels: {app: web}}}], ports: [{port: 1}]}]")
+	POD("shop", "web", "app: web", "")                                                         \
+	POD("shop", "db", "app: db", "")                                                           \
+	POLICY("shop", "closed", "podSelector: {matchLabels: {app: db}}")                          \
+	POLICY("shop", "db",                                                                       \
+	       "podSelector: {matchLabels: {app: db}}, ingress: [{from: "                          \
+	       "[{podSelector: {matchLabels: {app: web}}}], ports: [{port: 1}]}]")
 
 static void an_assertion_holds_or_says_what_is_so_instead(void **state)
 {
