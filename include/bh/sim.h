@@ -137,7 +137,8 @@ struct bh_sim_answers {
 	 * Allowed if all are, denied if all are; undecidable where they differ,
 	 * and where the API leaves it open: policies of equal priority that say
 	 * different things, and a pod that reaches itself through its Service
-	 * where policy would deny it.
+	 * where policy would deny it; and where the input does: from a node
+	 * to a pod that may be its own.
 	 */
 	enum bh_sim_verdict verdict;
 	char why[BH_ERR_MAX]; /* of undecidable */

@@ -94,7 +94,8 @@ static void judge(const struct bh_sim *sim, struct bh_sim_answers *ret, struct b
 {
 	bh_eval(sim->world, &a->flow, &a->result);
 	a->verdict = a->result.verdict == BH_VERDICT_ALLOWED ? BH_SIM_ALLOWED : BH_SIM_DENIED;
-	if (sim_is_undecidable(sim, &a->flow, ret->why, sizeof(ret->why)))
+	if (sim_is_undecidable(sim, &a->flow, ret->why, sizeof(ret->why)) ||
+	    sim_is_node_unknown(sim, &a->flow, &a->result, ret->why, sizeof(ret->why)))
 		a->verdict = BH_SIM_UNDECIDABLE;
 }
 

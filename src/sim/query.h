@@ -43,4 +43,11 @@ const struct bh_pod *const *sim_endpoints(const struct bh_sim *sim,
 bool sim_is_undecidable(const struct bh_sim *sim, const struct bh_flow *flow, char *why,
 			size_t size);
 
+/*
+ * Whether it depends on where pods run, which nobody said: a node reaches its
+ * own pods whatever their policies say.
+ */
+bool sim_is_node_unknown(const struct bh_sim *sim, const struct bh_flow *flow,
+			 const struct bh_result *result, char *why, size_t size);
+
 #endif

@@ -114,7 +114,8 @@ static void judge(const struct bh_sim *sim, struct bh_sim_spans *s, size_t cap[]
 	bh_eval(sim->world, flow, &result);
 	for (d = 0; d < BH_DIR_COUNT_; d++)
 		add_span(s, cap, (enum bh_dir)d, conns, flow, &result);
-	if (sim_is_undecidable(sim, flow, why, sizeof(why))) {
+	if (sim_is_undecidable(sim, flow, why, sizeof(why)) ||
+	    sim_is_node_unknown(sim, flow, &result, why, sizeof(why))) {
 		s->undecidable = bh_conns_or(s->table, s->undecidable, conns);
 		memcpy(s->why, why, sizeof(why));
 		return;

@@ -329,6 +329,51 @@ static void equal_priorities_are_undecidable_only_where_order_matters(void **sta
 	}
 }
 
+static void where_pods_run_matters_to_nodes(void **state)
+{
+	static const struct {
+		const char *src, *dst;
+		enum bh_sim_verdict want;
+		const char *why;
+	} t[] = {
+		/* The pod may be on the node, or not. */
+		{ "node:n1", "shop/anywhere", BH_SIM_UNDECIDABLE,
+		  "on which node shop/anywhere runs" },
+		{ "shop/host", "shop/anywhere", BH_SIM_UNDECIDABLE,
+		  "on which node shop/anywhere runs" },
+		{ "shop/host1", "shop/anywhere", BH_SIM_UNDECIDABLE, "node shop/anywhere runs" },
+		{ "shop/host", "shop/on1", BH_SIM_UNDECIDABLE, "on which node shop/host runs" },
+		{ "shop/host1", "shop/on1", BH_SIM_ALLOWED, "" },
+		{ "node:n1", "shop/on1", BH_SIM_ALLOWED, "" },
+		{ "node:n2", "shop/on1", BH_SIM_DENIED, "" },
+		/* Allowed wherever it is. */
+		{ "shop/host", "shop/open", BH_SIM_ALLOWED, "" },
+		{ "shop/on1", "shop/host", BH_SIM_ALLOWED, "" },
+	};
+	struct bh_sim *sim = bh_sim_new(&(struct bh_sim_config){ 0 });
+	size_t i;
+
+	(void)state;
+	world_text(bh_sim_world(sim), BH_SOURCE_MANIFEST,
+		   "node n1 172.16.0.1\nnode n2 172.16.0.2\n"
+		   "pod shop/anywhere label=a:b\npod shop/on1 node=n1 label=a:b\npod shop/open\n"
+		   "pod shop/host host\npod shop/host1 host node=n1\n"
+		   "policy shop/p pods=a=b types=ingress\n");
+	bh_sim_finish(sim);
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		struct bh_sim_query q = query(t[i].src, t[i].dst, IPPROTO_TCP, 80);
+		struct bh_sim_answers a;
+		struct bh_err err = { 0 };
+
+		assert_ok(bh_sim_ask(sim, &q, &a, &err), &err);
+		if (a.verdict != t[i].want)
+			fail_msg("%s to %s: %s", q.src, q.dst, bh_sim_verdict_str(a.verdict));
+		assert_contains(a.why, t[i].why);
+		bh_sim_answers_done(&a);
+	}
+	bh_sim_free(&sim);
+}
+
 /* --- compat ------------------------------------------------------------------------------- */
 
 static void in_compat_mode_a_block_of_addresses_has_no_pods(void **state)
@@ -777,6 +822,7 @@ int main(void)
 		cmocka_unit_test(
 			a_pod_to_itself_through_its_service_is_undecidable_where_policy_denies_it),
 		cmocka_unit_test(equal_priorities_are_undecidable_only_where_order_matters),
+		cmocka_unit_test(where_pods_run_matters_to_nodes),
 		cmocka_unit_test(in_compat_mode_a_block_of_addresses_has_no_pods),
 		cmocka_unit_test(a_line_comes_back_with_its_answer_behind_it),
 		cmocka_unit_test(a_line_without_an_answer_says_why),

@@ -1,10 +1,12 @@
 /*
- * What the API leaves open: policies of one tier and priority are asked in no
- * particular order.  Our engine asks them by name; where another order could
- * change the verdict, a simulation must not claim to know it.
+ * What is left open, so that a simulation must not claim to know it.
  *
- * The walk is that of eval.c, with sets of verdicts instead of one.  A policy
- * in audit is absent, as for the verdict.
+ * By the API: policies of one tier and priority are asked in no particular
+ * order.  Our engine asks them by name; here is asked whether another order
+ * could change the verdict.  The walk is that of eval.c, with sets of verdicts
+ * instead of one.  A policy in audit is absent, as for the verdict.
+ *
+ * By the input: on which node a pod runs.
  */
 #include <stdio.h>
 #include <string.h>
@@ -169,6 +171,51 @@ bool sim_is_undecidable(const struct bh_sim *sim, const struct bh_flow *flow, ch
 		 open->says[0].policy->name, bh_action_str(action_of(open, &open->says[0])),
 		 bh_policy_kind_str(open->says[1].policy->kind), open->says[1].policy->name,
 		 bh_action_str(action_of(open, &open->says[1])), open->says[0].policy->priority);
+	return true;
+}
+
+/* --- where pods run ------------------------------------------------------------------- */
+
+/* A node, or a pod on its network, to a pod: is it the pod's own node? */
+static bool may_be_own_node(const struct bh_world *w, const struct bh_result *r)
+{
+	const struct bh_pod *src = r->src.pod, *dst = r->dst.pod;
+
+	return r->src.entity == BH_ENTITY_NODE && r->dst.entity == BH_ENTITY_POD &&
+	       (!*dst->node || (src && !*src->node)) && bh_world_stats(w).n_nodes != 1;
+}
+
+/* The verdict if the source were on another node than the pod. */
+static enum bh_verdict verdict_elsewhere(const struct bh_world *w, const struct bh_flow *flow,
+					 const struct bh_result *result)
+{
+	struct bh_flow f = *flow;
+	struct bh_result r;
+	struct bh_pod twin;
+
+	if (result->dir[BH_INGRESS].reason != BH_REASON_OWN_NODE || !flow->src_pod)
+		return result->verdict;
+	twin = *flow->src_pod;
+	twin.node = "\n"; /* no node has this name */
+	f.src_pod = &twin;
+	bh_eval(w, &f, &r);
+	return r.verdict;
+}
+
+bool sim_is_node_unknown(const struct bh_sim *sim, const struct bh_flow *flow,
+			 const struct bh_result *result, char *why, size_t size)
+{
+	const struct bh_pod *unknown = result->dst.pod;
+
+	if (!may_be_own_node(sim->world, result) ||
+	    verdict_elsewhere(sim->world, flow, result) == BH_VERDICT_ALLOWED)
+		return false;
+	if (*unknown->node)
+		unknown = result->src.pod;
+	snprintf(why, size,
+		 "nobody says on which node %s/%s runs; a pod's own node is allowed, others are "
+		 "denied here",
+		 unknown->namespace, unknown->name);
 	return true;
 }
 
