@@ -32,10 +32,10 @@ static int on_object(void *ctx, const struct bh_docs *docs, const json_t *json,
 
 	(void)docs;
 	(void)json;
-	if (why && !(d && r->reader->takes_invalid))
+	if (why && !(owned && r->reader->takes_invalid))
 		tell(r, why);
-	if (d)
-		r->ended = r->reader->on_object(r->reader->ctx, d, r->err);
+	if (owned)
+		r->ended = r->reader->on_object(r->reader->ctx, owned, r->err);
 	return r->ended;
 }
 
