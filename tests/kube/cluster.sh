@@ -5,12 +5,14 @@
 #
 #	cluster_up		starts all of it; the node is ready afterwards
 #	cluster_image NAME:TAG FILE=PATH...	an image that pods can name
+#	cluster_probe_image	makes CLUSTER_PROBE, with tests/tools/probe.c
 #	pod_links NAMESPACE	the network of its pods as /run/netns/NAMESPACE.NAME
 #
 # What the kubelet runs logs to CLUSTER_DIR/NAME.log.
 
 CLUSTER_DIR=/run/cluster
 CLUSTER_AGNHOST=bulkhead.test/agnhost:1
+CLUSTER_PROBE=bulkhead.test/probe:1
 
 # cluster_start NAME COMMAND...: in the background
 cluster_start() {
@@ -92,6 +94,13 @@ cluster_programs() {
 cluster_image() {
 	local tar=$CLUSTER_DIR/image.tar
 	"$NODE_LIB/image.py" "$tar" "$@" && node_ctr images import "$tar" >/dev/null && rm -f "$tar"
+}
+
+# The probe with the libraries it needs, beside busybox.
+cluster_probe_image() {
+	local probe=$BH_BUILD/tests/tools/probe
+	cluster_image $CLUSTER_PROBE /bin/busybox=/bin/busybox "$probe=/bin/probe" \
+		$(ldd "$probe" | grep -oE '/[^ ]+' | sed 's/.*/&=&/')
 }
 
 node_is_ready() { kubectl get node "$NODE_NAME" --no-headers | grep -q ' Ready '; }

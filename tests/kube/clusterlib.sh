@@ -13,21 +13,25 @@
 #	connects NS/NAME PROTO ADDRESS:PORT
 #				agnhost does, started in that pod; timeout_from: it
 #				gets no answer
+#
+# and what agent.sh has.
 . ../netns/lib.sh
 . ../runtime/node.sh
 . ./server.sh
 . ./cluster.sh
+. ./agent.sh
 LOGS+=("$SERVER_DIR/apiserver.log" "$CLUSTER_DIR/kubelet.log" "$CLUSTER_DIR/kube-proxy.log")
 
 eval "start_$(declare -f cluster_up)"
 cluster_up() {
 	start_cluster_up || fail "the cluster does not start"
 	ADDR4[node]=$NODE_GATEWAY4 ADDR6[node]=$NODE_GATEWAY6
+	AGENT_OPTIONS=(--runtime "unix://$CRI_SOCKET")
 }
 
-apply() { kubectl apply -f - >"$WORK/log/apply" || fail "kubectl apply"; }
+apply() { kubectl apply -f - >"$WORK/log/apply" || fail "kubectl apply: ${1:-}"; }
 # The netns library's policies go there as well.
-write() { apply; }
+write() { apply "$1"; }
 unpolicy() { kubectl delete networkpolicy -n "${1%%.*}" "${1#*.}" >/dev/null; }
 
 rolled_out() {

@@ -12,19 +12,13 @@
 #	remote_pod shop/web ADDR4 ADDR6 LABEL...
 #					the object of a pod elsewhere
 #	relay_start, relay COMMAND	a relay before the server (tests/tools/relay.c)
-#	agent_start [OPTION...]		as the package's ServiceAccount; through the
-#					relay where it was started
-#	enforced shop/web		the policy as it is now is in the kernel
+# and what agent.sh has.
 . ../netns/lib.sh
 . ../runtime/node.sh
 . ./server.sh
+. ./agent.sh
 SOURCE_LOG=$WORK/log/source
 LOGS+=("$SOURCE_LOG" "$WORK/log/source-errors" "$WORK/log/relay")
-
-# By the clock: what is tried may take long itself.
-eventually() {
-	wait_until 40 "it comes true: $*" "$@" || fail "never came true: $*"
-}
 
 server_node_up() {
 	node_up bridge
@@ -106,60 +100,6 @@ pod_gone() {
 	kubectl delete pod -n "${1%/*}" "${1#*/}" --force --grace-period=0 >/dev/null 2>&1
 	ip netns del "$(netns_of "$1")" 2>/dev/null || true
 }
-
-# --- the agent -------------------------------------------------------------------
-
-AGENT_CONFIG=$WORK/agent.conf
-AGENT_TOKEN=$WORK/token
-AGENT_CA=$WORK/agent-ca.crt
-PACKAGED=../../packaging/kubernetes
-
-# The account, and what it may do, are those that the package has.
-agent_account() {
-	kubectl apply -f "$PACKAGED/namespace.yaml" -f "$PACKAGED/serviceaccount.yaml" \
-		-f "$PACKAGED/rbac.yaml" >/dev/null || fail "no account for the agent"
-	token_new
-	cp "$SERVER_DIR/ca.crt" "$AGENT_CA"
-	kubeconfig "$AGENT_CONFIG" "tokenFile: $AGENT_TOKEN" "${RELAY_PID:+$RELAY_URL}" "$AGENT_CA"
-}
-
-# agent_may RULE VERBS: instead of what the package has as that rule; agent_may_again
-agent_may() {
-	kubectl patch clusterrole bulkhead --type=json \
-		-p "[{\"op\": \"replace\", \"path\": \"/rules/$1/verbs\", \"value\": $2}]" >/dev/null ||
-		fail "the role is not changed"
-}
-agent_may_again() { write "the role" <"$PACKAGED/rbac.yaml"; }
-
-# As a kubelet does it: the file is replaced, whole.
-token_new() {
-	kubectl create token -n bulkhead bulkhead --duration=1h >"$AGENT_TOKEN.new" || fail "no token"
-	mv "$AGENT_TOKEN.new" "$AGENT_TOKEN"
-}
-
-agent_exec() {
-	[ -e "$AGENT_CONFIG" ] || agent_account
-	"$BULKHEADD" --kubeconfig "$AGENT_CONFIG" --node "$NODE_NAME" --state "$WORK/state" \
-		--control "$CONTROL" --flow-log "$FLOW_LOG" --log-level debug "$@" \
-		>>"$WORK/log/agent" 2>&1 &
-	AGENT_PID=$!
-}
-
-# enforced NS/NAME...: the policies as the server has them now are in the kernel
-enforced() {
-	local p generation
-	for p; do
-		generation=$(kubectl get networkpolicy -n "${p%/*}" "${p#*/}" \
-			-o 'jsonpath={.metadata.generation}')
-		"$BULKHEAD" --control "$CONTROL" status --wait --policy "$p@$generation" \
-			--timeout 20 >"$WORK/log/status" 2>&1 ||
-			fail "$p is not enforced: $(cat "$WORK/log/status")"
-	done
-}
-
-# problem TEXT: the agent has one that says so; no_problem: none does
-problem() { eventually eval "status .problems | grep -qF -- '$1'"; }
-no_problem() { eventually eval "status .problems | grep -qvF -- '$1'"; }
 
 # --- the agent's source alone ----------------------------------------------------
 
