@@ -109,8 +109,6 @@ mkdir -p "$WORK/firsts"
 collect &
 
 step "rolled twice, while the client asks through the Service and others try what they may not"
-mapfile -t old < <(pods_of shop app=api)
-stream api "shop/${old[0]}" tcp "$db" 5432
 echo "tcp $service 80 open" >"$WORK/allowed"
 echo "tcp $db 5432 blocked" >"$WORK/denied"
 spawn shop/client "$PROBE" matrix -t 900 -n 0 <"$WORK/allowed" >"$WORK/log/allowed" 2>&1
