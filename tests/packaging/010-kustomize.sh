@@ -30,3 +30,21 @@ grep -q "privileged: true" "$WORK/daemonset" && fail "it is privileged"
 step "the image's version is the program's"
 version=$("$BH_BUILD/bulkheadd" --version | awk '{ print $2 }')
 grep -q "image: bulkhead:$version$" "$WORK/daemonset" || fail "$(grep image: "$WORK/daemonset")"
+
+step "the agent understands its configuration"
+[ "$(id -u)" = 0 ] || skip "manifests checked, the configuration not: its account's files need root"
+sed -n '/bulkheadd.yaml: |/,/^kind:/{s/^    //p}' "$WORK/all" >"$WORK/bulkheadd.yaml"
+grep -q "^kubeconfig: in-cluster" "$WORK/bulkheadd.yaml" || fail "$(cat "$WORK/all")"
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test -keyout "$WORK/key" -out "$WORK/ca.crt" 2>/dev/null
+echo token >"$WORK/token"
+in_pod() {
+	KUBERNETES_SERVICE_HOST=127.0.0.1 KUBERNETES_SERVICE_PORT=6443 unshare --mount sh -ec '
+		work=$1
+		shift
+		mount -t tmpfs tmpfs /run
+		mkdir -p /run/secrets/kubernetes.io/serviceaccount
+		cp "$work/token" "$work/ca.crt" /run/secrets/kubernetes.io/serviceaccount/
+		exec "$@"' - "$WORK" "$@"
+}
+in_pod "$BH_BUILD/bulkheadd" --config "$WORK/bulkheadd.yaml" --node=worker-1 --check-config ||
+	fail "it does not"
