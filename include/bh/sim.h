@@ -345,16 +345,22 @@ void bh_graph_diff_write(const struct bh_graph_diff *d, enum bh_sim_format forma
 
 /* --- exposure (src/sim/exposure.c) --------------------------------------------------------- */
 
-/* One workload in one direction. */
+/* One workload in one direction; what audit would deny passes here. */
 struct bh_exposure {
 	const struct bh_sim_workload *workload;
 	enum bh_dir dir;
-	bool is_protected;                /* some policy isolates it or has rules for it */
-	const struct bh_conns *everybody; /* with any address at all */
-	const struct bh_conns *cluster;   /* with any pod of any namespace, future ones too */
-	/* With pods that need not exist yet, by what the rules select. */
+	bool is_host_network; /* no policy is about it */
+	bool is_protected;    /* some policy isolates it, or has rules for it */
+	/* With public addresses that no policy names; of either family. */
+	const struct bh_conns *internet;
+	/* With any pod of any namespace, future ones too. */
+	const struct bh_conns *cluster;
+	/*
+	 * More than that, with those whom rules select: pods that need not
+	 * exist, and blocks of addresses.
+	 */
 	const struct bh_exposure_peer {
-		const char *label; /* "pods with {app=web} in namespaces with {tier=front}" */
+		const char *label; /* "pods with app=web in namespaces with tier=front" */
 		const struct bh_conns *conns;
 	} * peers;
 	size_t n_peers;
@@ -362,7 +368,11 @@ struct bh_exposure {
 struct bh_exposures;
 int bh_exposures_new(struct bh_exposures **ret, const struct bh_sim *sim, struct bh_err *err);
 void bh_exposures_free(struct bh_exposures **e);
+/* Ingress and egress of every workload, in the order of workloads; they borrow the simulator. */
 size_t bh_exposures_items(const struct bh_exposures *e, const struct bh_exposure **ret);
+/* As text, JSON, CSV or Markdown. */
+void bh_exposures_write(const struct bh_exposure *items, size_t n, enum bh_sim_format format,
+			struct bh_buf *out);
 
 /* --- lint (src/sim/lint.c) ------------------------------------------------------------------ */
 

@@ -18,6 +18,7 @@ extern const struct bh_cli_command bh_cli_sim_eval;
 extern const struct bh_cli_command bh_cli_sim_explain;
 extern const struct bh_cli_command bh_cli_sim_lint;
 extern const struct bh_cli_command bh_cli_sim_test;
+extern const struct bh_cli_command bh_cli_sim_exposure;
 extern const struct bh_cli_command bh_cli_version;
 
 #endif
