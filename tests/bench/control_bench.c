@@ -8,18 +8,25 @@
  * one.  Prints one JSON line.  With --no-kernel nothing is committed, so that
  * instruction counts (callgrind) are of our own code.
  *
+ * "state" is the file of bulkheadd --state: how long the agent stands still for the
+ * child that writes it, how long that takes, and how long reading it does.
+ *
  * The shape follows what is known of real clusters: 20 pods and 4 applications
  * a namespace; a policy selects one application, admits one application of its
  * namespace on one port, every tenth another team's namespaces, every fifth a
  * CIDR.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <netinet/in.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "../../src/daemon/cachefile.h"
 #include "bh/alloc.h"
 #include "bh/buf.h"
 #include "bh/clock.h"
@@ -88,7 +95,7 @@ static void put_namespace(struct bench *b, unsigned int i)
 	char name[32], team[16];
 	struct bh_label labels[] = { { "team", team } };
 	struct bh_fact fact = { .kind = BH_KIND_NAMESPACE,
-				.source = BH_SOURCE_MANIFEST,
+				.source = BH_SOURCE_KUBE,
 				.ns = { .name = name, .labels = { labels, 1 } } };
 
 	snprintf(name, sizeof(name), "ns-%u", i);
@@ -116,7 +123,7 @@ static void put_pod(struct bench *b, unsigned int i, unsigned int app, unsigned 
 				.family = BH_IPV4 };
 	struct bh_fact fact = {
 		.kind = BH_KIND_POD,
-		.source = BH_SOURCE_MANIFEST,
+		.source = BH_SOURCE_KUBE,
 		.pod = { .namespace = n.namespace,
 			 .name = n.name,
 			 .uid = n.uid,
@@ -139,7 +146,7 @@ static void remove_pod(struct bench *b, unsigned int i, unsigned int incarnation
 {
 	struct names n;
 	struct bh_key key = { .kind = BH_KIND_POD,
-			      .source = BH_SOURCE_MANIFEST,
+			      .source = BH_SOURCE_KUBE,
 			      .namespace = n.namespace,
 			      .name = n.name,
 			      .uid = n.uid };
@@ -172,7 +179,7 @@ static void put_policy(struct bench *b, unsigned int i, uint16_t port)
 				.n_ports = 1 };
 	struct bh_fact fact = {
 		.kind = BH_KIND_POLICY,
-		.source = BH_SOURCE_MANIFEST,
+		.source = BH_SOURCE_KUBE,
 		.policy = { .kind = BH_NETWORK_POLICY,
 			    .tier = BH_TIER_NETWORK_POLICY,
 			    .namespace = n.namespace,
@@ -289,6 +296,44 @@ static double ms(uint64_t from, uint64_t to)
 	return (double)(to - from) / 1e6;
 }
 
+static void on_fact(void *ctx, const struct bh_fact *fact)
+{
+	apply(ctx, fact);
+}
+
+static void time_state(struct bench *b, struct bh_buf *out)
+{
+	char path[] = "/tmp/control_bench.XXXXXX";
+	struct bh_cachefile_info info = { .server = "bench" };
+	struct bh_err err = { 0 };
+	uint64_t t[6];
+	int fd = mkstemp(path);
+	pid_t child;
+
+	t[0] = bh_mono_ns();
+	child = fork();
+	if (child == 0)
+		_exit(0);
+	t[1] = bh_mono_ns();
+	waitpid(child, NULL, 0);
+	t[2] = bh_mono_ns();
+	if (bh_cachefile_write(path, b->world, &info, &err) < 0)
+		die("write", &err);
+	t[3] = bh_mono_ns();
+	bh_close(&fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	t[4] = bh_mono_ns();
+	if (bh_cachefile_read(fd, "", on_fact, b, &info, &err) < 0)
+		die("read", &err);
+	t[5] = bh_mono_ns();
+	bh_close(&fd);
+	unlink(path);
+	bh_buf_printf(out,
+		      ", \"state\": {\"bytes\": %zu, \"fork_ms\": %.2f, \"write_ms\": %.1f, "
+		      "\"read_ms\": %.1f}",
+		      info.n_bytes, ms(t[0], t[1]), ms(t[2], t[3]), ms(t[4], t[5]));
+}
+
 static void run(struct bench *b)
 {
 	static const struct bh_compile_config config = {
@@ -328,6 +373,7 @@ static void run(struct bench *b)
 	time_events(b, "pod_added", bring_pod, &out);
 	time_events(b, "local_pod", drop_local, &out);
 	time_events(b, "policy_changed", edit_policy, &out);
+	time_state(b, &out);
 	printf("%s}\n", bh_buf_str(&out));
 	bh_buf_done(&out);
 
