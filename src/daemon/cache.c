@@ -211,6 +211,22 @@ static void answer(int fd, const struct bh_cachefile_info *info, const struct bh
 	(void)bh_write_all(fd, text, (size_t)n);
 }
 
+/* Handlers of the loop would write to its pipe, which the child shares. */
+static pid_t fork_without_handlers(void)
+{
+	static const int handled[] = { SIGHUP, SIGTERM, SIGINT };
+	sigset_t all, before;
+	pid_t child;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	child = fork();
+	for (size_t i = 0; child == 0 && i < BH_ARRAY_LEN(handled); i++)
+		signal(handled[i], SIG_DFL);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return child;
+}
+
 static void write_in_child(struct bh_cache *c)
 {
 	struct bh_cachefile_info info = info_of(c);
@@ -223,7 +239,7 @@ static void write_in_child(struct bh_cache *c)
 	}
 	c->last_write_ms = uv_now(c->agent->loop);
 	c->is_changed = false;
-	c->child = fork();
+	c->child = fork_without_handlers();
 	if (c->child == 0) {
 		r = bh_cachefile_write(c->path, c->agent->world, &info, &err);
 		answer(fds[1], &info, &err, r);

@@ -191,6 +191,53 @@ static void wait_that_ends_in_vain_is_exit_1_with_the_reasons(void **state)
 	assert_error(t, "the kernel has generation 41, 42 is wanted");
 }
 
+/* Told of at the second look, in the kernel at the third, at the wanted version at the fourth. */
+static void bring_policy(struct cli_test *t, int n_before)
+{
+	json_t *status = make_status(true, 42, 42), *list = json_array();
+
+	if (n_before > 0)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:i}", "kind",
+						      "NetworkPolicy", "namespace", "shop", "name",
+						      "web", "mode", "enforce", "generation",
+						      (json_int_t)(n_before > 2 ? 3 : 2),
+						      "enforced", n_before > 1, "pods", 1));
+	json_object_set_new(status, "policies_status", list);
+	answer_with(t, status);
+}
+
+static void wait_for_a_policy_ends_when_that_version_is_in_the_kernel(void **state)
+{
+	struct cli_test *t = *state;
+
+	t->on_call = bring_policy;
+	cli_run(t, "status", "--wait", "--policy", "shop/web@3");
+	assert_status(t, 0);
+	assert_int_equal(t->n_calls, 4);
+	t->n_calls = 0;
+	cli_run(t, "status", "--wait", "--policy", "shop/web");
+	assert_status(t, 0);
+	assert_int_equal(t->n_calls, 3);
+	cli_run(t, "status", "--wait", "--timeout", "0", "--policy", "shop/db");
+	assert_status(t, 1);
+	assert_error(t, "policy shop/db is not in the kernel as wanted");
+}
+
+static void a_policy_to_wait_for_is_a_namespace_a_name_and_perhaps_a_generation(void **state)
+{
+	static const char *const wrong[] = { "web",       "/web",       "shop/",   "shop/@1",
+					     "shop/web@", "shop/web@x", "sh@op/w", "shop/web@0" };
+	struct cli_test *t = *state;
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(wrong); i++) {
+		cli_run(t, "status", "--wait", "--policy", wrong[i]);
+		assert_status(t, 2);
+	}
+	cli_run(t, "status", "--policy", "shop/web");
+	assert_status(t, 2);
+	assert_error(t, "--policy: goes with --wait");
+}
+
 static void wait_for_an_agent_that_never_comes_is_exit_3(void **state)
 {
 	struct cli_test *t = *state;
@@ -231,6 +278,8 @@ int main(void)
 		CLI_TEST(wait_ends_when_what_was_wanted_first_is_in_the_kernel),
 		CLI_TEST(wait_follows_an_agent_that_was_restarted),
 		CLI_TEST(wait_that_ends_in_vain_is_exit_1_with_the_reasons),
+		CLI_TEST(wait_for_a_policy_ends_when_that_version_is_in_the_kernel),
+		CLI_TEST(a_policy_to_wait_for_is_a_namespace_a_name_and_perhaps_a_generation),
 		CLI_TEST(wait_for_an_agent_that_never_comes_is_exit_3),
 		CLI_TEST(wait_does_not_outwait_a_refusal),
 		CLI_TEST(reload_asks_for_it),
