@@ -85,6 +85,27 @@ static void without_manifests_there_is_nothing_to_test(void **state)
 	assert_error(t, "sim test needs");
 }
 
+static void every_folder_of_examples_does_what_its_flows_say(void **state)
+{
+	static const struct {
+		const char *folder, *flows, *last;
+	} rows[] = {
+		{ "policy/examples/boutique", "policy/examples/boutique/flows.yaml", "30 passed" },
+		{ "policy/examples/library", "policy/examples/library/flows.yaml", "19 passed" },
+		{ "policy/examples/tiers", "policy/examples/tiers/flows.yaml", "11 passed" },
+	};
+	struct cli_test *t = *state;
+	size_t i;
+
+	for (i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		cli_run(t, "sim", "test", rows[i].flows, rows[i].folder);
+		assert_status(t, 0);
+		assert_out(t, rows[i].last);
+		cli_run(t, "sim", "lint", "--fail-on", "warning", rows[i].folder);
+		assert_status(t, 0);
+	}
+}
+
 static void lint_quotes_the_line_and_fails_as_told(void **state)
 {
 	static const struct {
@@ -163,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CLI_TEST(the_shops_flows_are_as_they_must_be),
+		CLI_TEST(every_folder_of_examples_does_what_its_flows_say),
 		CLI_TEST(a_failure_says_what_decides_in_every_format),
 		CLI_TEST(assertions_that_cannot_be_read_are_bad_input),
 		CLI_TEST(without_manifests_there_is_nothing_to_test),
