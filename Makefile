@@ -3,6 +3,7 @@
 #   make                    builds build/release/{bulkheadd,bulkhead}; no root needed
 #   make check              every test that needs no root; with root, all of them
 #   make demo               the shop on a private containerd (root)
+#   make demo-kube          the shop on a private Kubernetes cluster (root, Go 1.24)
 #   make bench              side-by-side measurements (root)
 #   make image              the container image, as build/bulkhead-image.tar
 #   make deb                a Debian package in build/deb
@@ -110,7 +111,7 @@ TESTLIB := $(B)/libtest.a
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all image deb print-deps tests tools benches check-kube check-packaging clean install help FORCE check check-unit check-golden check-fuzz check-netns \
-	check-runtime check-static check-tidy demo bench coverage
+	check-runtime check-static check-tidy demo demo-kube bench coverage
 
 all: $(PROGRAMS:%=$(B)/%) $(B)/compile_commands.json
 
@@ -182,6 +183,11 @@ demo:
 	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS)
 	@$(MAKE) --no-print-directory -j2 all tools
 	@BH_BUILD=$(CURDIR)/$(B) tests/demo/demo.sh
+
+demo-kube:
+	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS) etcd-server openssl
+	@$(MAKE) --no-print-directory -j2 all tools
+	@BH_BUILD=$(CURDIR)/$(B) tests/demo/demo-kube.sh
 
 bench:
 	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS) valgrind

@@ -49,7 +49,7 @@ relay off
 eventually is_stale true
 [ "$(http /readyz)" = ok ] || fail "$(http /readyz)"
 [ "$(http /healthz)" = ok ] || fail "$(http /healthz)"
-http /metrics | grep -q '^bulkhead_kube_connected 0' || fail "$(http /metrics)"
+http /metrics | grep '^bulkhead_kube_connected 0' >/dev/null || fail "$(http /metrics)"
 open shop/api tcp shop/web 80
 blocked shop/other tcp shop/web 80
 
@@ -65,7 +65,7 @@ agent_exec
 eventually eval '[ "$(status .state.in_use)" = true ]'
 blocked shop/other tcp shop/web 80
 open shop/api tcp shop/web 80
-http /readyz | grep -q 'its state of .* is in force' || fail "$(http /readyz)"
+http /readyz | grep 'its state of .* is in force' >/dev/null || fail "$(http /readyz)"
 [ "$(http /healthz)" = ok ] || fail "$(http /healthz)"
 [ "$(status .sources.0.in_sync)" = false ] || fail "in sync without a server"
 
