@@ -10,6 +10,8 @@
 
 /* Of one resource; three times the largest cluster that Kubernetes is made for. */
 #define MAX_OBJECTS 500000
+/* Of one resource; after that it is said only that there are more. */
+#define MAX_PROBLEMS 100
 
 static struct bh_key key_of(const struct bh_kube_facts *f, const struct bh_kube_entry *e)
 {
@@ -42,21 +44,41 @@ static void tell_object(const struct bh_kube_facts *f, const struct bh_kube_entr
 	bh_buf_done(&subject);
 }
 
+static void tell_of_all(const struct bh_kube_facts *f, bool *was_told, const char *text)
+{
+	if (!*was_told)
+		tell(f, f->kind->kind, text);
+	*was_told = true;
+}
+
 static void refuse(struct bh_kube_facts *f, struct bh_kube_entry *e, const char *why)
 {
 	f->n_refused++;
+	if (!e->is_refused && f->n_problems >= MAX_PROBLEMS) {
+		tell_of_all(f, &f->has_more_problems, "more of them than are named cannot be read");
+		return;
+	}
+	f->n_problems += !e->is_refused;
 	e->is_refused = true;
 	tell_object(f, e, why);
 }
 
-static void take_back(const struct bh_kube_facts *f, const struct bh_kube_entry *e)
+static void end_problem(struct bh_kube_facts *f, struct bh_kube_entry *e)
+{
+	if (!e->is_refused)
+		return;
+	tell_object(f, e, NULL);
+	e->is_refused = false;
+	f->n_problems--;
+}
+
+static void take_back(struct bh_kube_facts *f, struct bh_kube_entry *e)
 {
 	const struct bh_key key = key_of(f, e);
 
 	if (e->is_told)
 		f->sink->on_delete(f->sink->ctx, &key);
-	if (e->is_refused)
-		tell_object(f, e, NULL);
+	end_problem(f, e);
 }
 
 /* --- one object ------------------------------------------------------------------ */
@@ -107,8 +129,7 @@ static bool is_about(const struct bh_fact *fact, const struct bh_kube_entry *e)
 	       strcmp(namespace, bh_kube_entry_namespace(e)) == 0;
 }
 
-/* Returns whether the sink has it now. */
-static bool take(struct bh_kube_facts *f, struct bh_kube_entry *e, const struct bh_kube_item *item)
+static void take(struct bh_kube_facts *f, struct bh_kube_entry *e, const struct bh_kube_item *item)
 {
 	bh_auto(bh_decoded_free) struct bh_decoded *decoded = NULL;
 	const struct bh_fact *fact;
@@ -116,19 +137,16 @@ static bool take(struct bh_kube_facts *f, struct bh_kube_entry *e, const struct 
 
 	if (decode(f, item, &decoded, &err) < 0) {
 		refuse(f, e, err.text);
-		return false;
+		return;
 	}
 	fact = bh_decoded_fact(decoded);
 	if (!fact || !is_about(fact, e)) {
 		refuse(f, e, fact ? "its name or uid is not plain text" : "its kind is not read");
-		return false;
+		return;
 	}
 	f->sink->on_put(f->sink->ctx, fact);
 	e->is_told = true;
-	if (e->is_refused)
-		tell_object(f, e, NULL);
-	e->is_refused = false;
-	return true;
+	end_problem(f, e);
 }
 
 static struct bh_kube_entry *add(struct bh_kube_facts *f, const char *namespace, const char *name,
@@ -137,9 +155,7 @@ static struct bh_kube_entry *add(struct bh_kube_facts *f, const char *namespace,
 	if (bh_kube_table_count(f->table) < MAX_OBJECTS)
 		return bh_kube_table_add(f->table, namespace, name, uid);
 	f->n_refused++;
-	if (!f->has_too_many)
-		tell(f, f->kind->kind, "there are too many of them, the rest is left out");
-	f->has_too_many = true;
+	tell_of_all(f, &f->has_too_many, "there are too many of them, the rest is left out");
 	return NULL;
 }
 
@@ -172,9 +188,7 @@ static bool has_name(struct bh_kube_facts *f, const char *name)
 	if (*name)
 		return true;
 	f->n_refused++;
-	if (!f->has_nameless)
-		tell(f, f->kind->kind, "the server sent an object without a name");
-	f->has_nameless = true;
+	tell_of_all(f, &f->has_nameless, "the server sent one without a name");
 	return false;
 }
 
@@ -237,12 +251,12 @@ void bh_kube_facts_adopt(struct bh_kube_facts *f, const struct bh_key *key)
 void bh_kube_facts_begin(struct bh_kube_facts *f)
 {
 	bh_kube_table_begin(f->table);
-	if (f->has_too_many || f->has_nameless)
+	if (f->has_too_many || f->has_nameless || f->has_more_problems)
 		tell(f, f->kind->kind, NULL);
-	f->has_too_many = f->has_nameless = false;
+	f->has_too_many = f->has_nameless = f->has_more_problems = false;
 }
 
-static void on_gone(void *ctx, const struct bh_kube_entry *e)
+static void on_gone(void *ctx, struct bh_kube_entry *e)
 {
 	take_back(ctx, e);
 }

@@ -14,7 +14,9 @@ struct bh_kube_facts {
 	const struct bh_sink *sink;
 	struct bh_kube_table *table;
 	uint64_t n_refused;
-	bool has_nameless, has_too_many; /* problems that were told */
+	size_t n_problems; /* of single objects, told now */
+	/* Problems that were told: ... */
+	bool has_nameless, has_too_many, has_more_problems;
 };
 
 void bh_kube_facts_init(struct bh_kube_facts *f, const struct bh_kube_kind *kind,

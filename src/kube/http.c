@@ -49,6 +49,7 @@ struct bh_kube_http {
 	char *ca, *cert, *key;
 	struct bh_kube_call *calls, *ready;
 	struct bh_kube_call *current; /* that is being called back; NULL once cancelled */
+	bool is_http2;                /* the last answer was */
 	struct bh_kube_http_stats stats;
 };
 
@@ -155,10 +156,13 @@ static int on_connect(void *ctx, curl_socket_t fd, curlsocktype purpose)
 
 static void on_end(void *ctx, CURL *easy, CURLcode code)
 {
+	struct bh_kube_http *h = ctx;
 	struct bh_kube_call *call;
+	long version = 0;
 
-	(void)ctx;
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
+	curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+	h->is_http2 = version == CURL_HTTP_VERSION_2_0;
 	call->code = code;
 	call->is_ended = true;
 	set_ready(call);
@@ -332,7 +336,8 @@ static void set_options(struct bh_kube_call *call)
 	/* Nothing from the environment has a say in where this goes. */
 	curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
-	curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+	/* With HTTP/1.1 a watch would make everything behind it wait for its end. */
+	curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->h->is_http2 ? 1L : 0L);
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, READ_SIZE);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);

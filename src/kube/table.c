@@ -192,8 +192,8 @@ void bh_kube_table_begin(struct bh_kube_table *t)
 	}
 }
 
-void bh_kube_table_end(struct bh_kube_table *t,
-		       void (*on_gone)(void *ctx, const struct bh_kube_entry *e), void *ctx)
+void bh_kube_table_end(struct bh_kube_table *t, void (*on_gone)(void *ctx, struct bh_kube_entry *e),
+		       void *ctx)
 {
 	size_t i = 0;
 

@@ -52,8 +52,8 @@ void bh_kube_table_remove(struct bh_kube_table *t, struct bh_kube_entry *e);
 /* Begins a pass: nothing is seen. */
 void bh_kube_table_begin(struct bh_kube_table *t);
 /* Removes what was not seen, after telling it. */
-void bh_kube_table_end(struct bh_kube_table *t,
-		       void (*on_gone)(void *ctx, const struct bh_kube_entry *e), void *ctx);
+void bh_kube_table_end(struct bh_kube_table *t, void (*on_gone)(void *ctx, struct bh_kube_entry *e),
+		       void *ctx);
 
 static inline const char *bh_kube_entry_namespace(const struct bh_kube_entry *e)
 {

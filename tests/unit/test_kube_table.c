@@ -5,13 +5,13 @@
 #include "../../src/kube/table.h"
 #include "bh/buf.h"
 
-static void on_gone(void *ctx, const struct bh_kube_entry *e)
+static void on_gone(void *ctx, struct bh_kube_entry *e)
 {
 	bh_buf_printf(ctx, "%s/%s/%s ", bh_kube_entry_namespace(e), bh_kube_entry_name(e),
 		      bh_kube_entry_uid(e));
 }
 
-static void on_gone_count(void *ctx, const struct bh_kube_entry *e)
+static void on_gone_count(void *ctx, struct bh_kube_entry *e)
 {
 	(void)e;
 	++*(size_t *)ctx;
