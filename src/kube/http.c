@@ -338,6 +338,8 @@ static void set_options(struct bh_kube_call *call)
 	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
 	/* With HTTP/1.1 a watch would make everything behind it wait for its end. */
 	curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->h->is_http2 ? 1L : 0L);
+	if (call->req.accepts_gzip)
+		curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip");
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, READ_SIZE);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);

@@ -31,7 +31,8 @@ struct bh_kube_answer {
 };
 
 struct bh_kube_request {
-	const char *path; /* with query; copied */
+	const char *path;  /* with query; copied */
+	bool accepts_gzip; /* a tenth of the bytes or less, and less work than decrypting them */
 	/* Status 200 has come; its body follows. */
 	void (*on_head)(void *ctx);
 	void (*on_data)(void *ctx, const char *data, size_t len);

@@ -15,6 +15,9 @@
  * Bookmarks come every minute: a watch that is silent for longer is asked for
  * again, and if that is not answered, there is no connection.
  *
+ * A server that is short of etcd or memory ends a WatchList with an ERROR event, and
+ * pages are used for the rest of the session.
+ *
  * What was told stays told until a list or a watch says otherwise.  The table of
  * facts sees to it that only differences are told.
  */
@@ -462,6 +465,7 @@ static void call(struct bh_reflector *r, enum phase phase, enum bh_frame frame, 
 	r->call = bh_kube_call_start(r->http,
 				     &(struct bh_kube_request){
 					     .path = path,
+					     .accepts_gzip = frame == BH_FRAME_LIST,
 					     .on_head = on_head,
 					     .on_data = on_data,
 					     .on_done = on_done,
