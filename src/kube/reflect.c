@@ -15,7 +15,7 @@
  * Bookmarks come every minute: a watch that is silent for longer is asked for
  * again, and if that is not answered, there is no connection.
  *
- * A server that is short of etcd or memory ends a WatchList with an ERROR event, and
+ * A server whose etcd is too old for it ends a WatchList with an ERROR event, and
  * pages are used for the rest of the session.
  *
  * What was told stays told until a list or a watch says otherwise.  The table of
