@@ -56,7 +56,7 @@ PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 PACKAGE_PKGS := debhelper dpkg-dev lintian
 TEST_PKGS := nftables conntrack iproute2 iputils-ping procps python3 git clang clang-format \
 	clang-tidy libclang-rt-14-dev mandoc containerd runc containernetworking-plugins \
-	busybox-static etcd-server etcd-client openssl $(PACKAGE_PKGS)
+	busybox-static chromium etcd-server etcd-client openssl $(PACKAGE_PKGS)
 DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd runc \
 	containernetworking-plugins busybox-static
 
@@ -136,6 +136,8 @@ $(B)/%.o: %.c $(B)/flags | $(GEN_H)
 	@printf '{"directory":"%s","file":"%s","command":"%s"},\n' '$(CURDIR)' '$<' \
 		'$(subst ','\'',$(subst ",\",$(CC) $(ALL_CFLAGS) -c $<))' >$(@:.o=.cdb)
 
+$(B)/src/sim/html.o: src/sim/page.html
+
 $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: %.proto
 	@mkdir -p $(B)/gen
 	$(call say,PROTOC,$<)$(PROTOC_C) --c_out=$(B)/gen $<
@@ -165,7 +167,7 @@ tests: $(UNIT_BIN) tools $(FUZZ_BIN)
 tools: $(TOOL_BIN)
 benches: $(BENCH_BIN)
 
-CHECKS := check unit golden fuzz netns runtime packaging kube unit:asan golden:asan fuzz:asan netns:asan tidy
+CHECKS := check unit golden fuzz netns runtime packaging kube page unit:asan golden:asan fuzz:asan netns:asan tidy
 # Groups whose folder is not there yet are left out.
 HAVE = $(foreach g,$(CHECKS),$(if $(wildcard tests/$(firstword $(subst :, ,$(g)))),$(g),$(filter tidy,$(g))))
 

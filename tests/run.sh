@@ -1,7 +1,7 @@
 #!/bin/bash
 # run.sh GROUP...   runs groups of tests and ends with "N passed, N failed, N skipped"
 #
-# Groups: check tidy unit golden fuzz netns runtime packaging kube, each as GROUP or GROUP:VARIANT
+# Groups: check tidy unit golden fuzz netns runtime packaging kube page, each as GROUP or GROUP:VARIANT
 # (see VARIANT in the Makefile; release if not named).  What cannot run on this
 # machine is counted as skipped, with its reason.
 set -u
@@ -104,7 +104,7 @@ for group; do
 			one "$tag $t" "$b/tests/fuzz/$t" "tests/fuzz/corpus/${t#fuzz_}"
 		done
 		;;
-	golden | netns | runtime | packaging | kube) runner "$tag" "tests/$group/run.sh" ;;
+	golden | netns | runtime | packaging | kube | page) runner "$tag" "tests/$group/run.sh" ;;
 	*)
 		echo "no such group: $group" >&2
 		exit 2

@@ -450,9 +450,16 @@ bool bh_assertion_holds(const struct bh_sim *sim, const struct bh_assertion *a, 
 
 /* --- HTML (src/sim/html.c) -------------------------------------------------------------------- */
 
-/* One self-contained page; @diff may be NULL. */
-void bh_sim_html(const struct bh_sim *sim, const struct bh_graph *graph,
-		 const struct bh_exposures *exposures, const struct bh_lint *lint,
-		 const struct bh_graph_diff *diff, struct bh_buf *out);
+struct bh_sim_page {
+	const struct bh_sim *sim;
+	struct bh_graph *graph;
+	const struct bh_graph_edge *edges; /* of graph, those to show */
+	size_t n_edges;
+	const struct bh_exposures *exposures;
+	const struct bh_lint *lint;
+	const struct bh_graph_diff *diff; /* from another world to this one; NULL: none */
+};
+/* One self-contained page. */
+void bh_sim_html(const struct bh_sim_page *page, struct bh_buf *out);
 
 #endif

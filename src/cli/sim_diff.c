@@ -7,6 +7,7 @@
 #include "bh/log.h"
 #include "commands.h"
 #include "sim_input.h"
+#include "sim_page.h"
 
 /* Gains and losses of connections that changed count for both. */
 static bool counts(const struct bh_graph *after, const struct bh_graph_change *c, const char *what)
@@ -34,12 +35,28 @@ static bool fails(const struct bh_cli *cli, const struct bh_graph *after,
 	return i == 0 && n > 0;
 }
 
+static int print(const struct bh_cli *cli, const struct bh_sim *new, struct bh_graph *after,
+		 const struct bh_graph_diff *d)
+{
+	const char *format = bh_cli_value(cli, "output");
+	bh_auto(bh_buf_done) struct bh_buf out = { 0 };
+
+	if (format && strcmp(format, "html") == 0) {
+		struct bh_sim_page page = { .sim = new, .graph = after, .diff = d };
+
+		page.n_edges = bh_graph_edges(after, &page.edges);
+		return bh_cli_sim_page(&page);
+	}
+	bh_graph_diff_write(d, bh_sim_format_of(format), bh_sim_is_compat(new), &out);
+	bh_cli_print(&out);
+	return BH_CLI_YES;
+}
+
 static int run(const struct bh_cli *cli)
 {
 	bh_auto(bh_sim_free) struct bh_sim *old = NULL, *new = NULL;
 	bh_auto(bh_graph_free) struct bh_graph *before = NULL, *after = NULL;
 	bh_auto(bh_graph_diff_free) struct bh_graph_diff *d = NULL;
-	bh_auto(bh_buf_done) struct bh_buf out = { 0 };
 	int r = bh_cli_sim_load(cli, cli->operands, 1, &old);
 
 	if (r == BH_CLI_YES)
@@ -48,9 +65,9 @@ static int run(const struct bh_cli *cli)
 		return r;
 	bh_graph_new_two(old, new, &before, &after);
 	d = bh_graph_diff_new(before, after);
-	bh_graph_diff_write(d, bh_sim_format_of(bh_cli_value(cli, "output")), bh_sim_is_compat(new),
-			    &out);
-	bh_cli_print(&out);
+	r = print(cli, new, after, d);
+	if (r != BH_CLI_YES)
+		return r;
 	return fails(cli, after, d) ? BH_CLI_NO : BH_CLI_YES;
 }
 
@@ -61,7 +78,7 @@ static const struct bh_cli_option options[] = {
 	  .text = "exit with 1 only where connections get lost, or new ones; may be repeated" },
 	{ .letter = 'o',
 	  .name = "output",
-	  .arg = "txt|json|csv|md|dot",
+	  .arg = "txt|json|csv|md|dot|html",
 	  .text = "how to write it" },
 	{ .name = NULL },
 };

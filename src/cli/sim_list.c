@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "sim_focus.h"
 #include "sim_input.h"
+#include "sim_page.h"
 
 struct listing {
 	struct bh_graph_listing list;
@@ -50,11 +51,29 @@ static void choose(struct bh_graph *g, struct listing *l)
 	l->list.edges = l->edges;
 }
 
+static int print(const struct bh_cli *cli, const struct bh_sim *sim, struct bh_graph *g,
+		 const struct bh_graph_listing *list)
+{
+	const char *format = bh_cli_value(cli, "output");
+	struct bh_buf out = { 0 };
+
+	if (format && strcmp(format, "html") == 0)
+		return bh_cli_sim_page(&(struct bh_sim_page){
+			.sim = sim,
+			.graph = g,
+			.edges = list->edges,
+			.n_edges = list->n,
+		});
+	bh_graph_list(list, bh_sim_format_of(format), &out);
+	bh_cli_print(&out);
+	bh_buf_done(&out);
+	return BH_CLI_YES;
+}
+
 static int list(const struct bh_cli *cli, const struct bh_sim *sim, struct bh_graph *g)
 {
 	struct listing l = { .list = { .graph = g, .is_compat = bh_sim_is_compat(sim) } };
 	const char *conn = bh_cli_value(cli, "conn");
-	struct bh_buf out = { 0 };
 	struct bh_err err = { 0 };
 	int r = 0;
 
@@ -69,12 +88,10 @@ static int list(const struct bh_cli *cli, const struct bh_sim *sim, struct bh_gr
 		return BH_CLI_SIM_FAILED;
 	}
 	choose(g, &l);
-	bh_graph_list(&l.list, bh_sim_format_of(bh_cli_value(cli, "output")), &out);
-	bh_cli_print(&out);
-	bh_buf_done(&out);
+	r = print(cli, sim, g, &l.list);
 	bh_sim_focus_done(&l.focus);
 	free(l.edges);
-	return BH_CLI_YES;
+	return r;
 }
 
 static int run(const struct bh_cli *cli)
@@ -98,7 +115,7 @@ static const struct bh_cli_option options[] = {
 	  .text = "only these connections: tcp/80, udp/5000-6000, icmp" },
 	{ .letter = 'o',
 	  .name = "output",
-	  .arg = "txt|json|csv|md|dot",
+	  .arg = "txt|json|csv|md|dot|html",
 	  .text = "how to write it" },
 	{ .name = NULL },
 };
