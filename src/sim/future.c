@@ -146,10 +146,9 @@ static void use_space(struct maker *m, const char *name)
 	for (i = 0; i < m->n_spaces; i++)
 		if (strcmp(m->space_names[i], name) == 0)
 			return;
+	/* Of many that are there, some do: a made-up one that nobody names comes first. */
 	if (m->n_spaces < MAX_SPACES_PER_SELECTOR)
 		m->space_names[m->n_spaces++] = name;
-	else
-		m->f->is_cut = true;
 }
 
 static struct made_up_space *new_space(struct maker *m, const char *text, size_t len,

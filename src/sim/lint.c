@@ -11,7 +11,7 @@
 
 static const struct lint_row *const tables[] = {
 	lint_select_rows, lint_peer_rows,   lint_port_rows, lint_block_rows,
-	lint_type_rows,   lint_object_rows, lint_dns_rows,
+	lint_type_rows,   lint_object_rows, lint_dns_rows,  lint_proof_rows,
 };
 
 /* More would be read by nobody, and the input is not ours. */

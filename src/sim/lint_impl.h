@@ -48,6 +48,7 @@ extern const struct lint_row lint_block_rows[];
 extern const struct lint_row lint_type_rows[];
 extern const struct lint_row lint_object_rows[];
 extern const struct lint_row lint_dns_rows[];
+extern const struct lint_row lint_proof_rows[];
 
 /* Whether the user wants to hear of that check. */
 bool lint_wants(const struct lint *l, const char *check);

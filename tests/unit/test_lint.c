@@ -20,6 +20,13 @@
 #define SPACE(team)        "{namespaceSelector: {matchLabels: {team: " team "}}}"
 #define DNS_RULE(protocol) "{ports: [{port: 53, protocol: " protocol "}]}"
 
+#define CLUSTER(version, kind, name, priority, tier)                                               \
+	"---\n{apiVersion: policy.networking.k8s.io/" version ", kind: " kind                      \
+	", metadata: {name: " name "}, spec: {" tier "priority: " priority                         \
+	", subject: {namespaces: {}}, ingress: [{action: Deny, from: [{namespaces: {}}]}]}}\n"
+#define ADMIN(name, priority)                                                                      \
+	CLUSTER("v1alpha2", "ClusterNetworkPolicy", name, priority, "tier: Admin, ")
+
 static const struct row {
 	const char *check;
 	const char *world;  /* has it */
@@ -184,6 +191,55 @@ static const struct row {
 		      "podSelector: {}, policyTypes: [Egress], egress: [" DNS_RULE(
 			      "UDP") ", " DNS_RULE("TCP") "]"),
 	  "over UDP only" },
+
+	{ "alpha-api", SHOP ADMIN("a", "1"), SHOP POLICY("shop", "a", "podSelector: {}"),
+	  "alpha API" },
+	{ "alpha-api", SHOP CLUSTER("v1alpha1", "AdminNetworkPolicy", "a", "1", ""), SHOP,
+	  "given up" },
+	{ "equal-priority", SHOP ADMIN("a", "1") ADMIN("b", "1"),
+	  SHOP ADMIN("a", "1") ADMIN("b", "2"), "ClusterNetworkPolicy a has" },
+	{ "redundant", SHOP ADMIN("a", "1") ADMIN("b", "2"), SHOP ADMIN("a", "1"),
+	  "comes out the same" },
+	/* The one that comes last is told. */
+	{ "redundant",
+	  SHOP POLICY("shop", "a", ALLOW("{port: 80}")) POLICY("shop", "b", ALLOW("{port: 80}")),
+	  SHOP POLICY("shop", "a", ALLOW("{port: 80}")) POLICY("shop", "b", ALLOW("{port: 81}")),
+	  "changes nothing" },
+	{ "redundant",
+	  SHOP DB POLICY("shop", "a",
+			 "podSelector: {}, ingress: [{from: [" APP(
+				 "web") "]}, {from: [{podSelector: {}}]}]"),
+	  SHOP DB POLICY(
+		  "shop", "a",
+		  "podSelector: {}, ingress: [{from: [" APP("web") "]}, {from: [" APP("db") "]}]"),
+	  "ingress rule 0 changes nothing, whatever pods there will be: a rule of NetworkPolicy "
+	  "shop/a" },
+	/* Today every pod has both labels; one to come may not. */
+	{ "redundant",
+	  NS("shop", "") POD("shop", "web", "app: web, tier: a", "")
+		  POLICY("shop", "a",
+			 "podSelector: {}, ingress: [{from: [" APP("web") "]}, {from: [" APP(
+				 "web") "], ports: [{port: 1}]}]"),
+	  NS("shop", "") POD("shop", "web", "app: web, tier: a", "")
+		  POLICY("shop", "a",
+			 "podSelector: {}, ingress: [{from: [" APP(
+				 "web") "]}, {from: [{podSelector: {matchLabels: {tier: a}}}], "
+					"ports: [{port: 1}]}]"),
+	  "ingress rule 1" },
+	/* What closes every pod that others close one by one closes those to come. */
+	{ "redundant",
+	  SHOP POLICY("shop", "a", "podSelector: {}")
+		  POLICY("shop", "b", "podSelector: {matchLabels: {app: web}}"),
+	  SHOP POLICY("shop", "a", "podSelector: {}, policyTypes: [Ingress]") POLICY(
+		  "shop", "b", "podSelector: {matchLabels: {app: web}}, policyTypes: [Egress]"),
+	  "comes out the same" },
+	{ "redundant",
+	  SHOP POLICY("shop", "a",
+		      FROM("{ipBlock: {cidr: 10.0.0.0/8}}, {ipBlock: {cidr: 11.0.0.0/8}}"))
+		  POLICY("shop", "b", FROM("{ipBlock: {cidr: 10.0.0.0/7}}")),
+	  SHOP POLICY("shop", "a", FROM("{ipBlock: {cidr: 10.0.0.0/8}}"))
+		  POLICY("shop", "b", FROM("{ipBlock: {cidr: 10.0.0.0/7, except: [10.7.0.0/16]}}")),
+	  "changes nothing" },
 };
 
 static struct bh_lint *lint(struct bh_sim *sim, const char *check)
@@ -237,10 +293,8 @@ static void a_check_finds_what_it_is_for_and_nothing_else(void **state)
 	}
 }
 
-/* Those that a row of the table above cannot show are named here, with where they are tested. */
 static void every_check_has_a_row(void **state)
 {
-	static const char *const elsewhere[] = { "alpha-api", "equal-priority" };
 	const struct bh_lint_check *const *checks;
 	size_t n = bh_lint_checks(&checks), i, k;
 
@@ -250,8 +304,6 @@ static void every_check_has_a_row(void **state)
 
 		for (k = 0; k < BH_ARRAY_LEN(rows); k++)
 			is_tested |= strcmp(rows[k].check, checks[i]->name) == 0;
-		for (k = 0; k < BH_ARRAY_LEN(elsewhere); k++)
-			is_tested |= strcmp(elsewhere[k], checks[i]->name) == 0;
 		if (!is_tested)
 			fail_msg("no row for %s", checks[i]->name);
 	}
