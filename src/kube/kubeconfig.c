@@ -131,7 +131,7 @@ static int decode_base64(const char *text, char **ret)
 	if (r < 0)
 		return -EINVAL;
 	out[n + last] = '\0';
-	if (strlen(out) != (size_t)(n + last))
+	if (strlen(out) != (size_t)n + (size_t)last)
 		return -EINVAL;
 	*ret = bh_take_ptr(out);
 	return 0;

@@ -22,16 +22,7 @@ struct bh_kube_table {
 
 static uint32_t hash_key(const char *namespace, const char *name)
 {
-	/* No "/" is in either. */
-	char key[600];
-	size_t a = strlen(namespace), b = strlen(name);
-
-	if (a + b + 1 > sizeof(key))
-		return (uint32_t)(bh_hash(namespace, a) ^ bh_hash(name, b));
-	memcpy(key, namespace, a);
-	key[a] = '/';
-	memcpy(key + a + 1, name, b);
-	return (uint32_t)bh_hash(key, a + b + 1);
+	return (uint32_t)(bh_hash(namespace, strlen(namespace)) * 31 + bh_hash(name, strlen(name)));
 }
 
 static size_t next_slot(const struct bh_kube_table *t, size_t i)
