@@ -183,6 +183,14 @@ static void replace(struct bh_kube_facts *f, struct bh_kube_entry *old, const ch
 	free(copy);
 }
 
+/* A mirror pod is the static pod that it mirrors, as the decoder has it. */
+static const char *uid_of(const struct bh_kube_stream *s)
+{
+	const char *mirrored = bh_kube_stream_slot(s, BH_SLOT_MIRROR);
+
+	return *mirrored ? mirrored : bh_kube_stream_slot(s, BH_SLOT_UID);
+}
+
 static bool has_name(struct bh_kube_facts *f, const char *name)
 {
 	if (*name)
@@ -197,7 +205,7 @@ void bh_kube_facts_put(struct bh_kube_facts *f, const struct bh_kube_stream *s,
 {
 	const char *namespace = bh_kube_stream_slot(s, BH_SLOT_NAMESPACE);
 	const char *name = bh_kube_stream_slot(s, BH_SLOT_NAME);
-	const char *uid = bh_kube_stream_slot(s, BH_SLOT_UID);
+	const char *uid = uid_of(s);
 	uint64_t digest = item->refused ? BH_KUBE_NO_DIGEST : bh_hash(item->text, item->len);
 	struct bh_kube_entry *e;
 
@@ -226,7 +234,7 @@ void bh_kube_facts_delete(struct bh_kube_facts *f, const struct bh_kube_stream *
 				   bh_kube_stream_slot(s, BH_SLOT_NAME));
 
 	/* Another uid: one that was here before it. */
-	if (!e || strcmp(bh_kube_entry_uid(e), bh_kube_stream_slot(s, BH_SLOT_UID)) != 0)
+	if (!e || strcmp(bh_kube_entry_uid(e), uid_of(s)) != 0)
 		return;
 	take_back(f, e);
 	bh_kube_table_remove(f->table, e);

@@ -32,6 +32,12 @@ static const struct bh_keep metadata[] = {
 	{ .name = "generation" },
 	{ 0 },
 };
+static const struct bh_keep pod_annotations[] = {
+	{ .name = "bulkhead.dev/*" },
+	{ .name = "kubernetes.io/config.mirror", .slot = BH_SLOT_MIRROR },
+	{ .name = "k8s.io/initial-events-end", .slot = BH_SLOT_INITIAL_END, .is_dropped = true },
+	{ 0 },
+};
 static const struct bh_keep owner[] = {
 	{ .name = "kind" },
 	{ .name = "name" },
@@ -44,7 +50,7 @@ static const struct bh_keep pod_metadata[] = {
 	{ .name = "uid", .slot = BH_SLOT_UID },
 	{ .name = "resourceVersion", .slot = BH_SLOT_VERSION, .is_dropped = true },
 	{ .name = "labels" },
-	{ .name = "annotations", .below = annotations },
+	{ .name = "annotations", .below = pod_annotations },
 	{ .name = "creationTimestamp" },
 	{ .name = "ownerReferences", .below = owner },
 	{ 0 },

@@ -32,6 +32,26 @@ kubectl delete pod -n shop huge --force --grace-period=0 >/dev/null 2>&1
 told 'event == "problem" and not text and "huge" in subject'
 same
 
+step "a static pod has the uid by which the runtime knows it, from its mirror's annotation"
+mark
+write "a mirror pod" <<YAML
+apiVersion: v1
+kind: Pod
+metadata:
+  {namespace: shop, name: static-n1, annotations: {kubernetes.io/config.mirror: 0123456789abcdef0123456789abcdef}}
+spec:
+  nodeName: elsewhere
+  automountServiceAccountToken: false
+  containers: [{name: main, image: none}]
+YAML
+told 'key == "shop/static-n1" and e["uid"] == "0123456789abcdef0123456789abcdef"'
+mark
+kubectl label pod -n shop static-n1 n=1 >/dev/null
+told 'key == "shop/static-n1" and event == "put" and labels.get("n") == "1"'
+was_told 'event == "delete"' && fail "it was replaced"
+kubectl delete pod -n shop static-n1 --force --grace-period=0 >/dev/null 2>&1
+told 'key == "shop/static-n1" and event == "delete" and e["uid"] == "0123456789abcdef0123456789abcdef"'
+
 step "ClusterNetworkPolicies are followed once the server has them"
 write "the CRD" <<YAML
 apiVersion: apiextensions.k8s.io/v1
