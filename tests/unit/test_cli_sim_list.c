@@ -90,7 +90,7 @@ static void bad_input_is_no_answer(void **state)
 	assert_string_equal(bh_buf_str(&t->out), "");
 	cli_run(t, "sim", "list", "--keep-going", path);
 	assert_int_equal(t->status, 0);
-	assert_contains(bh_buf_str(&t->err), "leaves out");
+	assert_contains(bh_buf_str(&t->err), "is left out");
 	unlink(path);
 }
 
