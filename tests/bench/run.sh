@@ -45,7 +45,10 @@ for w in $what; do
 			instructions $size >>"$out"
 		done
 		;;
-	simulator) tests/bench/sim_batch.py >>"$out" ;;
+	simulator)
+		tests/bench/sim_batch.py >>"$out"
+		tests/bench/sim_list.sh >>"$out"
+		;;
 	start) tests/bench/start.sh "${PODS:-100}" >>"$out" ;;
 	flood) "$BH_BUILD/tests/bench/nflog_bench" >>"$out" ;;
 	*)
@@ -84,6 +87,10 @@ table("Simulator: questions answered by sim eval --batch",
       ["pods/policies", "questions", "seconds", "CPU seconds", "peak MB"],
       [["%d/%d" % (r["pods"], r["policies"]), r["questions"], r["seconds"], r["cpu_seconds"],
         "%.0f" % (r["rss_kb"] / 1024)] for r in of("sim_batch")])
+table("Simulator: sim list and sim diff",
+      ["pods/workloads/policies", "what", "lines", "seconds", "peak MB"],
+      [["%d/%d/%d" % (r["pods"], r["workloads"], r["policies"]), r["what"], r["lines"], r["seconds"],
+        "%.0f" % (r["rss_kb"] / 1024)] for r in of("sim_list")])
 table("Start of a pod, us", ["pods", "event to kernel, p50", "p99", "fact to acknowledgement, mean", "agent's memory, MB"],
       [[r["pods"], r["p50_us"], r["p99_us"], r["agent_mean_us"], "%.1f" % (r["rss_kb"] / 1024)] for r in of("start")])
 flood = of("nflog")
