@@ -84,4 +84,4 @@ spec:
   subject: {namespaces: {}}
   ingress: [{action: Deny, from: [{namespaces: {}}]}]
 YAML
-told '"deny-all" in key + subject'
+told 'kind == "ClusterNetworkPolicy" and key == "deny-all"'
