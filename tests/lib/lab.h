@@ -17,7 +17,7 @@
 #include "bh/addr.h"
 #include "bh/err.h"
 
-#define LAB_MAX_PORTS 16
+#define LAB_MAX_PORTS 32
 /* The node's own addresses. */
 #define LAB_NODE4 "192.0.2.1"
 #define LAB_NODE6 "2001:db8:ffff::1"
