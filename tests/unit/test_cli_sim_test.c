@@ -5,7 +5,7 @@
 
 #define SHOP  "policy/examples/shop"
 #define PODS  "policy/examples/worlds"
-#define FLOWS SHOP "/flows.yaml"
+#define FLOWS "policy/examples/flows/shop.yaml"
 #define HEAD  "{apiVersion: bulkhead.dev/v1alpha1, kind: Assertions, namespace: shop, flows: ["
 #define BROKEN                                                                                     \
 	"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: a}, spec: "      \
@@ -90,9 +90,9 @@ static void every_folder_of_examples_does_what_its_flows_say(void **state)
 	static const struct {
 		const char *folder, *flows, *last;
 	} rows[] = {
-		{ "policy/examples/boutique", "policy/examples/boutique/flows.yaml", "30 passed" },
-		{ "policy/examples/library", "policy/examples/library/flows.yaml", "19 passed" },
-		{ "policy/examples/tiers", "policy/examples/tiers/flows.yaml", "11 passed" },
+		{ "policy/examples/boutique", "policy/examples/flows/boutique.yaml", "30 passed" },
+		{ "policy/examples/library", "policy/examples/flows/library.yaml", "19 passed" },
+		{ "policy/examples/tiers", "policy/examples/flows/tiers.yaml", "11 passed" },
 	};
 	struct cli_test *t = *state;
 	size_t i;
