@@ -535,6 +535,27 @@ static void a_replica_set_of_its_own_is_the_workload(void **state)
 	bh_decoded_free(&d);
 }
 
+static void what_is_no_workload_owns_no_pods(void **state)
+{
+	static const char *const owners[] = {
+		"{'kind':'Node','name':'n1','controller':true}", /* of a static pod's mirror */
+		"{'name':'x','controller':true}",
+		"{'kind':'ReplicaSet','controller':true}",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(owners); i++) {
+		bh_auto_free char *text = bh_asprintf("{'apiVersion':'v1','kind':'Pod','metadata':"
+						      "{'name':'w','ownerReferences':[%s]}}",
+						      owners[i]);
+		struct bh_decoded *d = decode_ok(text);
+
+		assert_null(bh_decoded_fact(d)->pod.workload_kind);
+		bh_decoded_free(&d);
+	}
+}
+
 static void a_node_has_the_addresses_that_are_ips(void **state)
 {
 	struct bh_decoded *d = decode_ok(
@@ -686,6 +707,7 @@ int main(void)
 		cmocka_unit_test(a_policy_has_its_generation),
 		cmocka_unit_test(a_pod_by_hand_needs_no_more_than_a_name_and_an_address),
 		cmocka_unit_test(a_replica_set_of_its_own_is_the_workload),
+		cmocka_unit_test(what_is_no_workload_owns_no_pods),
 		cmocka_unit_test(a_node_has_the_addresses_that_are_ips),
 		cmocka_unit_test(annotations_of_a_namespace_set_mode_and_default_deny),
 		cmocka_unit_test(a_policy_in_audit_stays_there_even_if_it_is_invalid),
