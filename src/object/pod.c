@@ -158,6 +158,9 @@ void decode_owner(struct decoder *d, const struct field *metadata, const char **
 			continue;
 		k = dup_string(d, &kind);
 		s = dup_string(d, &name);
+		/* A static pod's mirror belongs to its node, which is no workload. */
+		if (!*k || !*s || strcmp(k, "Node") == 0)
+			return;
 		*ret_kind = k;
 		*ret_name = s;
 		len = strlen(s);
