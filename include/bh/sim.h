@@ -299,6 +299,18 @@ struct bh_graph_listing {
 void bh_graph_list(const struct bh_graph_listing *list, enum bh_sim_format format,
 		   struct bh_buf *out);
 
+/* --- matrix (src/sim/matrix.c) -------------------------------------------------------- */
+
+struct bh_matrix {
+	struct bh_graph *graph;
+	const uint32_t *rows, *columns; /* peers: sources, destinations */
+	size_t n_rows, n_columns;
+	const struct bh_conns *const *ports; /* in the graph's table; tables for each */
+	size_t n_ports;
+};
+/* @format: txt, md (tables), csv, json (a row for each pair and port). */
+void bh_matrix_write(const struct bh_matrix *m, enum bh_sim_format format, struct bh_buf *out);
+
 /* --- two worlds (src/sim/diff.c) --------------------------------------------------------- */
 
 enum bh_change_kind {

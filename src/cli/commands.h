@@ -13,6 +13,7 @@ extern const struct bh_cli_command bh_cli_render;
 extern const struct bh_cli_command bh_cli_reload;
 extern const struct bh_cli_command bh_cli_cleanup;
 extern const struct bh_cli_command bh_cli_sim_list;
+extern const struct bh_cli_command bh_cli_sim_matrix;
 extern const struct bh_cli_command bh_cli_sim_diff;
 extern const struct bh_cli_command bh_cli_sim_eval;
 extern const struct bh_cli_command bh_cli_sim_explain;

@@ -274,6 +274,15 @@ static void say_ends(struct asking *a, const struct bh_policy *p)
 	add_text(a, &b);
 }
 
+static void say_difference(struct asking *a, const struct bh_policy *p,
+			   const struct bh_policy *before, const struct bh_policy *after)
+{
+	bool has_head = say_head(a, before, after), has_rules = say_rules(a, before, after);
+
+	if (!has_head && !has_rules)
+		say_ends(a, p);
+}
+
 static void ask_policy(struct asking *a, const struct bh_policy *p)
 {
 	const struct bh_g_policy *x = policy_of(&a->before, p), *y = policy_of(&a->after, p);
@@ -291,8 +300,8 @@ static void ask_policy(struct asking *a, const struct bh_policy *p)
 		say_policy(a, after, " was added", after->line);
 	else if (!after)
 		say_policy(a, before, " was removed", before->line);
-	else if (!(say_head(a, before, after) | say_rules(a, before, after)))
-		say_ends(a, p);
+	else
+		say_difference(a, p, before, after);
 }
 
 /* --- a pair

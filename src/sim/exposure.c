@@ -118,7 +118,7 @@ static struct bh_addr own_addr(const struct view *v, enum bh_family family)
 	for (i = 0; i < v->pod->n_addrs; i++)
 		if (v->pod->addrs[i].family == family)
 			return v->pod->addrs[i];
-	return (struct bh_addr){ .family = family };
+	return (struct bh_addr){ .family = (uint8_t)family };
 }
 
 static const struct bh_conns *ask_protocol(const struct view *v, struct bh_flow *flow,

@@ -268,7 +268,8 @@ static void manual_and_completion_know_every_command_and_option(void **state)
  */
 static void the_simulators_manual_knows_its_commands(void **state)
 {
-	static const char *const names[] = { "eval", "explain", "lint", "test" };
+	static const char *const names[] = { "list",    "matrix",   "diff", "eval",
+					     "explain", "exposure", "lint", "test" };
 	bh_auto_free char *completion = read_source("packaging/completions/bulkhead");
 	bh_auto_free char *own = read_source("packaging/man/bulkhead-sim.1");
 	bh_auto_free char *common = read_source("packaging/man/bulkhead.1");

@@ -1,0 +1,216 @@
+/*
+ * Who can connect to whom on some ports: a sign for each pair.
+ */
+#include <string.h>
+
+#include "bh/alloc.h"
+#include "table.h"
+
+enum sign { SIGN_ALLOWED, SIGN_DENIED, SIGN_SOME, SIGN_AUDITED, SIGN_SELF, SIGN_COUNT_ };
+
+static const struct {
+	char letter;
+	const char *word, *meaning;
+} signs[SIGN_COUNT_] = {
+	[SIGN_ALLOWED] = { '.', "allowed", "allowed" },
+	[SIGN_DENIED] = { 'X', "denied", "denied" },
+	[SIGN_SOME] = { '~', "some", "some of the ports, one family only, or some pods only" },
+	[SIGN_AUDITED] = { 'a', "audited", "allowed; denied once audited policies are enforced" },
+	[SIGN_SELF] = { '-', "self", "a pod and itself" },
+};
+
+enum view { VIEW_INGRESS, VIEW_EGRESS, VIEW_COMBINED, VIEW_COUNT_ };
+
+static const char *const view_names[VIEW_COUNT_] = { "ingress", "egress", "combined" };
+
+struct matrix {
+	const struct bh_matrix *m;
+	struct bh_conn_table *table;
+	const struct bh_graph_peer *peers;
+	const struct bh_conns *about;
+	struct bh_buf *out;
+};
+
+/* --- cells ---------------------------------------------------------------------------- */
+
+static bool meets(const struct matrix *x, const struct bh_conns *c)
+{
+	return !bh_conns_is_empty(bh_conns_and(x->table, c, x->about));
+}
+
+static bool is_one_pod(const struct matrix *x, uint32_t src, uint32_t dst)
+{
+	return src == dst && x->peers[src].kind == BH_GRAPH_WORKLOAD && x->peers[src].n_pods == 1;
+}
+
+static enum sign sign_of(const struct matrix *x, uint32_t src, uint32_t dst, enum view view)
+{
+	const struct bh_conns *conns;
+	struct bh_graph_edge e;
+
+	if (is_one_pod(x, src, dst))
+		return SIGN_SELF;
+	bh_graph_pair(x->m->graph, src, dst, &e);
+	conns = view == VIEW_INGRESS ? e.ingress : view == VIEW_EGRESS ? e.egress : e.allowed;
+	conns = bh_conns_and(x->table, conns, x->about);
+	if (view != VIEW_EGRESS && e.own_node == BH_GRAPH_SOME_OWN && conns != x->about)
+		return SIGN_SOME;
+	if (bh_conns_is_empty(conns))
+		return SIGN_DENIED;
+	if (conns != x->about)
+		return SIGN_SOME;
+	if (view != VIEW_COMBINED)
+		return SIGN_ALLOWED;
+	if (meets(x, e.only[BH_IPV4]) || meets(x, e.only[BH_IPV6]))
+		return SIGN_SOME;
+	return meets(x, e.audited) ? SIGN_AUDITED : SIGN_ALLOWED;
+}
+
+/* --- for people ------------------------------------------------------------------------ */
+
+static void write_grid(const struct matrix *x, enum view view)
+{
+	size_t i, k, width = 0;
+
+	for (i = 0; i < x->m->n_rows; i++) {
+		size_t len = strlen(x->peers[x->m->rows[i]].label);
+
+		width = len > width ? len : width;
+	}
+	bh_buf_printf(x->out, "%*s ", (int)width, "");
+	for (k = 0; k < x->m->n_columns; k++)
+		bh_buf_printf(x->out, " %3zu", k + 1);
+	bh_buf_putc(x->out, '\n');
+	for (i = 0; i < x->m->n_rows; i++) {
+		bh_buf_printf(x->out, "%-*s ", (int)width, x->peers[x->m->rows[i]].label);
+		for (k = 0; k < x->m->n_columns; k++)
+			bh_buf_printf(
+				x->out, " %3c",
+				signs[sign_of(x, x->m->rows[i], x->m->columns[k], view)].letter);
+		bh_buf_putc(x->out, '\n');
+	}
+}
+
+static void write_legend(const struct matrix *x)
+{
+	size_t i;
+
+	for (i = 0; i < SIGN_COUNT_; i++)
+		bh_buf_printf(x->out, "%c  %s\n", signs[i].letter, signs[i].meaning);
+	bh_buf_puts(x->out, "\nRows are sources; columns are destinations:\n");
+	for (i = 0; i < x->m->n_columns; i++)
+		bh_buf_printf(x->out, "%3zu  %s\n", i + 1, x->peers[x->m->columns[i]].label);
+}
+
+static void write_markdown(const struct matrix *x, enum view view)
+{
+	bh_auto_free const char **cells = bh_calloc(x->m->n_columns + 1, sizeof(*cells));
+	size_t i, k;
+
+	cells[0] = "from \\ to";
+	for (k = 0; k < x->m->n_columns; k++)
+		cells[k + 1] = x->peers[x->m->columns[k]].label;
+	bh_table_head(BH_SIM_MD, cells, x->m->n_columns + 1, x->out);
+	for (i = 0; i < x->m->n_rows; i++) {
+		char letters[2 * SIGN_COUNT_] = { 0 };
+
+		for (k = 0; k < SIGN_COUNT_; k++)
+			letters[2 * k] = signs[k].letter;
+		cells[0] = x->peers[x->m->rows[i]].label;
+		for (k = 0; k < x->m->n_columns; k++)
+			cells[k + 1] =
+				&letters[2 * sign_of(x, x->m->rows[i], x->m->columns[k], view)];
+		bh_table_row(BH_SIM_MD, cells, x->m->n_columns + 1, x->out);
+	}
+}
+
+static void write_tables(struct matrix *x, enum bh_sim_format format)
+{
+	struct bh_buf text = { 0 };
+	size_t i;
+	enum view v;
+
+	if (format == BH_SIM_TXT)
+		write_legend(x);
+	for (i = 0; i < x->m->n_ports; i++) {
+		x->about = x->m->ports[i];
+		for (v = 0; v < VIEW_COUNT_; v++) {
+			bh_buf_printf(x->out, "%s%s%s, %s\n\n",
+				      i || v || format == BH_SIM_TXT ? "\n" : "",
+				      format == BH_SIM_MD ? "### " : "",
+				      bh_conns_text(x->about, false, &text), view_names[v]);
+			if (format == BH_SIM_MD)
+				write_markdown(x, v);
+			else
+				write_grid(x, v);
+		}
+	}
+	bh_buf_done(&text);
+}
+
+/* --- for machines ------------------------------------------------------------------------ */
+
+static void write_cell(const struct matrix *x, enum bh_sim_format format, const char *port,
+		       uint32_t src, uint32_t dst)
+{
+	const char *cells[3 + VIEW_COUNT_] = { port, x->peers[src].label, x->peers[dst].label };
+	enum view v;
+
+	for (v = 0; v < VIEW_COUNT_; v++)
+		cells[3 + v] = signs[sign_of(x, src, dst, v)].word;
+	if (format == BH_SIM_CSV) {
+		bh_table_row(format, cells, BH_ARRAY_LEN(cells), x->out);
+		return;
+	}
+	bh_buf_puts(x->out, "{\"port\": ");
+	bh_json_string(port, x->out);
+	bh_buf_puts(x->out, ", \"src\": ");
+	bh_json_string(cells[1], x->out);
+	bh_buf_puts(x->out, ", \"dst\": ");
+	bh_json_string(cells[2], x->out);
+	for (v = 0; v < VIEW_COUNT_; v++)
+		bh_buf_printf(x->out, ", \"%s\": \"%s\"", view_names[v], cells[3 + v]);
+	bh_buf_putc(x->out, '}');
+}
+
+static void write_cells(struct matrix *x, enum bh_sim_format format)
+{
+	static const char *const names[] = {
+		"port", "src", "dst", "ingress", "egress", "combined"
+	};
+	struct bh_buf text = { 0 };
+	bool is_first = true;
+	size_t p, i, k;
+
+	if (format == BH_SIM_CSV)
+		bh_table_head(format, names, BH_ARRAY_LEN(names), x->out);
+	else
+		bh_buf_puts(x->out, "[");
+	for (p = 0; p < x->m->n_ports; p++) {
+		x->about = x->m->ports[p];
+		bh_conns_text(x->about, false, &text);
+		for (i = 0; i < x->m->n_rows; i++) {
+			for (k = 0; k < x->m->n_columns; k++) {
+				if (format == BH_SIM_JSON)
+					bh_buf_puts(x->out, is_first ? "\n  " : ",\n  ");
+				is_first = false;
+				write_cell(x, format, bh_buf_str(&text), x->m->rows[i],
+					   x->m->columns[k]);
+			}
+		}
+	}
+	if (format == BH_SIM_JSON)
+		bh_buf_puts(x->out, "\n]\n");
+	bh_buf_done(&text);
+}
+
+void bh_matrix_write(const struct bh_matrix *m, enum bh_sim_format format, struct bh_buf *out)
+{
+	struct matrix x = { .m = m, .table = bh_graph_table(m->graph), .out = out };
+
+	bh_graph_peers(m->graph, &x.peers);
+	if (format == BH_SIM_CSV || format == BH_SIM_JSON)
+		write_cells(&x, format);
+	else
+		write_tables(&x, format);
+}
