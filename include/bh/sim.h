@@ -252,6 +252,8 @@ struct bh_graph;
 
 /* Borrows @sim. */
 struct bh_graph *bh_graph_new(const struct bh_sim *sim);
+/* The same with each pod for itself; finished ones are left out. */
+struct bh_graph *bh_graph_of_pods(const struct bh_sim *sim);
 /* Of a world whose pods each stand for themselves; borrows @world. */
 struct bh_graph *bh_graph_of_world(const struct bh_world *world);
 void bh_graph_free(struct bh_graph **g);

@@ -86,6 +86,10 @@ static int print(const struct bh_cli *cli, const struct bh_sim *sim, struct bh_g
 		return BH_CLI_SIM_FAILED;
 	}
 	pick_peers(cli, sim, f, &p);
+	if (p.matrix.n_rows == 0 || p.matrix.n_columns == 0) {
+		bh_log_warning("no workload is meant by --namespace and --selector");
+		return BH_CLI_YES;
+	}
 	bh_matrix_write(&p.matrix, bh_sim_format_of(bh_cli_value(cli, "output")), &out);
 	bh_cli_print(&out);
 	bh_buf_done(&out);
@@ -106,8 +110,7 @@ static int run(const struct bh_cli *cli)
 	}
 	r = bh_cli_sim_load(cli, cli->operands, cli->n_operands, &sim);
 	if (r == BH_CLI_YES) {
-		g = bh_cli_has(cli, "pods") ? bh_graph_of_world(bh_sim_world(sim))
-					    : bh_graph_new(sim);
+		g = bh_cli_has(cli, "pods") ? bh_graph_of_pods(sim) : bh_graph_new(sim);
 		r = print(cli, sim, g, &filter);
 	}
 	bh_cli_sim_filter_done(&filter);

@@ -314,7 +314,7 @@ static bool is_made_up(const void *ctx, const struct bh_addr *a)
 	return bh_sim_is_made_up(ctx, a);
 }
 
-static struct bh_graph *graph_of_sim(const struct bh_sim *sim, const bool *families)
+static struct bh_g_source source_of(const struct bh_sim *sim)
 {
 	struct bh_g_source source = { .world = bh_sim_world(sim),
 				      .is_compat = bh_sim_is_compat(sim),
@@ -322,6 +322,13 @@ static struct bh_graph *graph_of_sim(const struct bh_sim *sim, const bool *famil
 				      .ctx = sim };
 
 	source.n_workloads = bh_sim_workloads(sim, &source.workloads);
+	return source;
+}
+
+static struct bh_graph *graph_of_sim(const struct bh_sim *sim, const bool *families)
+{
+	const struct bh_g_source source = source_of(sim);
+
 	return new_graph(&source, families);
 }
 
@@ -354,25 +361,44 @@ void bh_graph_new_two(const struct bh_sim *before, const struct bh_sim *after,
 	*ret_after = b;
 }
 
-struct bh_graph *bh_graph_of_world(const struct bh_world *world)
+/* Every pod a workload of its own. */
+static struct bh_graph *graph_of_pods(struct bh_g_source *source, bool wants_finished)
 {
 	const struct bh_pod *const *pods;
-	size_t n = bh_world_pods(world, &pods), i;
+	size_t n = bh_world_pods(source->world, &pods), n_meant = 0, i;
 	struct bh_sim_workload *workloads = bh_calloc(n + 1, sizeof(*workloads));
-	struct bh_g_source source = { .world = world, .workloads = workloads, .n_workloads = n };
 	struct bh_graph *g;
 
-	for (i = 0; i < n; i++)
-		workloads[i] = (struct bh_sim_workload){ .kind = "Pod",
-							 .namespace = pods[i]->namespace,
-							 .name = pods[i]->name,
-							 .pods = &pods[i],
-							 .n_pods = 1,
-							 .file = pods[i]->file,
-							 .line = pods[i]->line };
-	g = new_graph(&source, NULL);
+	for (i = 0; i < n; i++) {
+		if (pods[i]->is_finished && !wants_finished)
+			continue;
+		workloads[n_meant++] = (struct bh_sim_workload){ .kind = "Pod",
+								 .namespace = pods[i]->namespace,
+								 .name = pods[i]->name,
+								 .pods = &pods[i],
+								 .n_pods = 1,
+								 .file = pods[i]->file,
+								 .line = pods[i]->line };
+	}
+	source->workloads = workloads;
+	source->n_workloads = n_meant;
+	g = new_graph(source, NULL);
 	g->own_workloads = workloads;
 	return g;
+}
+
+struct bh_graph *bh_graph_of_world(const struct bh_world *world)
+{
+	struct bh_g_source source = { .world = world };
+
+	return graph_of_pods(&source, true);
+}
+
+struct bh_graph *bh_graph_of_pods(const struct bh_sim *sim)
+{
+	struct bh_g_source source = source_of(sim);
+
+	return graph_of_pods(&source, false);
 }
 
 void bh_graph_free(struct bh_graph **graph)

@@ -6,7 +6,7 @@
 #include "bh/alloc.h"
 #include "table.h"
 
-enum sign { SIGN_ALLOWED, SIGN_DENIED, SIGN_SOME, SIGN_AUDITED, SIGN_SELF, SIGN_COUNT_ };
+enum sign { SIGN_ALLOWED, SIGN_DENIED, SIGN_SOME, SIGN_AUDITED, SIGN_NONE, SIGN_COUNT_ };
 
 static const struct {
 	char letter;
@@ -14,9 +14,9 @@ static const struct {
 } signs[SIGN_COUNT_] = {
 	[SIGN_ALLOWED] = { '.', "allowed", "allowed" },
 	[SIGN_DENIED] = { 'X', "denied", "denied" },
-	[SIGN_SOME] = { '~', "some", "some of the ports, one family only, or some pods only" },
+	[SIGN_SOME] = { '~', "some", "some of the ports, one family only, or some nodes only" },
 	[SIGN_AUDITED] = { 'a', "audited", "allowed; denied once audited policies are enforced" },
-	[SIGN_SELF] = { '-', "self", "a pod and itself" },
+	[SIGN_NONE] = { '-', "none", "a pod and itself, or a pair that policy is not about" },
 };
 
 enum view { VIEW_INGRESS, VIEW_EGRESS, VIEW_COMBINED, VIEW_COUNT_ };
@@ -38,9 +38,14 @@ static bool meets(const struct matrix *x, const struct bh_conns *c)
 	return !bh_conns_is_empty(bh_conns_and(x->table, c, x->about));
 }
 
-static bool is_one_pod(const struct matrix *x, uint32_t src, uint32_t dst)
+/* Policy is about pods, and never asked of a pod that talks to itself. */
+static bool is_asked(const struct matrix *x, uint32_t src, uint32_t dst)
 {
-	return src == dst && x->peers[src].kind == BH_GRAPH_WORKLOAD && x->peers[src].n_pods == 1;
+	const struct bh_graph_peer *a = &x->peers[src], *b = &x->peers[dst];
+
+	if (a->kind != BH_GRAPH_WORKLOAD && b->kind != BH_GRAPH_WORKLOAD)
+		return false;
+	return src != dst || a->n_pods > 1;
 }
 
 static enum sign sign_of(const struct matrix *x, uint32_t src, uint32_t dst, enum view view)
@@ -48,8 +53,8 @@ static enum sign sign_of(const struct matrix *x, uint32_t src, uint32_t dst, enu
 	const struct bh_conns *conns;
 	struct bh_graph_edge e;
 
-	if (is_one_pod(x, src, dst))
-		return SIGN_SELF;
+	if (!is_asked(x, src, dst))
+		return SIGN_NONE;
 	bh_graph_pair(x->m->graph, src, dst, &e);
 	conns = view == VIEW_INGRESS ? e.ingress : view == VIEW_EGRESS ? e.egress : e.allowed;
 	conns = bh_conns_and(x->table, conns, x->about);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [packet|control|flood|start|simulator]...   measures, side by side in one run, and prints tables
+# run.sh [packet|control|flood|start|simulator|kube]...   measures, side by side in one run, and prints tables
 #
 # Needs root; works in network namespaces of its own.  Quote the ratios and
 # medians, not single times: machines are noisy.  JSON lines go to
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 : "${BH_BUILD:=$PWD/build/release}"
 export BH_BUILD
 out=$BH_BUILD/bench.json
-what=${*:-packet control flood start simulator}
+what=${*:-packet control flood start simulator kube}
 
 [ "$(id -u)" = 0 ] || { echo "measuring needs root (network namespaces)" >&2; exit 1; }
 : >"$out"
@@ -49,6 +49,7 @@ for w in $what; do
 		tests/bench/sim_batch.py >>"$out"
 		tests/bench/sim_list.sh >>"$out"
 		;;
+	kube) tests/bench/kube.sh >>"$out" ;;
 	start) tests/bench/start.sh "${PODS:-100}" >>"$out" ;;
 	flood) "$BH_BUILD/tests/bench/nflog_bench" >>"$out" ;;
 	*)
@@ -91,6 +92,12 @@ table("Simulator: sim list and sim diff",
       ["pods/workloads/policies", "what", "lines", "seconds", "peak MB"],
       [["%d/%d/%d" % (r["pods"], r["workloads"], r["policies"]), r["what"], r["lines"], r["seconds"],
         "%.0f" % (r["rss_kb"] / 1024)] for r in of("sim_list")])
+table("The agent on a Kubernetes API server",
+      ["pods/policies/nodes", "rules in force, s", "CPU s", "received MB", "peak MB", "steady MB",
+       "100 changes/s: % of a core", "kB/s", "to the kernel, mean ms"],
+      [["%d/%d/%d" % (r["pods"], r["policies"], r["nodes"]), "%.1f" % (r["ready_ms"] / 1000),
+        "%.1f" % (r["cpu_ms"] / 1000), r["received_mb"], r["peak_mb"], r["steady_mb"],
+        r["change_cpu_percent"], r["change_kb_per_s"], r["change_mean_ms"]] for r in of("kube")])
 table("Start of a pod, us", ["pods", "event to kernel, p50", "p99", "fact to acknowledgement, mean", "agent's memory, MB"],
       [[r["pods"], r["p50_us"], r["p99_us"], r["agent_mean_us"], "%.1f" % (r["rss_kb"] / 1024)] for r in of("start")])
 flood = of("nflog")
