@@ -7,15 +7,18 @@
  *
  * containerd answers a Subscribe only with its first event, so nothing says
  * when it listens.  An event of our own is published until it comes back; only
- * then is the list asked for, and nothing can happen unseen in between.
+ * then are the lists asked for.
  *
  * A sandbox is in the CRI's list only when it runs, but its container object and
  * then its addresses are there earlier, and each change of it is an event: the
- * object is looked up at each.  A list at intervals finds what was missed.
+ * object is looked up at each.  One whose last change was before the subscription,
+ * and which runs only after the list, is in neither: the first round of a session
+ * lists the objects, too.  A list at intervals finds what was missed all the same.
  * Runtimes without these events are listed every second instead.
  *
  * A round is: list of sandboxes, list of containers (for kubelet's port names),
- * and the status of each sandbox whose network is not known.
+ * the objects of sandboxes if it is the session's first one, and the status of
+ * each sandbox whose network is not known.
  */
 #include "bh/cri.h"
 
@@ -56,6 +59,7 @@ struct bh_cri {
 	struct bh_cri_table *table;
 	enum phase phase;
 	uint64_t nonce;
+	size_t n_objects; /* in the answer so far */
 	unsigned int n_failures, n_syncs, n_careful, n_polls;
 	bool has_events;  /* in this session */
 	bool has_objects; /* containerd's own, in this session */
@@ -134,8 +138,9 @@ static void on_answer(void *ctx, const uint8_t *data, size_t len)
 }
 
 /* @body is used up. */
-static void call(struct bh_cri *c, const char *path, struct bh_buf *body,
-		 void (*on_done)(void *ctx, int status, const char *text))
+static void call_each(struct bh_cri *c, const char *path, struct bh_buf *body,
+		      void (*on_message)(void *ctx, const uint8_t *data, size_t len),
+		      void (*on_done)(void *ctx, int status, const char *text))
 {
 	bh_buf_done(&c->answer);
 	c->has_answer = false;
@@ -146,11 +151,17 @@ static void call(struct bh_cri *c, const char *path, struct bh_buf *body,
 						 .body = body->data,
 						 .len = body->len,
 						 .timeout_ms = BH_CRI_TIMEOUT_MS,
-						 .on_message = on_answer,
+						 .on_message = on_message,
 						 .on_done = on_done,
 						 .ctx = c,
 					 });
 	bh_buf_done(body);
+}
+
+static void call(struct bh_cri *c, const char *path, struct bh_buf *body,
+		 void (*on_done)(void *ctx, int status, const char *text))
+{
+	call_each(c, path, body, on_answer, on_done);
 }
 
 /* Whether the call of the phase brought a message; ends the session if not. */
@@ -201,8 +212,17 @@ static void on_round_done(void *ctx)
 {
 	struct bh_cri *c = ctx;
 
-	/* The last question may be answered while the containers are listed. */
+	/* The last question may be answered while there is more to list. */
 	if (c->is_round && !c->call)
+		end_round(c);
+}
+
+static void list_objects(struct bh_cri *c);
+
+/* Answers to single questions may be still to come. */
+static void end_lists(struct bh_cri *c)
+{
+	if (bh_lookups_round_is_done(c->lookups))
 		end_round(c);
 }
 
@@ -226,8 +246,10 @@ static void on_containers(void *ctx, int status, const char *text)
 		bh_cri_table_add_ports(c->table, list[i].sandbox_id, list[i].ports,
 				       list[i].n_ports);
 	bh_buf_done(&c->answer);
-	if (bh_lookups_round_is_done(c->lookups))
-		end_round(c);
+	if (c->phase == LISTING && c->has_events && c->has_objects)
+		list_objects(c);
+	else
+		end_lists(c);
 }
 
 /*
@@ -341,6 +363,49 @@ static void take_object_error(struct bh_cri *c, int status, const char *text)
 	if (status == BH_GRPC_UNIMPLEMENTED)
 		c->has_objects = false;
 	be_careful(c, text);
+}
+
+/*
+ * Looked up again instead of taken: this may be older than the event that tells
+ * its end.
+ */
+static void on_listed_object(void *ctx, const uint8_t *data, size_t len)
+{
+	struct bh_cri *c = ctx;
+	bh_auto(bh_arena_free) struct bh_arena *arena = bh_arena_new();
+	struct bh_containerd_object o;
+	struct bh_err err = { 0 };
+
+	if (c->n_objects++ == BH_CRI_MAX_SANDBOXES)
+		fail(c, "list of objects: over %d sandboxes", BH_CRI_MAX_SANDBOXES);
+	else if (bh_containerd_decode_object(data, len, arena, &o, &err) < 0)
+		be_careful(c, err.text);
+	else if (o.kind == BH_OBJECT_SANDBOX && !bh_cri_table_has(c->table, o.sandbox.id))
+		bh_lookups_ask(c->lookups, BH_LOOKUP_GET, o.sandbox.id, true);
+}
+
+static void on_objects(void *ctx, int status, const char *text)
+{
+	struct bh_cri *c = ctx;
+
+	c->call = NULL;
+	if (status == BH_GRPC_NO_ANSWER) {
+		fail(c, "list of objects: %s", text);
+		return;
+	}
+	if (status != BH_GRPC_OK)
+		take_object_error(c, status, text);
+	end_lists(c);
+}
+
+static void list_objects(struct bh_cri *c)
+{
+	struct bh_buf body = { 0 };
+
+	c->n_objects = 0;
+	bh_containerd_encode_list(&body);
+	call_each(c, "/containerd.services.containers.v1.Containers/ListStream", &body,
+		  on_listed_object, on_objects);
 }
 
 static void take_status(struct bh_cri *c, const char *id, const uint8_t *data, size_t len)

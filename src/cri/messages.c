@@ -326,6 +326,17 @@ void bh_containerd_encode_get(const char *id, struct bh_buf *out)
 	pack(&m.base, out);
 }
 
+void bh_containerd_encode_list(struct bh_buf *out)
+{
+	Bh__Containerd__ListContainersRequest m;
+	char *filter = unconst("labels.\"io.cri-containerd.kind\"==\"sandbox\"");
+
+	bh__containerd__list_containers_request__init(&m);
+	m.filters = &filter;
+	m.n_filters = 1;
+	pack(&m.base, out);
+}
+
 /* An id that does not fit is nobody's. */
 static void set_id(struct bh_event *ev, const char *id)
 {

@@ -52,6 +52,8 @@ void bh_containerd_encode_subscribe(struct bh_buf *out);
 /* An event of ours that carries @nonce. */
 void bh_containerd_encode_sync(uint64_t nonce, struct bh_buf *out);
 void bh_containerd_encode_get(const char *id, struct bh_buf *out);
+/* Asks for the objects of sandboxes only. */
+void bh_containerd_encode_list(struct bh_buf *out);
 
 enum bh_event_kind {
 	BH_EVENT_OTHER,
@@ -79,7 +81,7 @@ struct bh_containerd_object {
 	struct bh_cri_container container;
 };
 /*
- * The answer to a get.  The CRI plugin keeps a sandbox's configuration and
+ * The answer to a get, and each one of a list.  The CRI plugin keeps a sandbox's configuration and
  * addresses beside its pause container, as JSON.
  */
 int bh_containerd_decode_object(const uint8_t *data, size_t len, struct bh_arena *arena,

@@ -403,6 +403,11 @@ void bh_cri_table_end(struct bh_cri_table *t, void (*on_missing)(void *ctx, cons
 	}
 }
 
+bool bh_cri_table_has(const struct bh_cri_table *t, const char *id)
+{
+	return find(t, id) != NULL;
+}
+
 size_t bh_cri_table_count(const struct bh_cri_table *t)
 {
 	return HASH_COUNT(t->entries);

@@ -49,6 +49,7 @@ int bh_cri_table_put_listed(struct bh_cri_table *t, const struct bh_sandbox *s, 
 void bh_cri_table_end(struct bh_cri_table *t, void (*on_missing)(void *ctx, const char *id),
 		      void *ctx);
 
+bool bh_cri_table_has(const struct bh_cri_table *t, const char *id);
 size_t bh_cri_table_count(const struct bh_cri_table *t);
 
 #endif

@@ -10,7 +10,7 @@
 #	node_clean NAME		ends what still runs and removes what the kernel kept
 # Inside:
 #	node_start [bridge|ptp]	makes the folders and starts containerd, without the
-#				plugins of NODE_DISABLED
+#				plugins of NODE_DISABLED and with NODE_RUNC as its runc
 #	containerd_start, containerd_kill
 #	cri ...			the runtime's client (tests/tools/cri.c)
 #	wait_until SECONDS WHAT COMMAND...
@@ -132,6 +132,8 @@ node_config() {
 		    snapshotter = "overlayfs"
 		    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 		      runtime_type = "io.containerd.runc.v2"
+		      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+		        BinaryName = "${NODE_RUNC:-runc}"
 	X
 }
 

@@ -331,6 +331,21 @@ static void events_tell_what_happened_to_whom(void **state)
 	}
 }
 
+/* Without its filter a list would bring every container of the node. */
+static void only_objects_of_sandboxes_are_listed(void **state)
+{
+	static const char filter[] = "labels.\"io.cri-containerd.kind\"==\"sandbox\"";
+	struct bh_buf out = { 0 };
+
+	(void)state;
+	bh_containerd_encode_list(&out);
+	assert_int_equal(out.len, 2 + strlen(filter));
+	assert_int_equal(bh_buf_str(&out)[0], 1 << 3 | 2);
+	assert_int_equal(bh_buf_str(&out)[1], strlen(filter));
+	assert_string_equal(bh_buf_str(&out) + 2, filter);
+	bh_buf_done(&out);
+}
+
 /* --- what is outside the limits --------------------------------------------------- */
 
 static void ports_are_read_like_a_containers(void **state)
@@ -566,7 +581,9 @@ static void a_pod_is_told_when_something_of_it_changes(void **state)
 {
 	struct table *f = *state;
 
+	assert_false(bh_cri_table_has(f->t, "a"));
 	put(f, sandbox("a", "p"));
+	assert_true(bh_cri_table_has(f->t, "a"));
 	assert_told(f, "+n/p(a); ");
 	put(f, with_addr(sandbox("a", "p"), "10.0.0.1"));
 	assert_told(f, "+n/p(a) 10.0.0.1; ");
@@ -776,6 +793,7 @@ int main(void)
 		cmocka_unit_test(metadata_is_read_with_care),
 		cmocka_unit_test(an_address_that_is_not_there_yet_is_not_known_to_be_none),
 		cmocka_unit_test(events_tell_what_happened_to_whom),
+		cmocka_unit_test(only_objects_of_sandboxes_are_listed),
 		cmocka_unit_test(ports_are_read_like_a_containers),
 		cmocka_unit_test(what_is_malformed_is_named_and_does_no_harm),
 		cmocka_unit_test(identities_that_are_none_are_refused),
