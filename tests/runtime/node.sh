@@ -155,7 +155,8 @@ node_ctr() { ctr -a "$NODE_DIR/containerd.sock" -n k8s.io "$@"; }
 containerd_start() {
 	containerd -c "$NODE_DIR/containerd.toml" >>"$NODE_DIR/containerd.log" 2>&1 </dev/null &
 	CONTAINERD_PID=$!
-	wait_until 20 "containerd answers" node_ctr version
+	# Its CRI plugin refuses what comes before it has found its sandboxes again.
+	wait_until 20 "containerd answers" cri list
 }
 
 containerd_kill() {
