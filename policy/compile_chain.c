@@ -58,7 +58,7 @@ static bool has_default_deny(const struct policy_list *l, enum bh_dir dir)
 	size_t i;
 
 	for (i = 0; i < l->n; i++) {
-		if (l->items[i]->kind == BH_DEFAULT_DENY && l->items[i]->rules[dir].n)
+		if (l->items[i]->tier == BH_TIER_DEFAULT_DENY && l->items[i]->rules[dir].n)
 			return true;
 	}
 	return false;
@@ -66,7 +66,7 @@ static bool has_default_deny(const struct policy_list *l, enum bh_dir dir)
 
 /*
  * Tiers in which the first match decides.  What Baseline passes comes to the
- * default deny if there is one, which denies everything.
+ * default deny if there is one, and that denies everything.
  */
 static void add_ordered(struct steps *s, const struct policy_list *l, enum bh_tier tier,
 			enum bh_dir dir)
@@ -77,7 +77,7 @@ static void add_ordered(struct steps *s, const struct policy_list *l, enum bh_ti
 	for (i = 0; i < l->n; i++) {
 		const struct bh_policy *p = l->items[i];
 
-		if (p->tier != tier || p->invalid)
+		if (bh_policy_tier(p) != tier)
 			continue;
 		for (j = 0; j < p->rules[dir].n; j++) {
 			const struct bh_rule *rule = &p->rules[dir].items[j];
@@ -93,12 +93,13 @@ static void add_ordered(struct steps *s, const struct policy_list *l, enum bh_ti
 	}
 }
 
-/* A policy that failed validation isolates and allows nothing. */
-static bool isolates(const struct bh_policy *p, enum bh_dir dir)
+static void add_ordered_rest(struct steps *s, const struct policy_list *l, enum bh_dir dir)
 {
-	return p->invalid || (p->tier == BH_TIER_NETWORK_POLICY && p->isolates[dir]);
+	add_ordered(s, l, BH_TIER_BASELINE, dir);
+	add_ordered(s, l, BH_TIER_DEFAULT_DENY, dir);
 }
 
+/* One that failed validation isolates and allows nothing. */
 static bool add_isolation(struct steps *s, const struct policy_list *l, enum bh_dir dir)
 {
 	struct rule_run *allow = NULL;
@@ -108,7 +109,7 @@ static bool add_isolation(struct steps *s, const struct policy_list *l, enum bh_
 	for (i = 0; i < l->n; i++) {
 		const struct bh_policy *p = l->items[i];
 
-		if (!isolates(p, dir))
+		if (!bh_policy_isolates(p, dir))
 			continue;
 		is_isolated = true;
 		for (j = 0; !p->invalid && j < p->rules[dir].n; j++) {
@@ -181,7 +182,7 @@ static void make_steps(struct tiers *t, const struct policy_list *l, enum bh_dir
 		if (add_isolation(&t->rest, l, dir))
 			add_rule(add_step(&t->rest, BH_DENY), &nobody, &anything);
 		else
-			add_ordered(&t->rest, l, BH_TIER_BASELINE, dir);
+			add_ordered_rest(&t->rest, l, dir);
 	}
 	cut_unreachable(&t->rest, dir, pod);
 	drop_allowing_end(&t->rest);
@@ -369,11 +370,11 @@ static bool can_audit_differ(const struct policy_list *enforced, const struct po
 	size_t i;
 
 	for (i = 0; i < audited->n; i++) {
-		if (!isolates(audited->items[i], dir))
+		if (!bh_policy_isolates(audited->items[i], dir))
 			return true;
 	}
 	for (i = 0; i < enforced->n; i++) {
-		if (isolates(enforced->items[i], dir))
+		if (bh_policy_isolates(enforced->items[i], dir))
 			return false;
 	}
 	return audited->n > 0;

@@ -76,14 +76,6 @@ static void digest_policy(const struct bh_policy *p, enum bh_dir dir, char ret[B
 	bh_digest(b.data, b.len, ret);
 }
 
-/* Whether it can make a difference in @dir. */
-static bool is_relevant(const struct bh_policy *p, enum bh_dir dir)
-{
-	if (p->invalid)
-		return true;
-	return p->tier == BH_TIER_NETWORK_POLICY ? p->isolates[dir] : p->rules[dir].n > 0;
-}
-
 static void note_names(struct policy_note *note, const struct bh_policy *p)
 {
 	const struct bh_rules *rules = &p->rules[BH_INGRESS];
@@ -111,7 +103,7 @@ static const struct policy_note *policy_note(struct bh_compiler *c, const struct
 	note = bh_calloc(1, sizeof(*note));
 	note->policy = p;
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
-		note->is_relevant[dir] = is_relevant(p, dir);
+		note->is_relevant[dir] = bh_policy_speaks(p, dir);
 		if (note->is_relevant[dir])
 			digest_policy(p, dir, note->digest[dir]);
 	}

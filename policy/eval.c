@@ -246,30 +246,23 @@ static void decide(struct judgement *j, enum bh_verdict verdict, enum bh_reason 
 		j->rule = (struct bh_rule_ref){ 0 };
 }
 
-/*
- * Admin and Baseline.  False where the next tier is asked.  Bulkhead's default
- * deny stands last in Baseline, but is not of the API: Pass does not pass it.
- */
+/* Admin, Baseline, default deny.  False where the next tier is asked. */
 static bool judge_in_order(const struct query *q, enum bh_tier tier, bool with_audited,
 			   struct judgement *j)
 {
-	bool has_passed = false;
 	size_t i;
 
 	for (i = 0; i < q->n_policies; i++) {
 		const struct bh_policy *p = q->policies[i];
 		const struct bh_rule *r;
 
-		if (p->tier != tier || p->invalid || (has_passed && p->kind != BH_DEFAULT_DENY) ||
-		    !is_present(q, p, with_audited, j))
+		if (bh_policy_tier(p) != tier || !is_present(q, p, with_audited, j))
 			continue;
 		r = first_match(q, p, j);
 		if (!r)
 			continue;
-		if (r->action == BH_PASS) {
-			has_passed = true;
-			continue;
-		}
+		if (r->action == BH_PASS)
+			return false;
 		decide(j, r->action == BH_ALLOW ? BH_VERDICT_ALLOWED : BH_VERDICT_DENIED,
 		       BH_REASON_RULE);
 		return true;
@@ -293,15 +286,6 @@ static void note_isolating(struct judgement *j, const struct bh_policy *p)
 	j->isolating[at] = p;
 }
 
-/*
- * Policies that failed validation isolate in both directions, in whatever tier
- * they would have been: nobody knows what they would have allowed or denied.
- */
-static bool isolates(const struct query *q, const struct bh_policy *p)
-{
-	return p->invalid || (p->tier == BH_TIER_NETWORK_POLICY && p->isolates[q->dir]);
-}
-
 static bool judge_additive(const struct query *q, bool with_audited, struct judgement *j)
 {
 	size_t i;
@@ -309,7 +293,7 @@ static bool judge_additive(const struct query *q, bool with_audited, struct judg
 	for (i = 0; i < q->n_policies; i++) {
 		const struct bh_policy *p = q->policies[i];
 
-		if (!isolates(q, p) || !is_present(q, p, with_audited, j))
+		if (!bh_policy_isolates(p, q->dir) || !is_present(q, p, with_audited, j))
 			continue;
 		note_isolating(j, p);
 		if (!p->invalid && first_match(q, p, j)) {
@@ -327,7 +311,8 @@ static void judge(const struct query *q, bool with_audited, struct judgement *j)
 {
 	if (judge_in_order(q, BH_TIER_ADMIN, with_audited, j) ||
 	    judge_additive(q, with_audited, j) ||
-	    judge_in_order(q, BH_TIER_BASELINE, with_audited, j))
+	    judge_in_order(q, BH_TIER_BASELINE, with_audited, j) ||
+	    judge_in_order(q, BH_TIER_DEFAULT_DENY, with_audited, j))
 		return;
 	decide(j, BH_VERDICT_ALLOWED, BH_REASON_NOT_ISOLATED);
 }
@@ -512,8 +497,7 @@ void bh_eval_policy(const struct bh_world *w, const struct bh_flow *flow, enum b
 	if (!is_judged(w, flow, dir, &src, &dst, &q, &unjudged) ||
 	    !bh_world_selects(w, p, q.subject))
 		return;
-	ret->is_about =
-		isolates(&q, p) || (p->tier != BH_TIER_NETWORK_POLICY && p->rules[dir].n > 0);
+	ret->is_about = bh_policy_speaks(p, dir);
 	if (!ret->is_about || p->invalid)
 		return;
 	ret->matches = first_match(&q, p, &j) != NULL;

@@ -21,7 +21,7 @@ NAMES(source, BH_SOURCE_COUNT_, [BH_SOURCE_CRI] = "cri", [BH_SOURCE_MANIFEST] = 
 NAMES(dir, BH_DIR_COUNT_, [BH_INGRESS] = "ingress", [BH_EGRESS] = "egress")
 NAMES(mode, BH_MODE_COUNT_, [BH_ENFORCE] = "enforce", [BH_AUDIT] = "audit")
 NAMES(tier, BH_TIER_COUNT_, [BH_TIER_ADMIN] = "Admin", [BH_TIER_NETWORK_POLICY] = "NetworkPolicy",
-      [BH_TIER_BASELINE] = "Baseline")
+      [BH_TIER_BASELINE] = "Baseline", [BH_TIER_DEFAULT_DENY] = "DefaultDeny")
 NAMES(action, BH_ACTION_COUNT_, [BH_ALLOW] = "Allow", [BH_DENY] = "Deny", [BH_PASS] = "Pass")
 NAMES(sel_op, BH_SEL_OP_COUNT_, [BH_SEL_IN] = "In", [BH_SEL_NOT_IN] = "NotIn",
       [BH_SEL_EXISTS] = "Exists", [BH_SEL_DOES_NOT_EXIST] = "DoesNotExist")
@@ -51,4 +51,20 @@ const char *bh_labels_get(const struct bh_labels *labels, const char *key)
 		if (strcmp(labels->items[i].key, key) == 0)
 			return labels->items[i].value;
 	return NULL;
+}
+
+enum bh_tier bh_policy_tier(const struct bh_policy *p)
+{
+	return p->invalid ? BH_TIER_NETWORK_POLICY : p->tier;
+}
+
+bool bh_policy_isolates(const struct bh_policy *p, enum bh_dir dir)
+{
+	return p->invalid || (p->tier == BH_TIER_NETWORK_POLICY && p->isolates[dir]);
+}
+
+bool bh_policy_speaks(const struct bh_policy *p, enum bh_dir dir)
+{
+	return bh_policy_tier(p) == BH_TIER_NETWORK_POLICY ? bh_policy_isolates(p, dir)
+							   : p->rules[dir].n > 0;
 }

@@ -3,7 +3,6 @@
  * the highest source's is live.
  */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "bh/alloc.h"
@@ -364,8 +363,7 @@ void bh_space_update_deny(struct bh_world *w, struct bh_space *space)
 	size_t d;
 
 	fact.policy = (struct bh_policy){ .kind = BH_DEFAULT_DENY,
-					  .tier = BH_TIER_BASELINE,
-					  .priority = INT_MAX, /* the last word */
+					  .tier = BH_TIER_DEFAULT_DENY,
 					  .namespace = key.namespace,
 					  .name = key.name,
 					  .uid = "" };

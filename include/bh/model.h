@@ -34,9 +34,18 @@ const char *bh_dir_str(enum bh_dir dir); /* "ingress", "egress" */
 enum bh_mode { BH_ENFORCE, BH_AUDIT, BH_MODE_COUNT_ };
 const char *bh_mode_str(enum bh_mode mode); /* "enforce", "audit" */
 
-/* Evaluated in this order. */
-enum bh_tier { BH_TIER_ADMIN, BH_TIER_NETWORK_POLICY, BH_TIER_BASELINE, BH_TIER_COUNT_ };
-const char *bh_tier_str(enum bh_tier tier); /* "Admin", "NetworkPolicy", "Baseline" */
+/*
+ * Evaluated in this order; Pass leads to the next.  In all but NetworkPolicy the
+ * first rule that matches decides.  The last is Bulkhead's own, see world.h.
+ */
+enum bh_tier {
+	BH_TIER_ADMIN,
+	BH_TIER_NETWORK_POLICY,
+	BH_TIER_BASELINE,
+	BH_TIER_DEFAULT_DENY,
+	BH_TIER_COUNT_
+};
+const char *bh_tier_str(enum bh_tier tier); /* "Admin", "NetworkPolicy", ... */
 
 /* What a matching rule does.  In the NetworkPolicy tier only BH_ALLOW. */
 enum bh_action { BH_ALLOW, BH_DENY, BH_PASS, BH_ACTION_COUNT_ };
@@ -200,5 +209,16 @@ struct bh_policy {
 	const char *file;
 	int line;
 };
+
+/* The tier in which @p is asked: NetworkPolicy for one that is not valid. */
+enum bh_tier bh_policy_tier(const struct bh_policy *p);
+/*
+ * Whether it closes the pods that it selects to all that no policy allows.  One
+ * that is not valid does, in both directions and whatever it wanted to be:
+ * nobody knows what it would have allowed or denied.
+ */
+bool bh_policy_isolates(const struct bh_policy *p, enum bh_dir dir);
+/* Whether it has a say in @dir about the pods that it selects. */
+bool bh_policy_speaks(const struct bh_policy *p, enum bh_dir dir);
 
 #endif

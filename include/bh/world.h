@@ -21,8 +21,8 @@
  * kubernetes.io/metadata.name as soon as an object names them.
  *
  * Default deny.  From the configuration and the namespaces' annotation the
- * world makes one policy of kind BH_DEFAULT_DENY in the Baseline tier per
- * namespace that needs one: it selects every pod of the namespace and has in
+ * world makes one policy of kind BH_DEFAULT_DENY, in a tier of its own behind
+ * Baseline, per namespace that needs one: it selects every pod of the namespace and has in
  * each denied direction one rule that denies everything.  Readers see it among
  * the policies.
  */

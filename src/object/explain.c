@@ -18,17 +18,6 @@ struct walk {
 	size_t n;
 };
 
-static bool is_in_order(const struct bh_policy *p)
-{
-	return p->tier != BH_TIER_NETWORK_POLICY && !p->invalid;
-}
-
-/* Invalid ones stand with those that isolate, whatever they wanted to be. */
-static enum bh_tier tier_of(const struct bh_policy *p)
-{
-	return p->invalid ? BH_TIER_NETWORK_POLICY : p->tier;
-}
-
 static enum bh_action action_of(const struct step *s, enum bh_dir dir)
 {
 	return s->policy->rules[dir].items[s->word.rule_index].action;
@@ -46,12 +35,12 @@ static void mark_asked(struct walk *walk, enum bh_dir dir)
 		for (i = 0; i < walk->n; i++) {
 			struct step *s = &walk->items[i];
 
-			if (tier_of(s->policy) != tier || !s->word.is_about)
+			if (bh_policy_tier(s->policy) != tier || !s->word.is_about)
 				continue;
 			s->is_asked = !is_decided && !is_over[tier];
 			if (!s->is_asked || s->is_audited)
 				continue;
-			if (!is_in_order(s->policy)) {
+			if (tier == BH_TIER_NETWORK_POLICY) {
 				is_isolated = true;
 			} else if (s->word.matches) {
 				is_over[tier] = true;
@@ -136,7 +125,8 @@ static void add_word(const struct tale *t, const struct step *s, enum bh_dir dir
 		add_rule(b, s->policy, dir, s->word.rule_index);
 		bh_buf_printf(b, " %s", action_words[action_of(s, dir)]);
 	} else {
-		bh_buf_puts(b, is_in_order(s->policy)    ? ": no rule matches"
+		bh_buf_puts(b, bh_policy_tier(s->policy) != BH_TIER_NETWORK_POLICY
+				       ? ": no rule matches"
 			       : s->policy->rules[dir].n ? ": isolates it, no rule matches"
 							 : ": isolates it and has no rules");
 	}
@@ -149,7 +139,8 @@ static void add_step(const struct tale *t, const struct step *s, enum bh_dir dir
 	bh_buf_puts(b, "  ");
 	describe_policy(b, s->policy);
 	describe_place(b, s->policy, s->policy->line);
-	if (is_in_order(s->policy) && s->policy->kind != BH_DEFAULT_DENY)
+	if (bh_policy_tier(s->policy) != BH_TIER_NETWORK_POLICY &&
+	    s->policy->kind != BH_DEFAULT_DENY)
 		bh_buf_printf(b, ", tier %s, priority %d", bh_tier_str(s->policy->tier),
 			      s->policy->priority);
 	if (s->is_audited)
@@ -282,7 +273,7 @@ static json_t *step_json(const struct step *s, enum bh_dir dir)
 	set(json, "selects", json_boolean(s->is_selecting));
 	if (!s->word.is_about)
 		return json;
-	set(json, "isolates", json_boolean(!is_in_order(p)));
+	set(json, "isolates", json_boolean(bh_policy_tier(p) == BH_TIER_NETWORK_POLICY));
 	set(json, "asked", json_boolean(s->is_asked && !s->is_audited));
 	if (p->invalid)
 		set(json, "invalid", json_string(p->invalid));

@@ -168,18 +168,6 @@ const struct bh_g_policy *bh_g_policy_of(struct bh_graph *g, const struct bh_pol
 
 /* --- profiles --------------------------------------------------------------------------------- */
 
-static bool isolates(const struct bh_policy *p, enum bh_dir dir)
-{
-	return p->invalid || (p->tier == BH_TIER_NETWORK_POLICY && p->isolates[dir]);
-}
-
-/* Whether @p has a say in @dir about pods that it selects. */
-static bool speaks(const struct bh_policy *p, enum bh_dir dir)
-{
-	return p->tier == BH_TIER_NETWORK_POLICY || p->invalid ? isolates(p, dir)
-							       : p->rules[dir].n > 0;
-}
-
 static bool names_ports(const struct bh_g_policy *p, enum bh_dir dir)
 {
 	size_t i;
@@ -208,7 +196,7 @@ static void take_policy(struct bh_graph *g, struct bh_g_profile *profile,
 	bh_grow(&profile->policies, cap, profile->n_policies, sizeof(*profile->policies));
 	profile->policies[profile->n_policies++] = p;
 	profile->has_audited |= p->is_audited;
-	if (isolates(policy, profile->dir)) {
+	if (bh_policy_isolates(policy, profile->dir)) {
 		profile->is_isolated_if_audited = true;
 		profile->is_isolated |= !p->is_audited;
 	}
@@ -221,7 +209,7 @@ static void find_policies(struct bh_graph *g, struct bh_g_profile *profile)
 	size_t i, cap = 0;
 
 	for (i = 0; i < n; i++)
-		if (speaks(policies[i], profile->dir) &&
+		if (bh_policy_speaks(policies[i], profile->dir) &&
 		    bh_world_selects(g->source.world, policies[i], profile->subject))
 			take_policy(g, profile, policies[i], &cap);
 }

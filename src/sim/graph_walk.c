@@ -39,13 +39,7 @@ static void decide(struct walk *w, const struct bh_g_hit *h, enum bh_reason reas
 		w->on_part(w->ctx, h, reason, is_allowed, conns);
 }
 
-static void take_back_passed(struct walk *w)
-{
-	w->open = bh_conns_or(w->table, w->open, w->passed);
-	w->passed = bh_conns_none(w->table);
-}
-
-/* Admin and Baseline: the first rule decides.  The default deny, last, is not passed by. */
+/* Admin, Baseline, default deny: the first rule decides. */
 static void walk_in_order(struct walk *w, const struct bh_g_profile *p, enum bh_tier tier)
 {
 	size_t i;
@@ -57,8 +51,6 @@ static void walk_in_order(struct walk *w, const struct bh_g_profile *p, enum bh_
 
 		if (!is_present(w, h, tier))
 			continue;
-		if (h->policy->policy->kind == BH_DEFAULT_DENY)
-			take_back_passed(w);
 		conns = bh_conns_and(w->table, w->open, h->conns);
 		action = h->policy->policy->rules[p->dir].items[h->rule].action;
 		w->open = bh_conns_minus(w->table, w->open, conns);
@@ -67,7 +59,8 @@ static void walk_in_order(struct walk *w, const struct bh_g_profile *p, enum bh_
 		else
 			decide(w, h, BH_REASON_RULE, action == BH_ALLOW, conns);
 	}
-	take_back_passed(w);
+	w->open = bh_conns_or(w->table, w->open, w->passed);
+	w->passed = bh_conns_none(w->table);
 }
 
 static void walk_additive(struct walk *w)
@@ -114,6 +107,7 @@ const struct bh_conns *bh_g_walk(struct bh_graph *g, const struct bh_g_profile *
 		return w.allowed;
 	}
 	walk_in_order(&w, p, BH_TIER_BASELINE);
+	walk_in_order(&w, p, BH_TIER_DEFAULT_DENY);
 	decide(&w, NULL, BH_REASON_NOT_ISOLATED, true, w.open);
 	return w.allowed;
 }

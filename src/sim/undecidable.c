@@ -26,11 +26,6 @@ struct walk {
 	bool has_conflict;
 };
 
-static bool is_in_order(const struct bh_policy *p)
-{
-	return p->tier != BH_TIER_NETWORK_POLICY && !p->invalid;
-}
-
 static bool word_of(const struct walk *walk, const struct bh_policy *p, struct bh_policy_word *ret)
 {
 	if (bh_world_policy_mode(walk->w, p) != BH_ENFORCE)
@@ -48,7 +43,7 @@ static unsigned int verdicts_of_additive(const struct walk *walk)
 		const struct bh_policy *p = walk->policies[i];
 		struct bh_policy_word word;
 
-		if (is_in_order(p) || !word_of(walk, p, &word))
+		if (bh_policy_tier(p) != BH_TIER_NETWORK_POLICY || !word_of(walk, p, &word))
 			continue;
 		if (word.matches)
 			return MAY_ALLOW;
@@ -61,7 +56,7 @@ static unsigned int verdicts_from(struct walk *walk, enum bh_tier tier);
 
 static unsigned int verdicts_after(struct walk *walk, enum bh_tier tier)
 {
-	return tier == BH_TIER_BASELINE ? MAY_ALLOW : verdicts_from(walk, tier + 1);
+	return tier + 1 == BH_TIER_COUNT_ ? MAY_ALLOW : verdicts_from(walk, tier + 1);
 }
 
 static enum bh_action action_of(const struct walk *walk, const struct bh_rule_ref *ref)
@@ -102,7 +97,7 @@ static unsigned int verdicts_of_order(struct walk *walk, enum bh_tier tier)
 		struct bh_policy_word word;
 		unsigned int more;
 
-		if (ref.policy->tier != tier || !is_in_order(ref.policy))
+		if (bh_policy_tier(ref.policy) != tier)
 			continue;
 		if (first.policy && ref.policy->priority != first.policy->priority)
 			break;
@@ -236,7 +231,8 @@ void sim_compare_priorities(struct bh_sim *sim)
 	bh_auto_free const struct bh_policy **ordered = bh_calloc(n_all, sizeof(*ordered));
 
 	for (i = 0; i < n_all; i++)
-		if (is_in_order(all[i]) && all[i]->kind != BH_DEFAULT_DENY)
+		if (bh_policy_tier(all[i]) != BH_TIER_NETWORK_POLICY &&
+		    all[i]->kind != BH_DEFAULT_DENY)
 			ordered[n++] = all[i];
 	if (n)
 		qsort(ordered, n, sizeof(*ordered), by_order);

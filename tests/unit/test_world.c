@@ -466,7 +466,7 @@ static void default_deny_comes_from_configuration_and_annotation(void **state)
 		assert_int_equal(p != NULL, t[i].in || t[i].eg);
 		if (!p)
 			continue;
-		assert_int_equal(p->tier, BH_TIER_BASELINE);
+		assert_int_equal(p->tier, BH_TIER_DEFAULT_DENY);
 		assert_int_equal(p->rules[BH_INGRESS].n, t[i].in);
 		assert_int_equal(p->rules[BH_EGRESS].n, t[i].eg);
 		assert_int_equal(p->rules[t[i].in ? BH_INGRESS : BH_EGRESS].items[0].action,

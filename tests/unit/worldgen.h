@@ -285,8 +285,7 @@ static inline struct bh_rule gen_rule(struct gen *g, enum bh_tier tier, enum bh_
 	struct bh_rule r = { .peers = peers, .ports = ports };
 
 	if (tier != BH_TIER_NETWORK_POLICY)
-		r.action = (enum bh_action)gen_next(
-			g, tier == BH_TIER_ADMIN ? (uint32_t)BH_ACTION_COUNT_ : (uint32_t)BH_PASS);
+		r.action = (enum bh_action)gen_next(g, (uint32_t)BH_ACTION_COUNT_);
 	r.has_peers = gen_chance(g, 85);
 	while (r.has_peers && r.n_peers < 3 && (r.n_peers == 0 || gen_chance(g, 40)))
 		peers[r.n_peers++] = gen_peer(g, tier != BH_TIER_NETWORK_POLICY, dir);
