@@ -302,6 +302,11 @@ static void equal_priorities_are_undecidable_only_where_order_matters(void **sta
 		  "cluster b tier=baseline prio=1 ns=* pods=*\nin deny port=TCP:80\n"
 		  "policy shop/p pods=* types=ingress\nin allow\n",
 		  BH_SIM_ALLOWED, "" },
+		{ "passing on to the default deny, which says the same",
+		  "ns shop deny=ingress\n"
+		  "cluster a tier=baseline prio=1 ns=* pods=*\nin deny port=TCP:80\n"
+		  "cluster b tier=baseline prio=1 ns=* pods=*\nin pass port=TCP:80\n",
+		  BH_SIM_DENIED, "" },
 		{ "in the last tier",
 		  "cluster a tier=baseline prio=1 ns=* pods=*\nin allow port=TCP:80\n"
 		  "cluster b tier=baseline prio=1 ns=* pods=*\nin deny port=TCP:80\n",
