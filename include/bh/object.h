@@ -83,6 +83,11 @@ size_t bh_decoded_warnings(const struct bh_decoded *d, const struct bh_decode_wa
 /* Line of what made it invalid, or 0. */
 int bh_decoded_error_line(const struct bh_decoded *d);
 
+/*
+ * A JSON string, never NULL: names of files need not be UTF-8, which JSON must be;
+ * those are as bh_buf_escape() writes them.  JSON null for NULL.  A new reference.
+ */
+json_t *bh_text_json(const char *s);
 /* {"kind","namespace","name","rule_index"} of a rule; a new reference. */
 json_t *bh_rule_ref_json(const struct bh_rule_ref *ref, enum bh_dir dir);
 /* One direction as `sim eval` and `explain` print it; a new reference. */

@@ -115,20 +115,6 @@ static void print_text(struct report *r)
 
 /* --- for machines and documents --------------------------------------------------------------- */
 
-static json_t *string_or_null(const char *s)
-{
-	struct bh_buf text = { 0 };
-	json_t *value;
-
-	if (!s)
-		return json_null();
-	/* File names need not be UTF-8. */
-	bh_buf_escape(&text, s);
-	value = json_string(bh_buf_str(&text));
-	bh_buf_done(&text);
-	return value;
-}
-
 static void print_json(const struct report *r)
 {
 	json_t *list = json_array(), *top;
@@ -140,10 +126,10 @@ static void print_json(const struct report *r)
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "check",
 					f->check->name, "severity", bh_severity_str(f->severity),
-					"file", string_or_null(f->file), "line",
+					"file", bh_text_json(f->file), "line",
 					f->line > 0 ? json_integer(f->line) : json_null(),
-					"subject", string_or_null(f->subject), "text",
-					string_or_null(f->text), "fix", string_or_null(f->fix)));
+					"subject", bh_text_json(f->subject), "text",
+					bh_text_json(f->text), "fix", bh_text_json(f->fix)));
 	}
 	top = json_pack("{s:o, s:{s:I, s:I, s:I}}", "findings", list, "summary", "error",
 			(json_int_t)r->counts[BH_SEVERITY_ERROR], "warning",

@@ -189,18 +189,6 @@ static void print_junit(struct run *r)
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-/* A file's name need not be UTF-8. */
-static json_t *file_json(const char *file)
-{
-	struct bh_buf text = { 0 };
-	json_t *value;
-
-	bh_buf_escape(&text, file);
-	value = json_string(bh_buf_str(&text));
-	bh_buf_done(&text);
-	return value;
-}
-
 static void print_json(struct run *r)
 {
 	json_t *list = json_array(), *top;
@@ -212,7 +200,7 @@ static void print_json(struct run *r)
 
 		json_array_append_new(
 			list, json_pack("{s:s, s:o, s:i, s:s, s:s, s:s, s:s, s:b, s:s?}", "name",
-					a->name, "file", file_json(a->file), "line", a->line,
+					a->name, "file", bh_text_json(a->file), "line", a->line,
 					"from", a->src, "to", a->dst, "port", a->port_text,
 					"expect", bh_sim_verdict_str(a->expected), "holds",
 					o->holds, "why", o->why));

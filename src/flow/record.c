@@ -11,24 +11,10 @@
 #include "bh/object.h"
 #include "flow.h"
 
-/* Never NULL: what is not UTF-8 is escaped (json_string() refuses it). */
-static json_t *make_string(const char *s)
-{
-	json_t *json = json_string(s);
-	struct bh_buf b = { 0 };
-
-	if (json)
-		return json;
-	bh_buf_escape(&b, s);
-	json = json_string(bh_buf_str(&b));
-	bh_buf_done(&b);
-	return json;
-}
-
 void flow_set_string(json_t *record, const char *key, const char *value)
 {
 	if (value && *value)
-		json_object_set_new(record, key, make_string(value));
+		json_object_set_new(record, key, bh_text_json(value));
 }
 
 void flow_set_number(json_t *record, const char *key, uint64_t value)
@@ -63,11 +49,11 @@ static json_t *labels_json(const struct bh_labels *labels)
 	for (size_t i = 0; i < labels->n; i++) {
 		const struct bh_label *l = &labels->items[i];
 
-		if (json_object_set_new(json, l->key, make_string(l->value)) < 0) {
+		if (json_object_set_new(json, l->key, bh_text_json(l->value)) < 0) {
 			struct bh_buf key = { 0 };
 
 			bh_buf_escape(&key, l->key);
-			json_object_set_new(json, bh_buf_str(&key), make_string(l->value));
+			json_object_set_new(json, bh_buf_str(&key), bh_text_json(l->value));
 			bh_buf_done(&key);
 		}
 	}
@@ -150,7 +136,7 @@ static void append_name(json_t *list, const char *ns, const char *name)
 {
 	bh_auto_free char *text = *ns ? bh_asprintf("%s/%s", ns, name) : bh_strdup(name);
 
-	json_array_append_new(list, make_string(text));
+	json_array_append_new(list, bh_text_json(text));
 }
 
 static json_t *policies_json(const struct bh_policy *const *policies, size_t n)

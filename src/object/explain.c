@@ -224,7 +224,7 @@ static void set(json_t *object, const char *key, json_t *value)
 static json_t *place_json(json_t *object, const char *file, int line)
 {
 	if (file)
-		set(object, "file", json_string(file));
+		set(object, "file", bh_text_json(file));
 	if (line > 0)
 		set(object, "line", json_integer(line));
 	return object;

@@ -3,6 +3,19 @@
 #include "bh/alloc.h"
 #include "bh/object.h"
 
+json_t *bh_text_json(const char *s)
+{
+	json_t *json = s ? json_string(s) : json_null();
+	struct bh_buf b = { 0 };
+
+	if (json)
+		return json;
+	bh_buf_escape(&b, s);
+	json = json_string(bh_buf_str(&b));
+	bh_buf_done(&b);
+	return json;
+}
+
 /* "ns/name", or the name alone of cluster-scoped kinds; to be freed. */
 static char *full_name(const struct bh_policy *p)
 {

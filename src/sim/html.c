@@ -19,7 +19,7 @@ extern const char page_start[], page_end[];
 /* Why each connection is allowed is left out beyond this: a page must open. */
 #define MAX_EXPLAINED 20000
 
-/* Texts that many connections share, each once. */
+/* Texts that many connections share, each once; UTF-8. */
 struct texts {
 	json_t *list;  /* in the page */
 	json_t *index; /* text -> number */
@@ -111,8 +111,11 @@ static void describe_reason(const struct bh_graph_reason *r, enum bh_dir dir, st
 	line = p->rules[dir].items[r->rule.rule_index].line;
 	bh_buf_printf(out, ": %s %s%s%s, %s rule %zu", bh_policy_kind_str(p->kind), p->namespace,
 		      *p->namespace ? "/" : "", p->name, bh_dir_str(dir), r->rule.rule_index);
-	if (p->file)
-		bh_buf_printf(out, " (%s:%d)", p->file, line ? line : p->line);
+	if (!p->file)
+		return;
+	bh_buf_puts(out, " (");
+	bh_buf_escape(out, p->file);
+	bh_buf_printf(out, ":%d)", line ? line : p->line);
 }
 
 static json_t *reasons_json(struct bh_graph *g, const struct bh_graph_edge *e, enum bh_dir dir,
@@ -195,11 +198,11 @@ static json_t *findings_json(const struct bh_lint *lint)
 	for (i = 0; i < n; i++) {
 		const struct bh_finding *f = &items[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s?, s:i, s:s, s:s, s:s?}",
-						      "check", f->check->name, "severity",
-						      bh_severity_str(f->severity), "file", f->file,
-						      "line", f->line, "subject", f->subject,
-						      "text", f->text, "fix", f->fix));
+		json_array_append_new(
+			list, json_pack("{s:s, s:s, s:o, s:i, s:s, s:o, s:s?}", "check",
+					f->check->name, "severity", bh_severity_str(f->severity),
+					"file", bh_text_json(f->file), "line", f->line, "subject",
+					f->subject, "text", bh_text_json(f->text), "fix", f->fix));
 	}
 	return list;
 }

@@ -23,11 +23,16 @@ enum view { VIEW_INGRESS, VIEW_EGRESS, VIEW_COMBINED, VIEW_COUNT_ };
 
 static const char *const view_names[VIEW_COUNT_] = { "ingress", "egress", "combined" };
 
+struct cell {
+	uint8_t signs[VIEW_COUNT_];
+};
+
 struct matrix {
 	const struct bh_matrix *m;
 	struct bh_conn_table *table;
 	const struct bh_graph_peer *peers;
 	const struct bh_conns *about;
+	struct cell *cells; /* of that port, row by row */
 	struct bh_buf *out;
 };
 
@@ -48,17 +53,14 @@ static bool is_asked(const struct matrix *x, uint32_t src, uint32_t dst)
 	return src != dst || a->n_pods > 1;
 }
 
-static enum sign sign_of(const struct matrix *x, uint32_t src, uint32_t dst, enum view view)
+static enum sign sign_of(const struct matrix *x, const struct bh_graph_edge *e, enum view view)
 {
-	const struct bh_conns *conns;
-	struct bh_graph_edge e;
+	const struct bh_conns *conns = view == VIEW_INGRESS  ? e->ingress
+				       : view == VIEW_EGRESS ? e->egress
+							     : e->allowed;
 
-	if (!is_asked(x, src, dst))
-		return SIGN_NONE;
-	bh_graph_pair(x->m->graph, src, dst, &e);
-	conns = view == VIEW_INGRESS ? e.ingress : view == VIEW_EGRESS ? e.egress : e.allowed;
 	conns = bh_conns_and(x->table, conns, x->about);
-	if (view != VIEW_EGRESS && e.own_node == BH_GRAPH_SOME_OWN && conns != x->about)
+	if (view != VIEW_EGRESS && e->own_node == BH_GRAPH_SOME_OWN && conns != x->about)
 		return SIGN_SOME;
 	if (bh_conns_is_empty(conns))
 		return SIGN_DENIED;
@@ -66,9 +68,39 @@ static enum sign sign_of(const struct matrix *x, uint32_t src, uint32_t dst, enu
 		return SIGN_SOME;
 	if (view != VIEW_COMBINED)
 		return SIGN_ALLOWED;
-	if (meets(x, e.only[BH_IPV4]) || meets(x, e.only[BH_IPV6]))
+	if (meets(x, e->only[BH_IPV4]) || meets(x, e->only[BH_IPV6]))
 		return SIGN_SOME;
-	return meets(x, e.audited) ? SIGN_AUDITED : SIGN_ALLOWED;
+	return meets(x, e->audited) ? SIGN_AUDITED : SIGN_ALLOWED;
+}
+
+static struct cell cell_of(const struct matrix *x, uint32_t src, uint32_t dst)
+{
+	struct cell cell = { .signs = { SIGN_NONE, SIGN_NONE, SIGN_NONE } };
+	struct bh_graph_edge e;
+	enum view v;
+
+	if (!is_asked(x, src, dst))
+		return cell;
+	bh_graph_pair(x->m->graph, src, dst, &e);
+	for (v = 0; v < VIEW_COUNT_; v++)
+		cell.signs[v] = (uint8_t)sign_of(x, &e, v);
+	return cell;
+}
+
+static void ask_about(struct matrix *x, const struct bh_conns *port)
+{
+	size_t i, k;
+
+	x->about = port;
+	for (i = 0; i < x->m->n_rows; i++)
+		for (k = 0; k < x->m->n_columns; k++)
+			x->cells[i * x->m->n_columns + k] =
+				cell_of(x, x->m->rows[i], x->m->columns[k]);
+}
+
+static enum sign sign_at(const struct matrix *x, size_t row, size_t column, enum view view)
+{
+	return x->cells[row * x->m->n_columns + column].signs[view];
 }
 
 /* --- for people ------------------------------------------------------------------------ */
@@ -89,9 +121,7 @@ static void write_grid(const struct matrix *x, enum view view)
 	for (i = 0; i < x->m->n_rows; i++) {
 		bh_buf_printf(x->out, "%-*s ", (int)width, x->peers[x->m->rows[i]].label);
 		for (k = 0; k < x->m->n_columns; k++)
-			bh_buf_printf(
-				x->out, " %3c",
-				signs[sign_of(x, x->m->rows[i], x->m->columns[k], view)].letter);
+			bh_buf_printf(x->out, " %3c", signs[sign_at(x, i, k, view)].letter);
 		bh_buf_putc(x->out, '\n');
 	}
 }
@@ -123,8 +153,7 @@ static void write_markdown(const struct matrix *x, enum view view)
 			letters[2 * k] = signs[k].letter;
 		cells[0] = x->peers[x->m->rows[i]].label;
 		for (k = 0; k < x->m->n_columns; k++)
-			cells[k + 1] =
-				&letters[2 * sign_of(x, x->m->rows[i], x->m->columns[k], view)];
+			cells[k + 1] = &letters[2 * sign_at(x, i, k, view)];
 		bh_table_row(BH_SIM_MD, cells, x->m->n_columns + 1, x->out);
 	}
 }
@@ -138,7 +167,7 @@ static void write_tables(struct matrix *x, enum bh_sim_format format)
 	if (format == BH_SIM_TXT)
 		write_legend(x);
 	for (i = 0; i < x->m->n_ports; i++) {
-		x->about = x->m->ports[i];
+		ask_about(x, x->m->ports[i]);
 		for (v = 0; v < VIEW_COUNT_; v++) {
 			bh_buf_printf(x->out, "%s%s%s, %s\n\n",
 				      i || v || format == BH_SIM_TXT ? "\n" : "",
@@ -156,13 +185,14 @@ static void write_tables(struct matrix *x, enum bh_sim_format format)
 /* --- for machines ------------------------------------------------------------------------ */
 
 static void write_cell(const struct matrix *x, enum bh_sim_format format, const char *port,
-		       uint32_t src, uint32_t dst)
+		       size_t row, size_t column)
 {
-	const char *cells[3 + VIEW_COUNT_] = { port, x->peers[src].label, x->peers[dst].label };
+	const char *cells[3 + VIEW_COUNT_] = { port, x->peers[x->m->rows[row]].label,
+					       x->peers[x->m->columns[column]].label };
 	enum view v;
 
 	for (v = 0; v < VIEW_COUNT_; v++)
-		cells[3 + v] = signs[sign_of(x, src, dst, v)].word;
+		cells[3 + v] = signs[sign_at(x, row, column, v)].word;
 	if (format == BH_SIM_CSV) {
 		bh_table_row(format, cells, BH_ARRAY_LEN(cells), x->out);
 		return;
@@ -192,15 +222,14 @@ static void write_cells(struct matrix *x, enum bh_sim_format format)
 	else
 		bh_buf_puts(x->out, "[");
 	for (p = 0; p < x->m->n_ports; p++) {
-		x->about = x->m->ports[p];
+		ask_about(x, x->m->ports[p]);
 		bh_conns_text(x->about, false, &text);
 		for (i = 0; i < x->m->n_rows; i++) {
 			for (k = 0; k < x->m->n_columns; k++) {
 				if (format == BH_SIM_JSON)
 					bh_buf_puts(x->out, is_first ? "\n  " : ",\n  ");
 				is_first = false;
-				write_cell(x, format, bh_buf_str(&text), x->m->rows[i],
-					   x->m->columns[k]);
+				write_cell(x, format, bh_buf_str(&text), i, k);
 			}
 		}
 	}
@@ -211,7 +240,8 @@ static void write_cells(struct matrix *x, enum bh_sim_format format)
 
 void bh_matrix_write(const struct bh_matrix *m, enum bh_sim_format format, struct bh_buf *out)
 {
-	struct matrix x = { .m = m, .table = bh_graph_table(m->graph), .out = out };
+	bh_auto_free struct cell *cells = bh_calloc(m->n_rows * m->n_columns + 1, sizeof(*cells));
+	struct matrix x = { .m = m, .table = bh_graph_table(m->graph), .cells = cells, .out = out };
 
 	bh_graph_peers(m->graph, &x.peers);
 	if (format == BH_SIM_CSV || format == BH_SIM_JSON)

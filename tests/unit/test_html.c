@@ -77,11 +77,45 @@ static void nothing_ends_the_script_element_early(void **state)
 	rmdir(dir);
 }
 
+/* A file's name may be any bytes; JSON is UTF-8. */
+static void a_file_of_any_name_is_named(void **state)
+{
+	struct cli_test *t = *state;
+	bh_auto_free char *file = bh_asprintf("%s/\xff.yaml", t->dir);
+	json_t *data, *finding, *reasons;
+	FILE *f = fopen(file, "w");
+	size_t i;
+
+	assert_non_null(f);
+	fputs(POLICY POD("a")
+		      POD("b") "---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, "
+			       "metadata: {name: idle, namespace: x}, spec: {podSelector: "
+			       "{matchLabels: {app: c}}}}\n",
+	      f);
+	fclose(f);
+	cli_run(t, "sim", "list", "-o", "html", file);
+	assert_status(t, 0);
+	data = data_of(t);
+	finding = json_array_get(json_object_get(data, "findings"), 0);
+	assert_non_null(finding);
+	assert_contains(json_string_value(json_object_get(finding, "file")), "/\\xff.yaml");
+	reasons = json_object_get(data, "reasons");
+	for (i = 0; i < json_array_size(reasons); i++)
+		if (strstr(json_string_value(json_array_get(reasons, i)),
+			   "NetworkPolicy x/a, ingress rule 0 (") &&
+		    strstr(json_string_value(json_array_get(reasons, i)), "/\\xff.yaml:1)"))
+			break;
+	assert_true(i < json_array_size(reasons));
+	json_decref(data);
+	unlink(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CLI_TEST(the_page_says_what_is_allowed_and_why),
 		CLI_TEST(nothing_ends_the_script_element_early),
+		CLI_TEST(a_file_of_any_name_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
