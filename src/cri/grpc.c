@@ -2,9 +2,6 @@
  * A call is one HTTP/2 POST with prior knowledge on a connection of its own.
  * libcurl 7.88 (Debian 12) breaks the second request on a connection (curl
  * issue 10634), so none is reused; a connection costs half a millisecond.
- *
- * libcurl's callbacks only collect.  Messages and the end of a call are handed
- * out afterwards, from the queue of calls that have something to say.
  */
 #include "grpc.h"
 
@@ -14,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
-#include <utlist.h>
 
 #include "bh/alloc.h"
 #include "bh/multi.h"
@@ -24,44 +20,22 @@
 #define MAX_TEXT           200
 
 struct bh_grpc_call {
+	struct bh_transfer transfer;
 	struct bh_grpc *g;
-	struct bh_grpc_call *prev, *next;             /* in g->calls */
-	struct bh_grpc_call *ready_prev, *ready_next; /* in g->ready */
 	struct bh_grpc_request req;
-	CURL *easy;
 	struct curl_slist *headers;
 	struct bh_buf body;
 	struct bh_frames frames;
 	struct bh_err err; /* why the transfer was given up, "" if it was not */
-	char curl_err[CURL_ERROR_SIZE];
-	CURLcode code;
 	int status;
-	bool has_status, is_ready, is_ended;
+	bool has_status;
 	char text[MAX_TEXT + 1];
 };
 
 struct bh_grpc {
 	struct bh_multi *multi;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	struct bh_grpc_call *calls, *ready;
-	struct bh_grpc_call *current; /* that is being called back; NULL once cancelled */
 };
-
-static void set_ready(struct bh_grpc_call *call)
-{
-	if (call->is_ready)
-		return;
-	call->is_ready = true;
-	DL_APPEND2(call->g->ready, call, ready_prev, ready_next);
-}
-
-static void unset_ready(struct bh_grpc_call *call)
-{
-	if (!call->is_ready)
-		return;
-	call->is_ready = false;
-	DL_DELETE2(call->g->ready, call, ready_prev, ready_next);
-}
 
 void bh_grpc_cancel(struct bh_grpc_call **callp)
 {
@@ -70,14 +44,7 @@ void bh_grpc_cancel(struct bh_grpc_call **callp)
 	if (!call)
 		return;
 	*callp = NULL;
-	if (call->g->current == call)
-		call->g->current = NULL;
-	unset_ready(call);
-	DL_DELETE(call->g->calls, call);
-	if (call->easy) {
-		bh_multi_remove(call->g->multi, call->easy);
-		curl_easy_cleanup(call->easy);
-	}
+	bh_transfer_done(&call->transfer);
 	curl_slist_free_all(call->headers);
 	bh_buf_done(&call->body);
 	bh_frames_done(&call->frames);
@@ -97,7 +64,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 		return 0;
 	}
 	bh_frames_add(&call->frames, data, n);
-	set_ready(call);
+	bh_transfer_set_ready(&call->transfer);
 	return n;
 }
 
@@ -163,33 +130,16 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 	return n;
 }
 
-static void on_end(void *ctx, CURL *easy, CURLcode code)
-{
-	struct bh_grpc_call *call;
-
-	(void)ctx;
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
-	call->code = code;
-	call->is_ended = true;
-	set_ready(call);
-}
-
 /* --- what is handed out --------------------------------------------------------- */
 
 static int no_answer(struct bh_grpc_call *call)
 {
-	long os_errno = 0;
-
 	if (call->err.text[0])
 		return BH_GRPC_NO_ANSWER;
-	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
-	if (call->code == CURLE_COULDNT_CONNECT && os_errno > 0)
-		bh_err_wrap(&call->err, -(int)os_errno, "cannot connect");
-	else if (call->code == CURLE_OPERATION_TIMEDOUT)
+	if (call->transfer.code == CURLE_OPERATION_TIMEDOUT)
 		bh_err(&call->err, -ETIMEDOUT, "no answer within %u ms", call->req.timeout_ms);
 	else
-		bh_err(&call->err, -EPROTO, "%s",
-		       call->curl_err[0] ? call->curl_err : curl_easy_strerror(call->code));
+		bh_transfer_error(&call->transfer, -EPROTO, &call->err);
 	return BH_GRPC_NO_ANSWER;
 }
 
@@ -202,9 +152,9 @@ static int judge(struct bh_grpc_call *call)
 	 * A server that has said its status may reset the stream before it has
 	 * read the request to its end; libcurl calls that an error.
 	 */
-	if (call->err.text[0] || (call->code != CURLE_OK && !call->has_status))
+	if (call->err.text[0] || (call->transfer.code != CURLE_OK && !call->has_status))
 		return no_answer(call);
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &http);
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &http);
 	if (http != 200) {
 		bh_err(&call->err, -EPROTO, "HTTP status %ld", http);
 		return BH_GRPC_NO_ANSWER;
@@ -224,38 +174,32 @@ static int judge(struct bh_grpc_call *call)
 	return call->status;
 }
 
-static void deliver(struct bh_grpc *g, struct bh_grpc_call *call)
+static bool is_alive(const struct bh_grpc *g, const struct bh_grpc_call *call)
 {
+	return bh_transfer_is_alive(g->multi, &call->transfer);
+}
+
+static void on_ready(void *ctx, struct bh_transfer *t)
+{
+	struct bh_grpc_call *call = bh_container_of(t, struct bh_grpc_call, transfer);
+	struct bh_grpc *g = ctx;
 	const uint8_t *data;
 	size_t len;
 	int r = 0;
 
-	g->current = call;
 	while (!call->err.text[0] &&
 	       (r = bh_frames_next(&call->frames, BH_FRAME_MAX, &data, &len, &call->err)) > 0) {
 		call->req.on_message(call->req.ctx, data, len);
-		if (g->current != call)
+		if (!is_alive(g, call))
 			return;
 	}
 	/* What breaks the framing never gets better: end it here. */
-	if (call->is_ended || r < 0) {
+	if (t->is_ended || r < 0) {
 		int status = judge(call);
 
 		call->req.on_done(call->req.ctx, status, bh_err_text(&call->err));
-		if (g->current == call)
+		if (is_alive(g, call))
 			bh_grpc_cancel(&call);
-	}
-	g->current = NULL;
-}
-
-static void on_turn(void *ctx)
-{
-	struct bh_grpc *g = ctx;
-	struct bh_grpc_call *call;
-
-	while ((call = g->ready)) {
-		unset_ready(call);
-		deliver(g, call);
 	}
 }
 
@@ -291,7 +235,7 @@ static void set_headers(struct bh_grpc_call *call)
 
 static void set_options(struct bh_grpc_call *call)
 {
-	CURL *e = call->easy;
+	CURL *e = call->transfer.easy;
 	char url[256];
 
 	snprintf(url, sizeof(url), "http://localhost%s", call->req.path);
@@ -302,7 +246,6 @@ static void set_options(struct bh_grpc_call *call)
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
 	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_HTTPHEADER, call->headers);
 	curl_easy_setopt(e, CURLOPT_POST, 1L);
 	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)call->body.len);
@@ -311,8 +254,6 @@ static void set_options(struct bh_grpc_call *call)
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
-	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->curl_err);
-	curl_easy_setopt(e, CURLOPT_PRIVATE, call);
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)call->req.timeout_ms);
 }
@@ -323,9 +264,7 @@ struct bh_grpc_call *bh_grpc_start(struct bh_grpc *g, const struct bh_grpc_reque
 
 	call->g = g;
 	call->req = *request;
-	call->easy = curl_easy_init();
-	if (!call->easy)
-		abort();
+	bh_transfer_init(&call->transfer, g->multi);
 	bh_frame_head(&call->body, (uint32_t)request->len);
 	bh_buf_add(&call->body, request->body, request->len);
 	/* The caller's memory ends with this call. */
@@ -333,8 +272,7 @@ struct bh_grpc_call *bh_grpc_start(struct bh_grpc *g, const struct bh_grpc_reque
 	set_headers(call);
 	set_options(call);
 	call->req.path = call->req.namespace = NULL;
-	DL_APPEND(g->calls, call);
-	bh_multi_add(g->multi, call->easy);
+	bh_transfer_start(&call->transfer);
 	return call;
 }
 
@@ -354,8 +292,7 @@ int bh_grpc_new(struct bh_grpc **ret, uv_loop_t *loop, const char *path, struct 
 	memcpy(g->path, path, strlen(path) + 1);
 	g->multi = bh_multi_new(loop, &(struct bh_multi_owner){
 					      .ctx = g,
-					      .on_end = on_end,
-					      .on_turn = on_turn,
+					      .on_ready = on_ready,
 					      .on_closed = on_closed,
 				      });
 	*ret = g;
@@ -365,12 +302,13 @@ int bh_grpc_new(struct bh_grpc **ret, uv_loop_t *loop, const char *path, struct 
 void bh_grpc_free(struct bh_grpc **gp)
 {
 	struct bh_grpc *g = *gp;
+	struct bh_transfer *t;
 
 	if (!g)
 		return;
 	*gp = NULL;
-	while (g->calls) {
-		struct bh_grpc_call *call = g->calls;
+	while ((t = bh_multi_transfers(g->multi))) {
+		struct bh_grpc_call *call = bh_container_of(t, struct bh_grpc_call, transfer);
 
 		bh_grpc_cancel(&call);
 	}

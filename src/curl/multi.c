@@ -1,5 +1,7 @@
 #include "bh/multi.h"
 
+#include <utlist.h>
+
 #include "bh/alloc.h"
 
 struct bh_multi {
@@ -7,7 +9,9 @@ struct bh_multi {
 	uv_loop_t *loop;
 	uv_timer_t timer;
 	struct bh_multi_owner owner;
-	size_t n_handles; /* that the loop has not closed yet */
+	struct bh_transfer *transfers, *ready;
+	struct bh_transfer *current; /* that the owner is told of; NULL once it is done */
+	size_t n_handles;            /* that the loop has not closed yet */
 	bool is_closing;
 };
 
@@ -41,6 +45,100 @@ static void on_timer_closed(uv_handle_t *handle)
 	drop_handle(bh_container_of(handle, struct bh_multi, timer));
 }
 
+/* --- transfers --------------------------------------------------------------------- */
+
+void bh_transfer_set_ready(struct bh_transfer *t)
+{
+	if (t->is_ready)
+		return;
+	t->is_ready = true;
+	DL_APPEND2(t->multi->ready, t, ready_prev, ready_next);
+}
+
+static void unset_ready(struct bh_transfer *t)
+{
+	if (!t->is_ready)
+		return;
+	t->is_ready = false;
+	DL_DELETE2(t->multi->ready, t, ready_prev, ready_next);
+}
+
+static void end(CURL *easy, CURLcode code)
+{
+	struct bh_transfer *t;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
+	t->code = code;
+	t->is_ended = true;
+	bh_transfer_set_ready(t);
+}
+
+static void hand_out(struct bh_multi *m)
+{
+	struct bh_transfer *t;
+
+	while ((t = m->ready)) {
+		unset_ready(t);
+		m->current = t;
+		m->owner.on_ready(m->owner.ctx, t);
+		m->current = NULL;
+	}
+}
+
+void bh_transfer_init(struct bh_transfer *t, struct bh_multi *m)
+{
+	*t = (struct bh_transfer){ .multi = m, .easy = curl_easy_init() };
+	if (!t->easy)
+		abort();
+	curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+	curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->error);
+	curl_easy_setopt(t->easy, CURLOPT_NOSIGNAL, 1L);
+	DL_APPEND(m->transfers, t);
+}
+
+void bh_transfer_start(struct bh_transfer *t)
+{
+	curl_multi_add_handle(t->multi->curl, t->easy);
+}
+
+void bh_transfer_done(struct bh_transfer *t)
+{
+	struct bh_multi *m = t->multi;
+
+	if (m->current == t)
+		m->current = NULL;
+	unset_ready(t);
+	DL_DELETE(m->transfers, t);
+	curl_multi_remove_handle(m->curl, t->easy);
+	curl_easy_cleanup(t->easy);
+	t->easy = NULL;
+}
+
+bool bh_transfer_is_alive(const struct bh_multi *m, const struct bh_transfer *t)
+{
+	return m->current == t;
+}
+
+struct bh_transfer *bh_multi_transfers(const struct bh_multi *m)
+{
+	return m->transfers;
+}
+
+int bh_transfer_error(const struct bh_transfer *t, int code, struct bh_err *err)
+{
+	long os_errno = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
+	if (t->code == CURLE_COULDNT_CONNECT && os_errno > 0) {
+		bh_err_clear(err);
+		bh_err_wrap(err, -(int)os_errno, "cannot connect");
+		return code;
+	}
+	return bh_err(err, code, "%s", t->error[0] ? t->error : curl_easy_strerror(t->code));
+}
+
+/* --- the event loop ---------------------------------------------------------------- */
+
 static void act(struct bh_multi *m, curl_socket_t fd, int events)
 {
 	int running, left;
@@ -49,9 +147,9 @@ static void act(struct bh_multi *m, curl_socket_t fd, int events)
 	curl_multi_socket_action(m->curl, fd, events, &running);
 	while ((msg = curl_multi_info_read(m->curl, &left))) {
 		if (msg->msg == CURLMSG_DONE)
-			m->owner.on_end(m->owner.ctx, msg->easy_handle, msg->data.result);
+			end(msg->easy_handle, msg->data.result);
 	}
-	m->owner.on_turn(m->owner.ctx);
+	hand_out(m);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
@@ -158,14 +256,4 @@ void bh_multi_close(struct bh_multi *m)
 	curl_multi_cleanup(m->curl);
 	curl_global_cleanup();
 	uv_close((uv_handle_t *)&m->timer, on_timer_closed);
-}
-
-void bh_multi_add(struct bh_multi *m, CURL *easy)
-{
-	curl_multi_add_handle(m->curl, easy);
-}
-
-void bh_multi_remove(struct bh_multi *m, CURL *easy)
-{
-	curl_multi_remove_handle(m->curl, easy);
 }

@@ -1,7 +1,3 @@
-/*
- * libcurl's callbacks only collect; what they collected is handed out after it
- * has returned, from the queue of calls that have something to say.
- */
 #include "http.h"
 
 #include <ctype.h>
@@ -13,7 +9,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <utlist.h>
 
 #include "bh/alloc.h"
 #include "bh/buf.h"
@@ -30,50 +25,28 @@
 #define MAX_RETRY_MS   UINT32_C(120000)
 
 struct bh_kube_call {
+	struct bh_transfer transfer;
 	struct bh_kube_http *h;
-	struct bh_kube_call *prev, *next;             /* in h->calls */
-	struct bh_kube_call *ready_prev, *ready_next; /* in h->ready */
 	struct bh_kube_request req;
-	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	struct bh_buf body; /* not handed out yet, or of an error */
-	char curl_err[CURL_ERROR_SIZE];
-	CURLcode code;
 	uint32_t retry_after_ms;
-	bool has_head, told_head, is_ready, is_ended;
+	bool has_head, told_head;
 };
 
 struct bh_kube_http {
 	const struct bh_kube_access *access;
 	struct bh_multi *multi;
 	char *ca, *cert, *key;
-	struct bh_kube_call *calls, *ready;
-	struct bh_kube_call *current; /* that is being called back; NULL once cancelled */
-	bool is_http2;                /* the last answer was */
+	bool is_http2; /* the last answer was */
 	struct bh_kube_http_stats stats;
 };
-
-static void set_ready(struct bh_kube_call *call)
-{
-	if (call->is_ready)
-		return;
-	call->is_ready = true;
-	DL_APPEND2(call->h->ready, call, ready_prev, ready_next);
-}
-
-static void unset_ready(struct bh_kube_call *call)
-{
-	if (!call->is_ready)
-		return;
-	call->is_ready = false;
-	DL_DELETE2(call->h->ready, call, ready_prev, ready_next);
-}
 
 static uint64_t bytes_of(const struct bh_kube_call *call)
 {
 	curl_off_t n = 0;
 
-	curl_easy_getinfo(call->easy, CURLINFO_SIZE_DOWNLOAD_T, &n);
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_SIZE_DOWNLOAD_T, &n);
 	return (uint64_t)n;
 }
 
@@ -84,13 +57,8 @@ void bh_kube_call_cancel(struct bh_kube_call **callp)
 	if (!call)
 		return;
 	*callp = NULL;
-	if (call->h->current == call)
-		call->h->current = NULL;
-	unset_ready(call);
-	DL_DELETE(call->h->calls, call);
 	call->h->stats.bytes_received += bytes_of(call);
-	bh_multi_remove(call->h->multi, call->easy);
-	curl_easy_cleanup(call->easy);
+	bh_transfer_done(&call->transfer);
 	curl_slist_free_all(call->headers);
 	curl_slist_free_all(call->connect_to);
 	bh_buf_done(&call->body);
@@ -107,7 +75,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	if (call->has_head || call->body.len + n <= MAX_ERROR_BODY)
 		bh_buf_add(&call->body, data, n);
 	if (call->has_head)
-		set_ready(call);
+		bh_transfer_set_ready(&call->transfer);
 	return n;
 }
 
@@ -134,10 +102,10 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 	if (n >= strlen(retry) && strncasecmp(data, retry, strlen(retry)) == 0) {
 		call->retry_after_ms = parse_retry_after(data + strlen(retry), n - strlen(retry));
 	} else if (n <= 2) { /* the empty line behind the headers */
-		curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+		curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
 		call->has_head = status == 200;
 		if (call->has_head)
-			set_ready(call);
+			bh_transfer_set_ready(&call->transfer);
 	}
 	return n;
 }
@@ -152,20 +120,6 @@ static int on_connect(void *ctx, curl_socket_t fd, curlsocktype purpose)
 	/* Without it a dead peer is noticed after a quarter of an hour. */
 	(void)!setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 	return CURL_SOCKOPT_OK;
-}
-
-static void on_end(void *ctx, CURL *easy, CURLcode code)
-{
-	struct bh_kube_http *h = ctx;
-	struct bh_kube_call *call;
-	long version = 0;
-
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &call);
-	curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-	h->is_http2 = version == CURL_HTTP_VERSION_2_0;
-	call->code = code;
-	call->is_ended = true;
-	set_ready(call);
 }
 
 /* --- what is handed out ---------------------------------------------------------- */
@@ -189,66 +143,59 @@ static void describe_error(struct bh_kube_call *call, int status, struct bh_err 
 static struct bh_kube_answer judge(struct bh_kube_call *call, struct bh_err *text)
 {
 	struct bh_kube_answer a = { .retry_after_ms = call->retry_after_ms };
-	long status = 0, os_errno = 0;
+	CURLcode code = call->transfer.code;
+	long status = 0;
 
 	a.text = text->text;
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
 	a.status = (int)status;
-	if (call->code == CURLE_OK) {
+	if (code == CURLE_OK) {
 		a.outcome = BH_ANSWERED;
 		if (status != 200)
 			describe_error(call, a.status, text);
 		return a;
 	}
-	a.outcome = call->code == CURLE_HTTP2_STREAM || call->code == CURLE_PARTIAL_FILE ? BH_BROKEN
-											 : BH_AWAY;
-	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &os_errno);
-	if (call->code == CURLE_COULDNT_CONNECT && os_errno > 0)
-		bh_err_wrap(text, -(int)os_errno, "cannot connect");
-	else
-		bh_err(text, 0, "%s",
-		       call->curl_err[0] ? call->curl_err : curl_easy_strerror(call->code));
+	a.outcome = code == CURLE_HTTP2_STREAM || code == CURLE_PARTIAL_FILE ? BH_BROKEN : BH_AWAY;
+	bh_transfer_error(&call->transfer, 0, text);
 	return a;
+}
+
+static bool is_alive(const struct bh_kube_http *h, const struct bh_kube_call *call)
+{
+	return bh_transfer_is_alive(h->multi, &call->transfer);
 }
 
 static void end_call(struct bh_kube_http *h, struct bh_kube_call *call)
 {
 	struct bh_err text = { 0 };
 	struct bh_kube_answer answer = judge(call, &text);
+	long version = 0;
 
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_HTTP_VERSION, &version);
+	h->is_http2 = version == CURL_HTTP_VERSION_2_0;
 	call->req.on_done(call->req.ctx, &answer);
-	if (h->current == call)
+	if (is_alive(h, call))
 		bh_kube_call_cancel(&call);
 }
 
-static void deliver(struct bh_kube_http *h, struct bh_kube_call *call)
+static void on_ready(void *ctx, struct bh_transfer *t)
 {
-	h->current = call;
+	struct bh_kube_call *call = bh_container_of(t, struct bh_kube_call, transfer);
+	struct bh_kube_http *h = ctx;
+
 	if (call->has_head && !call->told_head) {
 		call->told_head = true;
 		call->req.on_head(call->req.ctx);
 	}
-	if (h->current == call && call->has_head && call->body.len > 0) {
+	if (is_alive(h, call) && call->has_head && call->body.len > 0) {
 		struct bh_buf data = call->body;
 
 		call->body = (struct bh_buf){ 0 };
 		call->req.on_data(call->req.ctx, data.data, data.len);
 		bh_buf_done(&data);
 	}
-	if (h->current == call && call->is_ended)
+	if (is_alive(h, call) && t->is_ended)
 		end_call(h, call);
-	h->current = NULL;
-}
-
-static void on_turn(void *ctx)
-{
-	struct bh_kube_http *h = ctx;
-	struct bh_kube_call *call;
-
-	while ((call = h->ready)) {
-		unset_ready(call);
-		deliver(h, call);
-	}
 }
 
 /* --- calls ----------------------------------------------------------------------- */
@@ -284,7 +231,7 @@ static void set_blob(CURL *e, CURLoption option, char *text)
 static void set_tls(struct bh_kube_call *call)
 {
 	struct bh_kube_http *h = call->h;
-	CURL *e = call->easy;
+	CURL *e = call->transfer.easy;
 
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -320,14 +267,14 @@ static void set_url(struct bh_kube_call *call)
 		call->connect_to = curl_slist_append(NULL, to);
 		if (!call->connect_to)
 			abort();
-		curl_easy_setopt(call->easy, CURLOPT_CONNECT_TO, call->connect_to);
+		curl_easy_setopt(call->transfer.easy, CURLOPT_CONNECT_TO, call->connect_to);
 	}
-	curl_easy_setopt(call->easy, CURLOPT_URL, url);
+	curl_easy_setopt(call->transfer.easy, CURLOPT_URL, url);
 }
 
 static void set_options(struct bh_kube_call *call)
 {
-	CURL *e = call->easy;
+	CURL *e = call->transfer.easy;
 
 	set_url(call);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, call->h->access->is_plain ? "http" : "https");
@@ -340,7 +287,6 @@ static void set_options(struct bh_kube_call *call)
 	curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->h->is_http2 ? 1L : 0L);
 	if (call->req.accepts_gzip)
 		curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "gzip");
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, READ_SIZE);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
@@ -352,8 +298,6 @@ static void set_options(struct bh_kube_call *call)
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
-	curl_easy_setopt(e, CURLOPT_ERRORBUFFER, call->curl_err);
-	curl_easy_setopt(e, CURLOPT_PRIVATE, call);
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 }
 
@@ -368,14 +312,11 @@ struct bh_kube_call *bh_kube_call_start(struct bh_kube_http *h,
 	call = bh_calloc(1, sizeof(*call));
 	call->h = h;
 	call->req = *request;
-	call->easy = curl_easy_init();
-	if (!call->easy)
-		abort();
+	bh_transfer_init(&call->transfer, h->multi);
 	set_headers(call, token);
 	set_options(call);
 	call->req.path = NULL; /* the caller's memory ends with this call */
-	DL_APPEND(h->calls, call);
-	bh_multi_add(h->multi, call->easy);
+	bh_transfer_start(&call->transfer);
 	return call;
 }
 
@@ -412,8 +353,7 @@ int bh_kube_http_new(struct bh_kube_http **ret, uv_loop_t *loop,
 	}
 	h->multi = bh_multi_new(loop, &(struct bh_multi_owner){
 					      .ctx = h,
-					      .on_end = on_end,
-					      .on_turn = on_turn,
+					      .on_ready = on_ready,
 					      .on_closed = on_closed,
 					      .shares_connections = true,
 				      });
@@ -424,12 +364,13 @@ int bh_kube_http_new(struct bh_kube_http **ret, uv_loop_t *loop,
 void bh_kube_http_free(struct bh_kube_http **hp)
 {
 	struct bh_kube_http *h = *hp;
+	struct bh_transfer *t;
 
 	if (!h)
 		return;
 	*hp = NULL;
-	while (h->calls) {
-		struct bh_kube_call *call = h->calls;
+	while ((t = bh_multi_transfers(h->multi))) {
+		struct bh_kube_call *call = bh_container_of(t, struct bh_kube_call, transfer);
 
 		bh_kube_call_cancel(&call);
 	}
@@ -439,9 +380,9 @@ void bh_kube_http_free(struct bh_kube_http **hp)
 struct bh_kube_http_stats bh_kube_http_stats(const struct bh_kube_http *h)
 {
 	struct bh_kube_http_stats stats = h->stats;
-	const struct bh_kube_call *call;
+	struct bh_transfer *t;
 
-	DL_FOREACH (h->calls, call)
-		stats.bytes_received += bytes_of(call);
+	for (t = bh_multi_transfers(h->multi); t; t = t->next)
+		stats.bytes_received += bytes_of(bh_container_of(t, struct bh_kube_call, transfer));
 	return stats;
 }
