@@ -12,23 +12,6 @@ static const struct bh_world_config no_config;
 #define MANIFEST BH_SOURCE_MANIFEST
 #define KUBE     BH_SOURCE_KUBE
 
-static const char *owner(const struct bh_world *w, const char *a)
-{
-	struct bh_addr addr = wt_addr(a);
-	const struct bh_pod *p = bh_world_pod_by_addr(w, &addr);
-
-	return p ? p->name : "";
-}
-
-static void remove_pod(struct bh_world *w, enum bh_source source, const char *name, const char *uid)
-{
-	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_POD,
-					     .source = source,
-					     .namespace = "shop",
-					     .name = name,
-					     .uid = uid });
-}
-
 static void remove_named(struct bh_world *w, enum bh_kind kind, enum bh_source source,
 			 const char *ns, const char *name)
 {
@@ -37,11 +20,6 @@ static void remove_named(struct bh_world *w, enum bh_kind kind, enum bh_source s
 					     .policy_kind = BH_NETWORK_POLICY,
 					     .namespace = ns,
 					     .name = name });
-}
-
-static const struct bh_pod *pod(const struct bh_world *w, const char *name)
-{
-	return bh_world_pod_by_name(w, "shop", name);
 }
 
 static const struct bh_policy *policy(const struct bh_world *w, const char *name)
@@ -67,8 +45,8 @@ static void newest_pod_owns_an_address_until_it_goes(void **state)
 	(void)state;
 	world_text(w, KUBE, "pod shop/old 10.0.0.1 fd00::1 uid=1 at=1");
 	c = changes_of(w, "pod shop/new 10.0.0.1 uid=2 at=2");
-	assert_string_equal(owner(w, "10.0.0.1"), "new");
-	assert_string_equal(owner(w, "fd00::1"), "old");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "new");
+	assert_string_equal(wt_owner(w, "fd00::1"), "old");
 	assert_int_equal(c->n_pods, 2);
 	assert_null(c->pods[0].before);
 	assert_string_equal(c->pods[0].after->name, "new");
@@ -78,12 +56,12 @@ static void newest_pod_owns_an_address_until_it_goes(void **state)
 
 	/* That the old one speaks again gives it nothing. */
 	changes_of(w, "pod shop/old 10.0.0.1 fd00::1 uid=1 at=1 label=x:y");
-	assert_string_equal(owner(w, "10.0.0.1"), "new");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "new");
 
 	bh_world_settle(w);
-	remove_pod(w, KUBE, "new", "2");
+	wt_remove_pod(w, KUBE, "new", "2");
 	c = bh_world_changes(w);
-	assert_string_equal(owner(w, "10.0.0.1"), "old");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "old");
 	assert_int_equal(c->n_pods, 2);
 	assert_null(c->pods[0].after);
 	assert_int_equal(c->pods[1].after->n_addrs, 2);
@@ -95,10 +73,10 @@ static void of_equally_old_pods_the_later_told_owns_the_address(void **state)
 
 	(void)state;
 	world_text(w, KUBE, "pod shop/a 10.0.0.1\npod shop/b 10.0.0.1");
-	assert_string_equal(owner(w, "10.0.0.1"), "b");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "b");
 	/* To be told again is not to be told later. */
 	world_text(w, KUBE, "pod shop/a 10.0.0.1 label=x:y");
-	assert_string_equal(owner(w, "10.0.0.1"), "b");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "b");
 }
 
 static void removing_the_loser_takes_nothing_from_the_owner(void **state)
@@ -108,8 +86,8 @@ static void removing_the_loser_takes_nothing_from_the_owner(void **state)
 	(void)state;
 	world_text(w, KUBE, "pod shop/old 10.0.0.1 uid=1 at=1\npod shop/new 10.0.0.1 uid=2 at=2");
 	bh_world_settle(w);
-	remove_pod(w, KUBE, "old", "1");
-	assert_string_equal(owner(w, "10.0.0.1"), "new");
+	wt_remove_pod(w, KUBE, "old", "1");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "new");
 	assert_int_equal(bh_world_changes(w)->n_pods, 1);
 }
 
@@ -121,14 +99,14 @@ static void three_pods_pass_an_address_on_by_age(void **state)
 	world_text(w, KUBE,
 		   "pod shop/b 10.0.0.1 at=2\npod shop/c 10.0.0.1 at=3\n"
 		   "pod shop/a 10.0.0.1 at=1");
-	assert_string_equal(owner(w, "10.0.0.1"), "c");
-	remove_pod(w, KUBE, "c", "");
-	assert_string_equal(owner(w, "10.0.0.1"), "b");
-	assert_int_equal(pod(w, "a")->n_addrs, 0);
-	remove_pod(w, KUBE, "b", "");
-	assert_string_equal(owner(w, "10.0.0.1"), "a");
-	remove_pod(w, KUBE, "a", "");
-	assert_string_equal(owner(w, "10.0.0.1"), "");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "c");
+	wt_remove_pod(w, KUBE, "c", "");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "b");
+	assert_int_equal(wt_shop_pod(w, "a")->n_addrs, 0);
+	wt_remove_pod(w, KUBE, "b", "");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "a");
+	wt_remove_pod(w, KUBE, "a", "");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "");
 }
 
 static void node_addresses_are_never_a_pods(void **state)
@@ -140,16 +118,16 @@ static void node_addresses_are_never_a_pods(void **state)
 	(void)state;
 	world_text(w, KUBE, "pod shop/web 10.0.0.1 10.0.0.2");
 	c = changes_of(w, "node n 10.0.0.1");
-	assert_string_equal(owner(w, "10.0.0.1"), "");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "");
 	assert_string_equal(bh_world_node_by_addr(w, &a)->name, "n");
 	assert_int_equal(c->n_nodes, 1);
 	assert_int_equal(c->n_pods, 1);
 	assert_int_equal(c->pods[0].after->n_addrs, 1);
 
 	world_text(w, KUBE, "pod shop/late 10.0.0.1 at=9");
-	assert_int_equal(pod(w, "late")->n_addrs, 0);
+	assert_int_equal(wt_shop_pod(w, "late")->n_addrs, 0);
 	remove_named(w, BH_KIND_NODE, KUBE, "", "n");
-	assert_string_equal(owner(w, "10.0.0.1"), "late");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "late");
 	assert_null(bh_world_node_by_addr(w, &a));
 }
 
@@ -159,11 +137,11 @@ static void node_that_moves_gives_its_old_address_free(void **state)
 
 	(void)state;
 	world_text(w, KUBE, "node n 10.0.0.1\nnode m 10.0.0.2\npod shop/web 10.0.0.1 10.0.0.2");
-	assert_int_equal(pod(w, "web")->n_addrs, 0);
+	assert_int_equal(wt_shop_pod(w, "web")->n_addrs, 0);
 	world_text(w, KUBE, "node n 10.0.0.2");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 	remove_named(w, BH_KIND_NODE, KUBE, "", "m");
-	assert_string_equal(owner(w, "10.0.0.2"), "");
+	assert_string_equal(wt_owner(w, "10.0.0.2"), "");
 }
 
 static void host_network_pods_own_no_address(void **state)
@@ -172,8 +150,8 @@ static void host_network_pods_own_no_address(void **state)
 
 	(void)state;
 	world_text(w, KUBE, "pod shop/web 10.0.0.1 at=1\npod shop/agent 10.0.0.1 host at=2");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
-	assert_int_equal(pod(w, "agent")->n_addrs, 0);
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
+	assert_int_equal(wt_shop_pod(w, "agent")->n_addrs, 0);
 }
 
 static void finished_pods_lose_their_address_at_once(void **state)
@@ -184,7 +162,7 @@ static void finished_pods_lose_their_address_at_once(void **state)
 	(void)state;
 	world_text(w, KUBE, "pod shop/job 10.0.0.1 uid=1 at=2\npod shop/web 10.0.0.1 uid=2 at=1");
 	c = changes_of(w, "pod shop/job 10.0.0.1 uid=1 at=2 finished");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 	assert_int_equal(c->n_pods, 2);
 	assert_int_equal(c->pods[0].after->n_addrs, 0);
 }
@@ -195,14 +173,14 @@ static void all_addresses_of_both_families_lead_to_the_pod(void **state)
 
 	(void)state;
 	world_text(w, KUBE, "pod shop/web 10.0.0.1 fd00::1 10.0.0.1 ::ffff:10.0.0.2");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
-	assert_string_equal(owner(w, "fd00::1"), "web");
-	assert_string_equal(owner(w, "10.0.0.2"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "fd00::1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.2"), "web");
 	/* An address that is said twice is one. */
-	assert_int_equal(pod(w, "web")->n_addrs, 3);
+	assert_int_equal(wt_shop_pod(w, "web")->n_addrs, 3);
 	world_text(w, KUBE, "pod shop/web fd00::2");
-	assert_string_equal(owner(w, "10.0.0.1"), "");
-	assert_string_equal(owner(w, "fd00::2"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "");
+	assert_string_equal(wt_owner(w, "fd00::2"), "web");
 }
 
 /* --- identity and merging -------------------------------------------------------------------- */
@@ -218,15 +196,15 @@ static void a_name_with_another_uid_is_another_pod(void **state)
 	assert_int_equal(c->n_pods, 1);
 	assert_null(c->pods[0].before);
 	assert_int_equal(bh_world_stats(w).n_pods, 2);
-	assert_string_equal(pod(w, "db-0")->uid, "2");
+	assert_string_equal(wt_shop_pod(w, "db-0")->uid, "2");
 
 	bh_world_settle(w);
-	remove_pod(w, KUBE, "db-0", "1");
+	wt_remove_pod(w, KUBE, "db-0", "1");
 	c = bh_world_changes(w);
 	assert_int_equal(c->n_pods, 1);
 	assert_string_equal(c->pods[0].before->uid, "1");
 	assert_null(c->pods[0].after);
-	assert_string_equal(owner(w, "10.0.0.2"), "db-0");
+	assert_string_equal(wt_owner(w, "10.0.0.2"), "db-0");
 }
 
 static void by_name_a_running_pod_goes_before_a_finished_one(void **state)
@@ -235,7 +213,7 @@ static void by_name_a_running_pod_goes_before_a_finished_one(void **state)
 
 	(void)state;
 	world_text(w, KUBE, "pod shop/db-0 uid=1 at=1\npod shop/db-0 uid=2 at=2 finished");
-	assert_string_equal(pod(w, "db-0")->uid, "1");
+	assert_string_equal(wt_shop_pod(w, "db-0")->uid, "1");
 }
 
 static void sources_are_merged_by_uid(void **state)
@@ -250,10 +228,10 @@ static void sources_are_merged_by_uid(void **state)
 		   "pod shop/web 10.0.0.1 uid=1 label=app:stale port=http:TCP:81 "
 		   "port=mesh:TCP:15000 at=8");
 	assert_int_equal(bh_world_stats(w).n_pods, 1);
-	p = pod(w, "web");
+	p = wt_shop_pod(w, "web");
 	assert_string_equal(bh_labels_get(&p->labels, "app"), "web");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
-	assert_string_equal(owner(w, "10.0.0.9"), "");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.9"), "");
 	assert_int_equal(p->n_ports, 2);
 	assert_int_equal(p->ports[0].number, 80);
 	assert_string_equal(p->ports[1].name, "mesh");
@@ -262,13 +240,13 @@ static void sources_are_merged_by_uid(void **state)
 
 	/* The runtime says whether it runs. */
 	world_text(w, CRI, "pod shop/web uid=1 finished");
-	assert_true(pod(w, "web")->is_finished);
-	assert_string_equal(owner(w, "10.0.0.9"), "");
-	remove_pod(w, CRI, "web", "1");
-	assert_false(pod(w, "web")->is_finished);
-	assert_string_equal(owner(w, "10.0.0.9"), "web");
-	remove_pod(w, KUBE, "web", "1");
-	assert_null(pod(w, "web"));
+	assert_true(wt_shop_pod(w, "web")->is_finished);
+	assert_string_equal(wt_owner(w, "10.0.0.9"), "");
+	wt_remove_pod(w, CRI, "web", "1");
+	assert_false(wt_shop_pod(w, "web")->is_finished);
+	assert_string_equal(wt_owner(w, "10.0.0.9"), "web");
+	wt_remove_pod(w, KUBE, "web", "1");
+	assert_null(wt_shop_pod(w, "web"));
 }
 
 static void facts_without_uid_describe_every_pod_of_the_name(void **state)
@@ -279,19 +257,19 @@ static void facts_without_uid_describe_every_pod_of_the_name(void **state)
 
 	(void)state;
 	world_text(w, MANIFEST, "pod shop/web 10.0.0.9 label=app:web");
-	assert_string_equal(pod(w, "web")->uid, "");
+	assert_string_equal(wt_shop_pod(w, "web")->uid, "");
 	world_text(w, CRI, "pod shop/web 10.0.0.1 uid=1 label=app:a\npod shop/web 10.0.0.2 uid=2");
 	n = bh_world_pods(w, &pods);
 	assert_int_equal(n, 2);
 	for (i = 0; i < n; i++)
 		assert_string_equal(bh_labels_get(&pods[i]->labels, "app"), "web");
-	assert_string_equal(owner(w, "10.0.0.9"), "");
+	assert_string_equal(wt_owner(w, "10.0.0.9"), "");
 
 	/* It is a pod of its own again when nobody else knows one. */
-	remove_pod(w, CRI, "web", "1");
-	remove_pod(w, CRI, "web", "2");
+	wt_remove_pod(w, CRI, "web", "1");
+	wt_remove_pod(w, CRI, "web", "2");
 	assert_int_equal(bh_world_stats(w).n_pods, 1);
-	assert_string_equal(owner(w, "10.0.0.9"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.9"), "web");
 }
 
 static void facts_without_uid_of_several_sources_are_one_pod(void **state)
@@ -302,8 +280,8 @@ static void facts_without_uid_of_several_sources_are_one_pod(void **state)
 	world_text(w, MANIFEST, "pod shop/web label=app:web");
 	world_text(w, CRI, "pod shop/web 10.0.0.1");
 	assert_int_equal(bh_world_stats(w).n_pods, 1);
-	assert_string_equal(bh_labels_get(&pod(w, "web")->labels, "app"), "web");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(bh_labels_get(&wt_shop_pod(w, "web")->labels, "app"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 }
 
 static void labels_are_unknown_until_a_source_has_them(void **state)
@@ -312,10 +290,10 @@ static void labels_are_unknown_until_a_source_has_them(void **state)
 
 	(void)state;
 	world_text(w, KUBE, "pod shop/web uid=1 nolabels");
-	assert_true(pod(w, "web")->has_no_labels_yet);
+	assert_true(wt_shop_pod(w, "web")->has_no_labels_yet);
 	world_text(w, CRI, "pod shop/web 10.0.0.1 uid=1 label=app:web");
-	assert_false(pod(w, "web")->has_no_labels_yet);
-	assert_string_equal(bh_labels_get(&pod(w, "web")->labels, "app"), "web");
+	assert_false(wt_shop_pod(w, "web")->has_no_labels_yet);
+	assert_string_equal(bh_labels_get(&wt_shop_pod(w, "web")->labels, "app"), "web");
 }
 
 static void pods_of_the_own_or_of_no_node_are_local_unless_unscheduled(void **state)
@@ -327,18 +305,18 @@ static void pods_of_the_own_or_of_no_node_are_local_unless_unscheduled(void **st
 	world_text(w, KUBE, "pod shop/here node=a\npod shop/there node=b\npod shop/pending");
 	world_text(w, MANIFEST, "pod shop/nowhere");
 	world_text(w, CRI, "pod shop/mine");
-	assert_false(pod(w, "pending")->is_local);
-	assert_true(pod(w, "here")->is_local);
-	assert_false(pod(w, "there")->is_local);
-	assert_true(pod(w, "nowhere")->is_local);
-	assert_true(pod(w, "mine")->is_local);
+	assert_false(wt_shop_pod(w, "pending")->is_local);
+	assert_true(wt_shop_pod(w, "here")->is_local);
+	assert_false(wt_shop_pod(w, "there")->is_local);
+	assert_true(wt_shop_pod(w, "nowhere")->is_local);
+	assert_true(wt_shop_pod(w, "mine")->is_local);
 	assert_int_equal(bh_world_stats(w).n_local_pods, 3);
 
 	bh_world_settle(w);
 	bh_world_configure(w, &on_b);
 	assert_int_equal(bh_world_changes(w)->n_pods, 2);
-	assert_true(pod(w, "there")->is_local);
-	assert_false(pod(w, "here")->is_local);
+	assert_true(wt_shop_pod(w, "there")->is_local);
+	assert_false(wt_shop_pod(w, "here")->is_local);
 	assert_string_equal(bh_world_own_node(w), "b");
 }
 
@@ -370,7 +348,7 @@ static void namespaces_exist_as_long_as_something_names_them(void **state)
 	ns = bh_world_namespace(w, "shop");
 	assert_int_equal(ns->labels.n, 1);
 	assert_string_equal(bh_labels_get(&ns->labels, "kubernetes.io/metadata.name"), "shop");
-	remove_pod(w, KUBE, "web", "1");
+	wt_remove_pod(w, KUBE, "web", "1");
 	assert_non_null(bh_world_namespace(w, "shop"));
 	remove_named(w, BH_KIND_POLICY, KUBE, "shop", "p");
 	assert_null(bh_world_namespace(w, "shop"));
@@ -405,7 +383,7 @@ static void a_namespace_deleted_and_made_again_keeps_its_pods(void **state)
 	assert_int_equal(c->n_namespaces, 1);
 	assert_int_equal(c->n_pods, 0);
 	assert_string_equal(bh_labels_get(&bh_world_namespace(w, "shop")->labels, "team"), "blue");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 }
 
 static void namespace_changes_are_told_of_the_namespace_only(void **state)
@@ -621,7 +599,7 @@ static void several_changes_of_a_pod_are_one(void **state)
 	assert_string_equal(bh_labels_get(&c->pods[0].before->labels, "v"), "1");
 	assert_int_equal(c->pods[0].before->addrs[0].bytes[3], 1);
 	assert_string_equal(bh_labels_get(&c->pods[0].after->labels, "v"), "3");
-	assert_ptr_equal(c->pods[0].after, pod(w, "web"));
+	assert_ptr_equal(c->pods[0].after, wt_shop_pod(w, "web"));
 }
 
 static void what_says_nothing_new_is_no_change(void **state)
@@ -634,10 +612,10 @@ static void what_says_nothing_new_is_no_change(void **state)
 
 	(void)state;
 	world_text(w, KUBE, text);
-	before = pod(w, "web");
+	before = wt_shop_pod(w, "web");
 	changes_of(w, text);
 	assert_false(bh_world_is_dirty(w));
-	assert_ptr_equal(pod(w, "web"), before);
+	assert_ptr_equal(wt_shop_pod(w, "web"), before);
 	/* A lower source that adds nothing changes nothing. */
 	world_text(w, MANIFEST, "ns shop label=x:y\npolicy shop/p types=ingress");
 	assert_false(bh_world_is_dirty(w));
@@ -654,18 +632,18 @@ static void what_goes_and_comes_back_the_same_is_no_change(void **state)
 	(void)state;
 	world_text(w, KUBE, text);
 	bh_world_settle(w);
-	web = pod(w, "web");
+	web = wt_shop_pod(w, "web");
 	p = policy(w, "p");
-	remove_pod(w, KUBE, "web", "1");
+	wt_remove_pod(w, KUBE, "web", "1");
 	remove_named(w, BH_KIND_NODE, KUBE, "", "n");
 	remove_named(w, BH_KIND_POLICY, KUBE, "shop", "p");
 	assert_true(bh_world_is_dirty(w));
 	world_text(w, KUBE, text);
 	assert_false(bh_world_is_dirty(w));
 	bh_world_settle(w);
-	assert_ptr_equal(pod(w, "web"), web);
+	assert_ptr_equal(wt_shop_pod(w, "web"), web);
 	assert_ptr_equal(policy(w, "p"), p);
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 }
 
 static void what_comes_and_goes_is_no_change(void **state)
@@ -676,7 +654,7 @@ static void what_comes_and_goes_is_no_change(void **state)
 	world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1\npod shop/old 10.0.0.2");
 	changes_of(w, "pod shop/new 10.0.0.1 10.0.0.2 uid=2 at=3");
 	assert_int_equal(bh_world_changes(w)->n_pods, 3);
-	remove_pod(w, KUBE, "new", "2");
+	wt_remove_pod(w, KUBE, "new", "2");
 	assert_false(bh_world_is_dirty(w));
 	assert_int_equal(bh_world_changes(w)->n_pods, 0);
 }
@@ -688,10 +666,10 @@ static void replaced_objects_live_until_the_settle(void **state)
 
 	(void)state;
 	world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1 label=v:1");
-	first = pod(w, "web");
+	first = wt_shop_pod(w, "web");
 	world_text(w, KUBE, "pod shop/web 10.0.0.2 uid=1 label=v:2");
-	second = pod(w, "web");
-	remove_pod(w, KUBE, "web", "1");
+	second = wt_shop_pod(w, "web");
+	wt_remove_pod(w, KUBE, "web", "1");
 	assert_string_equal(bh_labels_get(&first->labels, "v"), "1");
 	assert_string_equal(bh_labels_get(&second->labels, "v"), "2");
 	assert_string_equal(first->namespace, "shop");
@@ -825,8 +803,8 @@ static void equal_strings_are_the_same_pointer(void **state)
 	world_text(w, KUBE,
 		   "pod shop/a label=app:web node=n\npod shop/b label=app:web node=n "
 		   "label=x:web");
-	a = pod(w, "a");
-	b = pod(w, "b");
+	a = wt_shop_pod(w, "a");
+	b = wt_shop_pod(w, "b");
 	assert_ptr_equal(a->namespace, b->namespace);
 	assert_ptr_equal(a->namespace, bh_world_namespace(w, "shop")->name);
 	assert_ptr_equal(a->node, b->node);
@@ -867,7 +845,7 @@ static void broken_facts_are_refused_and_change_nothing(void **state)
 	}
 	assert_false(bh_world_is_dirty(w));
 	/* What nobody told is forgotten without a word. */
-	remove_pod(w, KUBE, "none", NULL);
+	wt_remove_pod(w, KUBE, "none", NULL);
 	remove_named(w, BH_KIND_POLICY, KUBE, "none", "none");
 	remove_named(w, BH_KIND_NODE, KUBE, "", "none");
 	assert_false(bh_world_is_dirty(w));

@@ -11,31 +11,9 @@ static const struct bh_world_config on_a = { .node = "a" };
 #define CRI  BH_SOURCE_CRI
 #define KUBE BH_SOURCE_KUBE
 
-static const char *owner(const struct bh_world *w, const char *a)
-{
-	struct bh_addr addr = wt_addr(a);
-	const struct bh_pod *p = bh_world_pod_by_addr(w, &addr);
-
-	return p ? p->name : "";
-}
-
-static void remove_pod(struct bh_world *w, enum bh_source source, const char *name, const char *uid)
-{
-	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_POD,
-					     .source = source,
-					     .namespace = "shop",
-					     .name = name,
-					     .uid = uid });
-}
-
-static const struct bh_pod *pod(const struct bh_world *w, const char *name)
-{
-	return bh_world_pod_by_name(w, "shop", name);
-}
-
 static const char *app(const struct bh_world *w, const char *name)
 {
-	const char *value = bh_labels_get(&pod(w, name)->labels, "app");
+	const char *value = bh_labels_get(&wt_shop_pod(w, name)->labels, "app");
 
 	return value ? value : "";
 }
@@ -49,12 +27,12 @@ static void the_runtimes_labels_hold_until_the_api_has_some(void **state)
 	assert_string_equal(app(w, "web"), "start");
 	world_text(w, KUBE, "pod shop/web uid=1 label=app:now node=a at=5");
 	assert_string_equal(app(w, "web"), "now");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 	assert_int_equal(bh_world_stats(w).n_pods, 1);
 	/* Deleted in the API, its containers still run. */
-	remove_pod(w, KUBE, "web", "1");
+	wt_remove_pod(w, KUBE, "web", "1");
 	assert_string_equal(app(w, "web"), "start");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 }
 
 static void a_pod_that_only_the_api_knows_has_the_address_that_the_api_says(void **state)
@@ -63,12 +41,12 @@ static void a_pod_that_only_the_api_knows_has_the_address_that_the_api_says(void
 
 	(void)state;
 	world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1 node=a");
-	assert_true(pod(w, "web")->is_local);
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_true(wt_shop_pod(w, "web")->is_local);
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 	/* The runtime knows better: the sandbox has another by now. */
 	world_text(w, CRI, "pod shop/web 10.0.0.2 uid=1 sandbox=s2 node=a");
-	assert_string_equal(owner(w, "10.0.0.1"), "");
-	assert_string_equal(owner(w, "10.0.0.2"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "");
+	assert_string_equal(wt_owner(w, "10.0.0.2"), "web");
 }
 
 static void a_terminating_pod_is_enforced_until_its_sandbox_is_gone(void **state)
@@ -79,10 +57,10 @@ static void a_terminating_pod_is_enforced_until_its_sandbox_is_gone(void **state
 	world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1 label=app:web node=a");
 	world_text(w, CRI, "pod shop/web 10.0.0.1 uid=1 sandbox=s1 node=a");
 	/* Forced deletion: the API forgets at once. */
-	remove_pod(w, KUBE, "web", "1");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
-	remove_pod(w, CRI, "web", "1");
-	assert_string_equal(owner(w, "10.0.0.1"), "");
+	wt_remove_pod(w, KUBE, "web", "1");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
+	wt_remove_pod(w, CRI, "web", "1");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "");
 }
 
 static void a_pod_is_finished_when_the_runtime_says_so(void **state)
@@ -92,8 +70,8 @@ static void a_pod_is_finished_when_the_runtime_says_so(void **state)
 	(void)state;
 	world_text(w, KUBE, "pod shop/job 10.0.0.1 uid=1 node=a");
 	world_text(w, CRI, "pod shop/job 10.0.0.1 uid=1 sandbox=s1 node=a finished");
-	assert_true(pod(w, "job")->is_finished);
-	assert_string_equal(owner(w, "10.0.0.1"), "");
+	assert_true(wt_shop_pod(w, "job")->is_finished);
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "");
 }
 
 static void a_finished_pod_gives_its_address_to_the_next(void **state)
@@ -104,7 +82,7 @@ static void a_finished_pod_gives_its_address_to_the_next(void **state)
 	world_text(w, KUBE,
 		   "pod shop/job 10.0.0.1 uid=1 node=b finished at=9\n"
 		   "pod shop/web 10.0.0.1 uid=2 node=b at=1");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 }
 
 static void a_name_made_again_is_another_pod_from_its_first_moment(void **state)
@@ -117,12 +95,12 @@ static void a_name_made_again_is_another_pod_from_its_first_moment(void **state)
 	/* The API told of the new one first, the old sandbox still stands. */
 	world_text(w, KUBE, "pod shop/db-0 uid=2 label=app:new node=a at=2");
 	assert_string_equal(app(w, "db-0"), "new");
-	assert_int_equal(pod(w, "db-0")->n_addrs, 0);
-	remove_pod(w, KUBE, "db-0", "1");
+	assert_int_equal(wt_shop_pod(w, "db-0")->n_addrs, 0);
+	wt_remove_pod(w, KUBE, "db-0", "1");
 	world_text(w, CRI, "pod shop/db-0 10.0.0.1 uid=2 sandbox=s2 node=a at=2");
-	assert_string_equal(pod(w, "db-0")->uid, "2");
-	assert_int_equal(pod(w, "db-0")->n_addrs, 1);
-	remove_pod(w, CRI, "db-0", "1");
+	assert_string_equal(wt_shop_pod(w, "db-0")->uid, "2");
+	assert_int_equal(wt_shop_pod(w, "db-0")->n_addrs, 1);
+	wt_remove_pod(w, CRI, "db-0", "1");
 	assert_int_equal(bh_world_stats(w).n_pods, 1);
 }
 
@@ -135,15 +113,15 @@ static void the_runtimes_word_on_an_address_beats_a_newer_pods_in_the_api(void *
 	world_text(w, KUBE,
 		   "pod shop/web 10.0.0.2 uid=1 node=a at=1\n"
 		   "pod shop/gone 10.0.0.1 uid=2 node=a at=5");
-	assert_string_equal(owner(w, "10.0.0.1"), "gone");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "gone");
 	world_text(w, CRI, "pod shop/web 10.0.0.1 uid=1 sandbox=s9 node=a at=1");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
-	assert_int_equal(pod(w, "gone")->n_addrs, 0);
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
+	assert_int_equal(wt_shop_pod(w, "gone")->n_addrs, 0);
 	/* Whoever comes last to speak. */
 	world_text(w, KUBE, "pod shop/gone 10.0.0.1 uid=2 node=a at=5 label=x:y");
-	assert_string_equal(owner(w, "10.0.0.1"), "web");
-	remove_pod(w, CRI, "web", "1");
-	assert_string_equal(owner(w, "10.0.0.1"), "gone");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
+	wt_remove_pod(w, CRI, "web", "1");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "gone");
 }
 
 static void of_two_sandboxes_of_one_address_the_newer_pods_wins(void **state)
@@ -154,7 +132,7 @@ static void of_two_sandboxes_of_one_address_the_newer_pods_wins(void **state)
 	world_text(w, CRI,
 		   "pod shop/new 10.0.0.1 uid=2 sandbox=s2 node=a at=2\n"
 		   "pod shop/old 10.0.0.1 uid=1 sandbox=s1 node=a at=1");
-	assert_string_equal(owner(w, "10.0.0.1"), "new");
+	assert_string_equal(wt_owner(w, "10.0.0.1"), "new");
 }
 
 static void host_network_pods_own_nothing_whoever_tells(void **state)
@@ -164,8 +142,8 @@ static void host_network_pods_own_nothing_whoever_tells(void **state)
 	(void)state;
 	world_text(w, KUBE, "pod shop/proxy 192.168.0.1 uid=1 node=a host");
 	world_text(w, CRI, "pod shop/proxy uid=1 sandbox=s1 node=a host");
-	assert_true(pod(w, "proxy")->is_host_network);
-	assert_string_equal(owner(w, "192.168.0.1"), "");
+	assert_true(wt_shop_pod(w, "proxy")->is_host_network);
+	assert_string_equal(wt_owner(w, "192.168.0.1"), "");
 }
 
 static void a_pod_of_another_node_is_not_here_whatever_its_name(void **state)
@@ -176,12 +154,12 @@ static void a_pod_of_another_node_is_not_here_whatever_its_name(void **state)
 	world_text(w, KUBE,
 		   "pod shop/web 10.1.0.1 uid=1 node=b at=1\npod shop/next uid=3 at=2\n"
 		   "pod shop/here 10.0.0.1 uid=2 node=a at=1");
-	assert_false(pod(w, "web")->is_local);
-	assert_false(pod(w, "next")->is_local);
+	assert_false(wt_shop_pod(w, "web")->is_local);
+	assert_false(wt_shop_pod(w, "next")->is_local);
 	assert_int_equal(bh_world_stats(w).n_local_pods, 1);
 	/* Scheduled here. */
 	world_text(w, KUBE, "pod shop/next uid=3 at=2 node=a");
-	assert_true(pod(w, "next")->is_local);
+	assert_true(wt_shop_pod(w, "next")->is_local);
 }
 
 static size_t n_peers(const struct bh_world *w, const char *policy)

@@ -390,4 +390,31 @@ static inline void world_text(struct bh_world *w, enum bh_source source, const c
 	bh_arena_free(&t.arena);
 }
 
+/* --- what a world made of it ------------------------------------------------------------ */
+
+/* Name of the pod that owns an address, "" if none does. */
+static inline const char *wt_owner(const struct bh_world *w, const char *a)
+{
+	struct bh_addr addr = wt_addr(a);
+	const struct bh_pod *p = bh_world_pod_by_addr(w, &addr);
+
+	return p ? p->name : "";
+}
+
+/* Of namespace shop. */
+static inline const struct bh_pod *wt_shop_pod(const struct bh_world *w, const char *name)
+{
+	return bh_world_pod_by_name(w, "shop", name);
+}
+
+static inline void wt_remove_pod(struct bh_world *w, enum bh_source source, const char *name,
+				 const char *uid)
+{
+	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_POD,
+					     .source = source,
+					     .namespace = "shop",
+					     .name = name,
+					     .uid = uid });
+}
+
 #endif
