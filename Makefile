@@ -192,7 +192,7 @@ demo-kube:
 	@BH_BUILD=$(CURDIR)/$(B) tests/demo/demo-kube.sh
 
 bench:
-	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS) valgrind
+	@packaging/deps.sh install $(DEB_PKGS) $(DEMO_PKGS) valgrind curl etcd-server etcd-client openssl
 	@$(MAKE) --no-print-directory -j2 all benches tools
 	@BH_BUILD=$(CURDIR)/$(B) tests/bench/run.sh
 

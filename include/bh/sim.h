@@ -380,7 +380,7 @@ struct bh_exposure {
 	size_t n_peers;
 };
 struct bh_exposures;
-int bh_exposures_new(struct bh_exposures **ret, const struct bh_sim *sim, struct bh_err *err);
+struct bh_exposures *bh_exposures_new(const struct bh_sim *sim);
 void bh_exposures_free(struct bh_exposures **e);
 /* Ingress and egress of every workload, in the order of workloads; they borrow the simulator. */
 size_t bh_exposures_items(const struct bh_exposures *e, const struct bh_exposure **ret);

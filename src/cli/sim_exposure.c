@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "bh/alloc.h"
-#include "bh/log.h"
 #include "commands.h"
 #include "sim_input.h"
 
@@ -37,18 +36,14 @@ static int run(const struct bh_cli *cli)
 	bh_auto(bh_sim_free) struct bh_sim *sim = NULL;
 	bh_auto(bh_exposures_free) struct bh_exposures *e = NULL;
 	struct bh_cli_sim_filter filter;
-	struct bh_err err = { 0 };
-	int r;
+	int r = bh_cli_sim_load_filtered(cli, &sim, &filter);
 
-	if (bh_cli_sim_filter_new(cli, &filter, &err) < 0) {
-		bh_log_error("%s", bh_err_text(&err));
-		return BH_CLI_SIM_FAILED;
-	}
-	r = bh_cli_sim_load(cli, cli->operands, cli->n_operands, &sim);
-	if (r == BH_CLI_YES && bh_exposures_new(&e, sim, &err) == 0)
-		print(cli, e, &filter);
+	if (r != BH_CLI_YES)
+		return r;
+	e = bh_exposures_new(sim);
+	print(cli, e, &filter);
 	bh_cli_sim_filter_done(&filter);
-	return r;
+	return BH_CLI_YES;
 }
 
 static const struct bh_cli_option options[] = {

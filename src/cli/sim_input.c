@@ -188,6 +188,22 @@ void bh_cli_sim_filter_done(struct bh_cli_sim_filter *f)
 	bh_arena_free(&f->arena);
 }
 
+int bh_cli_sim_load_filtered(const struct bh_cli *cli, struct bh_sim **ret,
+			     struct bh_cli_sim_filter *ret_filter)
+{
+	struct bh_err err = { 0 };
+	int r;
+
+	if (bh_cli_sim_filter_new(cli, ret_filter, &err) < 0) {
+		bh_log_error("%s", bh_err_text(&err));
+		return BH_CLI_SIM_FAILED;
+	}
+	r = bh_cli_sim_load(cli, cli->operands, cli->n_operands, ret);
+	if (r != BH_CLI_YES)
+		bh_cli_sim_filter_done(ret_filter);
+	return r;
+}
+
 bool bh_cli_sim_wants(const struct bh_cli_sim_filter *f, const struct bh_sim_workload *w)
 {
 	size_t i;

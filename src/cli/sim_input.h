@@ -75,6 +75,12 @@ struct bh_cli_sim_filter {
 };
 int bh_cli_sim_filter_new(const struct bh_cli *cli, struct bh_cli_sim_filter *ret,
 			  struct bh_err *err);
+/*
+ * Reads the filter, and then all operands as bh_cli_sim_load() does.  The filter
+ * is to be released after BH_CLI_YES.
+ */
+int bh_cli_sim_load_filtered(const struct bh_cli *cli, struct bh_sim **ret,
+			     struct bh_cli_sim_filter *ret_filter);
 void bh_cli_sim_filter_done(struct bh_cli_sim_filter *f);
 /* Whether @w, by any of its pods, is meant. */
 bool bh_cli_sim_wants(const struct bh_cli_sim_filter *f, const struct bh_sim_workload *w);

@@ -101,18 +101,12 @@ static int run(const struct bh_cli *cli)
 	bh_auto(bh_sim_free) struct bh_sim *sim = NULL;
 	bh_auto(bh_graph_free) struct bh_graph *g = NULL;
 	struct bh_cli_sim_filter filter;
-	struct bh_err err = { 0 };
-	int r;
+	int r = bh_cli_sim_load_filtered(cli, &sim, &filter);
 
-	if (bh_cli_sim_filter_new(cli, &filter, &err) < 0) {
-		bh_log_error("%s", bh_err_text(&err));
-		return BH_CLI_SIM_FAILED;
-	}
-	r = bh_cli_sim_load(cli, cli->operands, cli->n_operands, &sim);
-	if (r == BH_CLI_YES) {
-		g = bh_cli_has(cli, "pods") ? bh_graph_of_pods(sim) : bh_graph_new(sim);
-		r = print(cli, sim, g, &filter);
-	}
+	if (r != BH_CLI_YES)
+		return r;
+	g = bh_cli_has(cli, "pods") ? bh_graph_of_pods(sim) : bh_graph_new(sim);
+	r = print(cli, sim, g, &filter);
 	bh_cli_sim_filter_done(&filter);
 	return r;
 }

@@ -409,7 +409,7 @@ static void look(struct view *v, struct bh_exposure *e)
 	ask_peers(v, e);
 }
 
-int bh_exposures_new(struct bh_exposures **ret, const struct bh_sim *sim, struct bh_err *err)
+struct bh_exposures *bh_exposures_new(const struct bh_sim *sim)
 {
 	struct future *f = future_new(bh_sim_world(sim));
 	struct bh_exposures *e = bh_calloc(1, sizeof(*e));
@@ -418,7 +418,6 @@ int bh_exposures_new(struct bh_exposures **ret, const struct bh_sim *sim, struct
 	size_t n = bh_sim_workloads(sim, &workloads), i;
 	enum bh_dir d;
 
-	(void)err;
 	e->arena = bh_arena_new();
 	e->table = bh_conn_table_new();
 	e->items = bh_calloc(n * BH_DIR_COUNT_, sizeof(*e->items));
@@ -432,8 +431,7 @@ int bh_exposures_new(struct bh_exposures **ret, const struct bh_sim *sim, struct
 	free(v.cuts);
 	free(v.peers);
 	future_free(&f);
-	*ret = e;
-	return 0;
+	return e;
 }
 
 void bh_exposures_free(struct bh_exposures **e)
