@@ -428,8 +428,7 @@ size_t bh_lint_findings(const struct bh_lint *l, const struct bh_finding **ret);
 /* SARIF 2.1.0, which code-review tools read; a new reference. */
 json_t *bh_lint_sarif(const struct bh_lint *l);
 
-/* --- assertions (src/sim/assertions.c) ----------------------------------------------------------
- */
+/* --- assertions (src/sim/assertions.c) ------------------------------------------- */
 
 /* One flow that must be allowed or denied; a list in the file makes one of each combination. */
 struct bh_assertion {

@@ -206,8 +206,7 @@ static int explain_all(const struct bh_cli *cli, const struct bh_sim *sim,
 	return BH_CLI_YES;
 }
 
-/* --- the command --------------------------------------------------------------------------------
- */
+/* --- the command ----------------------------------------------------------------- */
 
 static int run(const struct bh_cli *cli)
 {

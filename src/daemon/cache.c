@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -241,6 +242,8 @@ static void write_in_child(struct bh_cache *c)
 	c->is_changed = false;
 	c->child = fork_without_handlers();
 	if (c->child == 0) {
+		/* It holds copies of the agent's sockets, which must end with the agent. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		r = bh_cachefile_write(c->path, c->agent->world, &info, &err);
 		answer(fds[1], &info, &err, r);
 		_exit(0);

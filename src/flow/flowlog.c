@@ -459,8 +459,7 @@ void bh_flowlog_flush(struct bh_flowlog *fl, uint64_t now_ns)
 	flow_publisher_tick(fl->publisher, now_ns);
 }
 
-/* --- packets ------------------------------------------------------------------------------------
- */
+/* --- packets --------------------------------------------------------------------- */
 
 /* "bh:d:in_0123...": the book and the chain's name. */
 static bool read_prefix(const char *prefix, enum flow_book *book, const char **chain)

@@ -197,8 +197,7 @@ static void choose_pool(struct maker *m, size_t n_wanted)
 	}
 }
 
-/* --- giving them out ---------------------------------------------------------------------------
- */
+/* --- giving them out ------------------------------------------------------------- */
 
 static struct bh_addr nth_free(const struct maker *m, uint64_t n)
 {

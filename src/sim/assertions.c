@@ -138,8 +138,7 @@ static int parse_port(const struct parser *p, const json_t *json, struct bh_asse
 	return 0;
 }
 
-/* --- entries ------------------------------------------------------------------------------------
- */
+/* --- entries --------------------------------------------------------------------- */
 
 /* One value, or each of a list that is not empty. */
 struct values {
@@ -326,8 +325,7 @@ size_t bh_assertions_items(const struct bh_assertions *a, const struct bh_assert
 	return a->n;
 }
 
-/* --- judging
- * ---------------------------------------------------------------------------------------- */
+/* --- judging --------------------------------------------------------------------- */
 
 static bool is_named(const struct bh_policy *p, const char *name)
 {

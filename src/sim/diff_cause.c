@@ -304,8 +304,7 @@ static void ask_policy(struct asking *a, const struct bh_policy *p)
 		say_difference(a, p, before, after);
 }
 
-/* --- a pair
- * --------------------------------------------------------------------------------------- */
+/* --- a pair ---------------------------------------------------------------------- */
 
 static struct side side_of(struct bh_graph *g, uint32_t src, uint32_t dst, enum bh_dir dir)
 {

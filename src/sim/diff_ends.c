@@ -161,8 +161,7 @@ static void make_members(struct bh_graph_diff *d)
 	}
 }
 
-/* --- addresses ----------------------------------------------------------------------------------
- */
+/* --- addresses ------------------------------------------------------------------- */
 
 const char *bh_d_range_label(struct bh_graph_diff *d, const struct bh_range *r)
 {

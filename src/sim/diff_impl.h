@@ -45,8 +45,7 @@ struct bh_graph_diff {
 void bh_d_make_ends(struct bh_graph_diff *d);
 const char *bh_d_range_label(struct bh_graph_diff *d, const struct bh_range *r);
 
-/* --- diff_cause.c ------------------------------------------------------------------------------
- */
+/* --- diff_cause.c ---------------------------------------------------------------- */
 
 /* Why the edge of the two ends is another one, into @change. */
 void bh_d_find_causes(struct bh_graph_diff *d, const struct bh_d_end *src,

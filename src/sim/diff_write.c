@@ -257,8 +257,7 @@ static void write_json(struct writer *w)
 	bh_buf_puts(w->out, "\n}\n");
 }
 
-/* --- DOT ---------------------------------------------------------------------------------------
- */
+/* --- DOT ------------------------------------------------------------------------- */
 
 static void dot_change(struct writer *w, const struct bh_graph_change *c)
 {

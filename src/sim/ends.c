@@ -192,8 +192,7 @@ static int unknown_name(const struct bh_sim *sim, const char *text, bool is_dst,
 	return -ENOENT;
 }
 
-/* --- ends ---------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------ */
 
 void sim_end_of_pod(const struct bh_sim *sim, const struct bh_pod *pod, struct end *ret)
 {

@@ -373,8 +373,7 @@ static void ask_peers(struct view *v, struct bh_exposure *e)
 		e->peers = bh_arena_memdup(v->out->arena, v->peers, v->n_peers * sizeof(*v->peers));
 }
 
-/* --- all of them -------------------------------------------------------------------------------
- */
+/* --- all of them ----------------------------------------------------------------- */
 
 static bool is_protected(const struct view *v)
 {

@@ -128,8 +128,7 @@ static void add_port(struct maker *m, const struct bh_policy_port *p)
 	m->n_ports++;
 }
 
-/* --- namespaces ---------------------------------------------------------------------------------
- */
+/* --- namespaces ------------------------------------------------------------------ */
 
 static void canonical_labels(const struct bh_labels *labels, struct bh_buf *out)
 {
@@ -206,8 +205,7 @@ static void find_spaces(struct maker *m, const char *own_ns, const struct bh_sel
 			use_space(m, spaces[i]->name);
 }
 
-/* --- pods
- * ------------------------------------------------------------------------------------------- */
+/* --- pods ------------------------------------------------------------------------ */
 
 static struct future_key *key_of(const struct future *f, const struct bh_buf *text)
 {
@@ -299,8 +297,7 @@ static void make_pods(struct maker *m, const char *own_ns, const struct bh_selec
 	bh_buf_done(&text);
 }
 
-/* --- all of them
- * --------------------------------------------------------------------------------------- */
+/* --- all of them ----------------------------------------------------------------- */
 
 /* Calls @on_pods for the policy and for every peer of it that selects pods. */
 static void each_selector(struct maker *m, const struct bh_policy *p,
@@ -356,9 +353,12 @@ static void look_up_pods(struct future *f)
 	HASH_ITER (hh, f->keys, k, next) {
 		if (k->pod_name)
 			k->pod = bh_world_pod_by_name(f->w, k->pod_namespace, k->pod_name);
-		if (strncmp(k->text, "pod ", 4) == 0)
+		if (k->pod && strncmp(k->text, "pod ", 4) == 0)
 			f->pods[n++] = k->pod;
 	}
+	/* Where the world was full, not every one came in. */
+	f->is_cut |= n < f->n_pods;
+	f->n_pods = n;
 }
 
 struct future *future_new(const struct bh_world *w)

@@ -75,8 +75,7 @@ void bh_graph_pair(struct bh_graph *g, uint32_t src, uint32_t dst, struct bh_gra
 	place(g, src, dst, ret);
 }
 
-/* --- all edges ---------------------------------------------------------------------------------
- */
+/* --- all edges ------------------------------------------------------------------- */
 
 struct list {
 	uint32_t *items;
@@ -289,8 +288,7 @@ static void connect(struct bh_graph *g)
 		qsort(g->edges, g->n_edges, sizeof(*g->edges), cmp_edges);
 }
 
-/* --- the graph
- * ------------------------------------------------------------------------------------ */
+/* --- the graph ------------------------------------------------------------------- */
 
 /* @families NULL: those that the input shows. */
 static struct bh_graph *new_graph(const struct bh_g_source *source, const bool *families)

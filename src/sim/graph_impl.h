@@ -207,15 +207,13 @@ uint32_t bh_g_view_of_cell(struct bh_graph *g, const struct bh_g_cell *cell);
 void bh_g_link_views(struct bh_graph *g);
 bool bh_g_view_has(const struct bh_graph *g, uint32_t view, uint32_t matcher);
 
-/* --- graph_cells.c: addresses ------------------------------------------------------------------
- */
+/* --- graph_cells.c: addresses ---------------------------------------------------- */
 
 /* After all matchers are known. */
 void bh_g_make_cells(struct bh_graph *g);
 const struct bh_g_cell *bh_g_cell_of(const struct bh_graph *g, const struct bh_addr *a);
 
-/* --- graph_walk.c: the tiers ---------------------------------------------------------------------
- */
+/* --- graph_walk.c: the tiers ----------------------------------------------------- */
 
 /* A rule that matches some view, with the connections that it is about. */
 struct bh_g_hit {
@@ -237,8 +235,7 @@ size_t bh_g_hits(struct bh_graph *g, const struct bh_g_profile *p, uint32_t view
 void bh_g_judge(struct bh_graph *g);
 struct bh_g_verdict bh_g_verdict_of(const struct bh_g_profile *p, uint32_t view);
 
-/* --- graph_pair.c: two ends
- * ------------------------------------------------------------------------ */
+/* --- graph_pair.c: two ends ------------------------------------------------------ */
 
 /* The edge between two groups, without what depends on nodes and on pods being the same. */
 void bh_g_pair(struct bh_graph *g, const struct bh_g_end *src, const struct bh_g_end *dst,
@@ -251,14 +248,12 @@ void bh_g_pair(struct bh_graph *g, const struct bh_g_end *src, const struct bh_g
 bool bh_g_view_pair(const struct bh_g_end *src, const struct bh_g_end *dst, size_t i,
 		    uint32_t *ret_src, uint32_t *ret_dst, enum bh_family *ret_family);
 
-/* --- graph_peers.c
- * ------------------------------------------------------------------------------------ */
+/* --- graph_peers.c --------------------------------------------------------------- */
 
 /* Everything up to the sorted peers and their groups. */
 void bh_g_make_peers(struct bh_graph *g);
 
-/* --- graph.c
- * ------------------------------------------------------------------------------------------ */
+/* --- graph.c --------------------------------------------------------------------- */
 
 /* The canonical text of a peer of a rule of @p. */
 void bh_g_peer_text(const struct bh_policy *p, const struct bh_peer *peer, struct bh_buf *out);

@@ -249,8 +249,7 @@ uint32_t bh_g_profile_of(struct bh_graph *g, const struct bh_pod *pod, enum bh_d
 	return id;
 }
 
-/* --- classes ------------------------------------------------------------------------------------
- */
+/* --- classes --------------------------------------------------------------------- */
 
 static void class_key(const struct bh_pod *pod, struct bh_buf *key)
 {
@@ -292,8 +291,7 @@ uint32_t bh_g_class_of(struct bh_graph *g, const struct bh_pod *pod)
 	return id;
 }
 
-/* --- who is matched -----------------------------------------------------------------------------
- */
+/* --- who is matched -------------------------------------------------------------- */
 
 struct numbers {
 	uint32_t *items;
@@ -410,8 +408,7 @@ void bh_g_match_classes(struct bh_graph *g)
 	index_done(&index);
 }
 
-/* --- views
- * ------------------------------------------------------------------------------------------ */
+/* --- views ----------------------------------------------------------------------- */
 
 static uint32_t view_of(struct bh_graph *g, const struct bh_g_view *v, uint32_t ports)
 {

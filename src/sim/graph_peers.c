@@ -245,8 +245,7 @@ static void add_nodes(struct bh_graph *g, struct member *m, size_t n)
 	}
 }
 
-/* --- ranges of addresses ------------------------------------------------------------------------
- */
+/* --- ranges of addresses --------------------------------------------------------- */
 
 /* Addresses that are somebody's, sorted. */
 struct known {
@@ -402,8 +401,7 @@ static bool has_family(const struct bh_graph *g, enum bh_family family, const st
 	return family == BH_IPV4 && (k->has_unknown || k->n == 0);
 }
 
-/* --- all of them --------------------------------------------------------------------------------
- */
+/* --- all of them ----------------------------------------------------------------- */
 
 static size_t n_pods(const struct bh_g_source *s)
 {

@@ -112,8 +112,7 @@ const struct bh_conns *bh_g_walk(struct bh_graph *g, const struct bh_g_profile *
 	return w.allowed;
 }
 
-/* --- what a rule says of a view ----------------------------------------------------------------
- */
+/* --- what a rule says of a view -------------------------------------------------- */
 
 static const struct bh_conns *resolve(struct bh_graph *g, const struct bh_g_rule *r,
 				      const struct bh_pod *pod)
@@ -184,8 +183,7 @@ size_t bh_g_hits(struct bh_graph *g, const struct bh_g_profile *p, uint32_t view
 	return n;
 }
 
-/* --- all views -----------------------------------------------------------------------------------
- */
+/* --- all views ------------------------------------------------------------------- */
 
 struct hits {
 	struct bh_g_hit *items;

@@ -94,8 +94,7 @@ static void check_inside(struct lint *l, const struct bh_policy *p, enum bh_dir 
 			check_pods_in_block(l, p, dir, r, &r->peers[i]);
 }
 
-/* --- two families ------------------------------------------------------------------------------
- */
+/* --- two families ---------------------------------------------------------------- */
 
 static bool is_dual_stack(const struct lint *l)
 {

@@ -105,8 +105,7 @@ static void check_sctp(struct lint *l, const struct bh_policy *p)
 			    "allows SCTP, which not every kernel and network provider carries");
 }
 
-/* --- priorities ----------------------------------------------------------------------------------
- */
+/* --- priorities ------------------------------------------------------------------ */
 
 static const struct bh_pod *common_pod(const struct lint *l, const struct bh_policy *a,
 				       const struct bh_policy *b)

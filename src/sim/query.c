@@ -238,8 +238,7 @@ static int ask_service(const struct bh_sim *sim, const struct bh_sim_query *q,
 	return bh_err(err, -ENOENT, "Service %s/%s leads to no pod", s->namespace, s->name);
 }
 
-/* --- asking ------------------------------------------------------------------------------------
- */
+/* --- asking ---------------------------------------------------------------------- */
 
 static void differ(struct bh_sim_answers *ret, const struct bh_sim_answer *a,
 		   const struct bh_sim_answer *b)

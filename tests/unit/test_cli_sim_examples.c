@@ -10,37 +10,33 @@
 	"}}, template: {metadata: {labels: {" labels                                               \
 	"}}, spec: {containers: [{name: c, ports: [{name: metrics, containerPort: 9100}]}]}}}}\n"
 
-static const char workloads[] = DEPLOYMENT("closed", "x", "app: x") DEPLOYMENT(
-	"closed-by-annotation", "x",
-	"app: x") DEPLOYMENT("kube-system", "coredns",
-			     "k8s-app: kube-dns") DEPLOYMENT("three-tier", "front",
-							     "tier: front") DEPLOYMENT("three-tier",
-										       "middle",
-										       "tier: "
-										       "middle")
-	DEPLOYMENT("three-tier", "data", "tier: data") DEPLOYMENT(
-		"island", "a", "app: a") DEPLOYMENT("ward", "ill",
-						    "quarantine: 'true'") DEPLOYMENT("ward", "well",
-										     "app: x")
-		DEPLOYMENT("partners", "exchange", "app: exchange") DEPLOYMENT(
-			"partners", "crawler",
-			"app: crawler") DEPLOYMENT("ingress-nginx", "controller",
-						   "app.kubernetes.io/component: controller")
-			DEPLOYMENT("sites", "site", "app: site") DEPLOYMENT("monitoring", "scraper",
-									    "app: scraper")
-				DEPLOYMENT("calls", "media", "app: media") DEPLOYMENT(
-					"rollout", "cache",
-					"app: cache") "---\n{apiVersion: v1, kind: Service, "
-						      "metadata: {namespace: kube-system, name: "
-						      "kube-dns}, "
-						      "spec: {clusterIP: 10.96.0.10, selector: "
-						      "{k8s-app: kube-dns}, ports: [{name: dns, "
-						      "protocol: UDP, port: 53}]}}\n"
-						      "---\n{apiVersion: v1, kind: Service, "
-						      "metadata: {namespace: sites, name: "
-						      "site-metrics}, "
-						      "spec: {selector: {app: site}, ports: "
-						      "[{port: 80, targetPort: metrics}]}}\n";
+/* clang-format off */
+static const char workloads[] =
+	DEPLOYMENT("closed", "x", "app: x")
+	DEPLOYMENT("closed-by-annotation", "x", "app: x")
+	DEPLOYMENT("kube-system", "coredns", "k8s-app: kube-dns")
+	DEPLOYMENT("three-tier", "front", "tier: front")
+	DEPLOYMENT("three-tier", "middle", "tier: middle")
+	DEPLOYMENT("three-tier", "data", "tier: data")
+	DEPLOYMENT("island", "a", "app: a")
+	DEPLOYMENT("ward", "ill", "quarantine: 'true'")
+	DEPLOYMENT("ward", "well", "app: x")
+	DEPLOYMENT("partners", "exchange", "app: exchange")
+	DEPLOYMENT("partners", "crawler", "app: crawler")
+	DEPLOYMENT("ingress-nginx", "controller", "app.kubernetes.io/component: controller")
+	DEPLOYMENT("sites", "site", "app: site")
+	DEPLOYMENT("monitoring", "scraper", "app: scraper")
+	DEPLOYMENT("calls", "media", "app: media")
+	DEPLOYMENT("rollout", "cache", "app: cache")
+	"---\n"
+	"{apiVersion: v1, kind: Service, metadata: {namespace: kube-system, "
+	"name: kube-dns}, spec: {clusterIP: 10.96.0.10, selector: {k8s-app: "
+	"kube-dns}, ports: [{name: dns, protocol: UDP, port: 53}]}}\n"
+	"---\n"
+	"{apiVersion: v1, kind: Service, metadata: {namespace: sites, name: "
+	"site-metrics}, spec: {selector: {app: site}, ports: [{port: 80, "
+	"targetPort: metrics}]}}\n";
+/* clang-format on */
 
 static const struct {
 	const char *src, *dst, *protocol;

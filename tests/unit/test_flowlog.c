@@ -221,8 +221,7 @@ static void assert_balanced(const struct lab *lab)
 		assert_int_equal(s.received[b], s.recorded[b] + s.suppressed[b] + s.pending[b]);
 }
 
-/* --- tests
- * ---------------------------------------------------------------------------------------- */
+/* --- tests ----------------------------------------------------------------------- */
 
 static void the_first_packet_is_a_record_at_once_with_both_ends_and_the_reason(void **state)
 {

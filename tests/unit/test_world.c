@@ -334,8 +334,7 @@ static void the_highest_source_of_a_policy_is_in_force(void **state)
 	assert_null(policy(w, "p"));
 }
 
-/* --- namespaces ----------------------------------------------------------------------------------
- */
+/* --- namespaces ------------------------------------------------------------------ */
 
 static void namespaces_exist_as_long_as_something_names_them(void **state)
 {
@@ -405,8 +404,7 @@ static void namespace_changes_are_told_of_the_namespace_only(void **state)
 	}
 }
 
-/* --- default deny -------------------------------------------------------------------------------
- */
+/* --- default deny ---------------------------------------------------------------- */
 
 static const struct bh_policy *deny_of(const struct bh_world *w, const char *ns)
 {
@@ -485,8 +483,7 @@ static void nobody_else_makes_a_default_deny(void **state)
 	assert_err(bh_world_apply(w, &fact, &err), &err, -EINVAL, "its own");
 }
 
-/* --- modes and order
- * ------------------------------------------------------------------------------ */
+/* --- modes and order ------------------------------------------------------------- */
 
 static void audit_of_policy_namespace_or_world_is_audit(void **state)
 {
@@ -583,8 +580,7 @@ static void listings_depend_on_names_only(void **state)
 	assert_string_equal(pods[1]->uid, "1");
 }
 
-/* --- changes
- * ------------------------------------------------------------------------------------------ */
+/* --- changes --------------------------------------------------------------------- */
 
 static void several_changes_of_a_pod_are_one(void **state)
 {
@@ -747,8 +743,7 @@ static void any_part_of_a_policy_makes_a_change(void **state)
 	}
 }
 
-/* --- search and limits
- * --------------------------------------------------------------------------------- */
+/* --- search and limits ----------------------------------------------------------- */
 
 static void collect(void *ctx, const struct bh_pod *p)
 {

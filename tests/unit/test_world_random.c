@@ -607,8 +607,7 @@ static void check_changes(struct bh_world *w, struct snapshot *old)
 	forget(&new);
 }
 
-/* --- the properties ------------------------------------------------------------------------------
- */
+/* --- the properties -------------------------------------------------------------- */
 
 static void check_from_scratch(const struct bh_world *w, const struct model *m,
 			       const struct bh_world_config *config)
