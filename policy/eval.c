@@ -98,18 +98,6 @@ static enum ports match_ports(const struct query *q, const struct bh_rule *r, bo
 
 /* --- peers -------------------------------------------------------------------------- */
 
-static bool is_in_block(const struct query *q, const struct bh_peer *peer)
-{
-	size_t i;
-
-	if (!q->addr || !bh_cidr_contains(&peer->cidr, q->addr))
-		return false;
-	for (i = 0; i < peer->n_except; i++)
-		if (bh_cidr_contains(&peer->except[i], q->addr))
-			return false;
-	return true;
-}
-
 static bool peer_matches(const struct query *q, const struct bh_policy *p,
 			 const struct bh_peer *peer)
 {
@@ -117,7 +105,7 @@ static bool peer_matches(const struct query *q, const struct bh_policy *p,
 	case BH_PEER_PODS:
 		return q->other.entity == BH_ENTITY_POD &&
 		       bh_world_peer_is(q->w, p, peer, q->other.pod);
-	case BH_PEER_CIDR: return is_in_block(q, peer);
+	case BH_PEER_CIDR: return q->addr && bh_peer_has_addr(peer, q->addr);
 	case BH_PEER_NODES:
 		return q->other.entity == BH_ENTITY_NODE && q->other.node &&
 		       bh_selector_matches(&peer->pods, &q->other.node->labels);

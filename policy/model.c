@@ -68,3 +68,37 @@ bool bh_policy_speaks(const struct bh_policy *p, enum bh_dir dir)
 	return bh_policy_tier(p) == BH_TIER_NETWORK_POLICY ? bh_policy_isolates(p, dir)
 							   : p->rules[dir].n > 0;
 }
+
+static const struct bh_cidr *except_of(const struct bh_peer *peer, const struct bh_addr *a)
+{
+	size_t i;
+
+	for (i = 0; i < peer->n_except; i++)
+		if (bh_cidr_contains(&peer->except[i], a))
+			return &peer->except[i];
+	return NULL;
+}
+
+bool bh_peer_has_addr(const struct bh_peer *peer, const struct bh_addr *a)
+{
+	return bh_cidr_contains(&peer->cidr, a) && !except_of(peer, a);
+}
+
+bool bh_peer_first_addr(const struct bh_peer *peer, struct bh_addr *ret)
+{
+	struct bh_range all = bh_cidr_range(&peer->cidr);
+	struct bh_addr at = all.first;
+	const struct bh_cidr *part;
+
+	/* Each step leaves a part behind for good. */
+	while ((part = except_of(peer, &at))) {
+		struct bh_range range = bh_cidr_range(part);
+
+		if (bh_addr_cmp(&range.last, &all.last) >= 0)
+			return false;
+		at = range.last;
+		bh_addr_next(&at);
+	}
+	*ret = at;
+	return true;
+}

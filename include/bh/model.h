@@ -221,4 +221,9 @@ bool bh_policy_isolates(const struct bh_policy *p, enum bh_dir dir);
 /* Whether it has a say in @dir about the pods that it selects. */
 bool bh_policy_speaks(const struct bh_policy *p, enum bh_dir dir);
 
+/* Of BH_PEER_CIDR: whether @a is in the block and in no part of `except`. */
+bool bh_peer_has_addr(const struct bh_peer *peer, const struct bh_addr *a);
+/* The first such address; false where `except` leaves nothing. */
+bool bh_peer_first_addr(const struct bh_peer *peer, struct bh_addr *ret);
+
 #endif

@@ -304,30 +304,6 @@ static void add_peer(struct view *v, const char *label, const struct bh_conns *c
 	v->peers[v->n_peers++] = (struct bh_exposure_peer){ label, conns };
 }
 
-/* The first address of a block that no part of `except` has. */
-static bool first_addr(const struct bh_peer *peer, struct bh_addr *ret)
-{
-	struct bh_range all = bh_cidr_range(&peer->cidr);
-	struct bh_addr at = all.first;
-	size_t i = 0;
-
-	while (i < peer->n_except) {
-		struct bh_range part = bh_cidr_range(&peer->except[i]);
-
-		if (!bh_cidr_contains(&peer->except[i], &at)) {
-			i++;
-			continue;
-		}
-		if (bh_addr_cmp(&part.last, &all.last) >= 0)
-			return false;
-		at = part.last;
-		bh_addr_next(&at);
-		i = 0;
-	}
-	*ret = at;
-	return true;
-}
-
 static void ask_peer(struct view *v, const struct bh_policy *p, const struct bh_peer *peer,
 		     const struct bh_exposure *e)
 {
@@ -339,7 +315,8 @@ static void ask_peer(struct view *v, const struct bh_policy *p, const struct bh_
 				 peer->has_namespaces ? &peer->namespaces : NULL, &peer->pods);
 		if (pod)
 			add_peer(v, pods_label(v, p, peer), ask_pod(v, pod), e->cluster);
-	} else if (peer->kind == BH_PEER_CIDR && is_narrow(&peer->cidr) && first_addr(peer, &a)) {
+	} else if (peer->kind == BH_PEER_CIDR && is_narrow(&peer->cidr) &&
+		   bh_peer_first_addr(peer, &a)) {
 		add_peer(v, block_label(v, peer), ask(v, NULL, &a), e->internet);
 	}
 }

@@ -78,16 +78,6 @@ static size_t piece_at(const struct pieces *ps, const struct bh_addr *a)
 	return low;
 }
 
-static bool is_excepted(const struct bh_peer *peer, const struct bh_addr *a)
-{
-	size_t i;
-
-	for (i = 0; i < peer->n_except; i++)
-		if (bh_cidr_contains(&peer->except[i], a))
-			return true;
-	return false;
-}
-
 static void mark(struct pieces *ps, uint32_t matcher, const struct bh_peer *peer)
 {
 	struct bh_range r = bh_cidr_range(&peer->cidr);
@@ -97,7 +87,7 @@ static void mark(struct pieces *ps, uint32_t matcher, const struct bh_peer *peer
 	     i < ps->n && bh_addr_cmp(&ps->items[i].first, &r.last) <= 0; i++) {
 		struct piece *p = &ps->items[i];
 
-		if (is_excepted(peer, &p->first))
+		if (!bh_peer_has_addr(peer, &p->first))
 			continue;
 		bh_grow(&p->matchers, &p->cap, p->n, sizeof(*p->matchers));
 		p->matchers[p->n++] = matcher;

@@ -3,56 +3,20 @@
  */
 #include "lint_impl.h"
 
-/* Whether the parts leave nothing of the block: each address after the last covered one. */
-static bool is_all_excepted(const struct bh_peer *peer)
-{
-	struct bh_range all = bh_cidr_range(&peer->cidr);
-	struct bh_addr at = all.first;
-	bool is_moved = true;
-	size_t i;
-
-	while (is_moved) {
-		is_moved = false;
-		for (i = 0; i < peer->n_except; i++) {
-			struct bh_range part = bh_cidr_range(&peer->except[i]);
-
-			if (!bh_cidr_contains(&peer->except[i], &at))
-				continue;
-			if (bh_addr_cmp(&part.last, &all.last) >= 0)
-				return true;
-			at = part.last;
-			bh_addr_next(&at);
-			is_moved = true;
-		}
-	}
-	return false;
-}
-
 static void check_except(struct lint *l, const struct bh_policy *p, enum bh_dir dir,
 			 const struct bh_rule *r)
 {
+	struct bh_addr first;
 	size_t i;
 
 	for (i = 0; i < r->n_peers; i++)
-		if (r->peers[i].kind == BH_PEER_CIDR && is_all_excepted(&r->peers[i]))
+		if (r->peers[i].kind == BH_PEER_CIDR && !bh_peer_first_addr(&r->peers[i], &first))
 			lint_policy(l, p, r->peers[i].line, "remove the block, or shorten `except`",
 				    "%s: `except` leaves nothing of %s", lint_rule(l, p, dir, r),
 				    lint_cidr(l, &r->peers[i].cidr));
 }
 
 /* --- pods inside ----------------------------------------------------------------------------- */
-
-static bool is_in_block(const struct bh_peer *peer, const struct bh_addr *a)
-{
-	size_t i;
-
-	if (!bh_cidr_contains(&peer->cidr, a))
-		return false;
-	for (i = 0; i < peer->n_except; i++)
-		if (bh_cidr_contains(&peer->except[i], a))
-			return false;
-	return true;
-}
 
 /* A pod whose address was not made up by us. */
 static bool is_pod_in_block(const struct lint *l, const struct bh_peer *peer,
@@ -61,7 +25,8 @@ static bool is_pod_in_block(const struct lint *l, const struct bh_peer *peer,
 	size_t i;
 
 	for (i = 0; i < pod->n_addrs; i++)
-		if (!bh_sim_is_made_up(l->sim, &pod->addrs[i]) && is_in_block(peer, &pod->addrs[i]))
+		if (!bh_sim_is_made_up(l->sim, &pod->addrs[i]) &&
+		    bh_peer_has_addr(peer, &pod->addrs[i]))
 			return true;
 	return false;
 }
