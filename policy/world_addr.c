@@ -164,12 +164,12 @@ bool bh_addr_would_win(const struct bh_world *w, const struct bh_addr *a,
 	return !first || (other && (other == p || beats(p, other)));
 }
 
-static bool owns(const struct bh_pod_obj *p, const struct bh_addr *a)
+bool bh_pod_owns(const struct bh_pod *p, const struct bh_addr *a)
 {
 	size_t i;
 
-	for (i = 0; i < p->pub.n_addrs; i++)
-		if (bh_addr_eq(&p->pub.addrs[i], a))
+	for (i = 0; i < p->n_addrs; i++)
+		if (bh_addr_eq(&p->addrs[i], a))
 			return true;
 	return false;
 }
@@ -187,7 +187,7 @@ static struct bh_pod_obj *find_wronged(const struct bh_world *w, const struct bh
 	for (i = 0; i < 2 && c; i++, c = c->next) {
 		struct bh_pod_obj *p = bh_claim_pod(c);
 
-		if (p && owns(p, a) != (c == first))
+		if (p && bh_pod_owns(&p->pub, a) != (c == first))
 			return p;
 	}
 	return NULL;

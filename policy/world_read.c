@@ -14,6 +14,30 @@ const struct bh_pod *bh_world_pod_by_addr(const struct bh_world *w, const struct
 	return p ? &p->pub : NULL;
 }
 
+/* The pod of a pending change as it was. */
+static const struct bh_pod *before_of(const struct bh_change *c)
+{
+	return c->before ? bh_obj_public(c->before) : NULL;
+}
+
+const struct bh_pod *bh_world_settled_pod_by_addr(const struct bh_world *w, const struct bh_addr *a)
+{
+	const struct bh_claim *first = bh_claims_of(w, a);
+	const struct bh_pod_obj *now = first ? bh_claim_pod(first) : NULL;
+	const struct bh_change_list *changes = &w->changes[BH_KIND_POD];
+	size_t i;
+
+	if (now && !now->obj.change)
+		return &now->pub;
+	for (i = 0; i < changes->n; i++) {
+		const struct bh_pod *before = before_of(&changes->items[i]);
+
+		if (before && bh_pod_owns(before, a))
+			return before;
+	}
+	return NULL;
+}
+
 const struct bh_pod *bh_world_pod_by_name(const struct bh_world *w, const char *ns,
 					  const char *name)
 {

@@ -84,6 +84,12 @@ bool bh_world_is_told(const struct bh_world *w, const struct bh_key *key);
  * remove or configure.
  */
 const struct bh_pod *bh_world_pod_by_addr(const struct bh_world *w, const struct bh_addr *a);
+/*
+ * Who owned @a when the world was settled last; valid until the next settle.
+ * Looks through the changes since then, of which there are few at most times.
+ */
+const struct bh_pod *bh_world_settled_pod_by_addr(const struct bh_world *w,
+						  const struct bh_addr *a);
 /* The live pod of that name; the newest where several have it.  NULL if none. */
 const struct bh_pod *bh_world_pod_by_name(const struct bh_world *w, const char *ns,
 					  const char *name);

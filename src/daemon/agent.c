@@ -13,11 +13,11 @@
 #include "handle.h"
 #include "memory.h"
 
-#define HOUSEKEEPING_MS   10000
-#define BRIDGE_DELAY_MS   200
-#define AUDIT_EVERY       6 /* of housekeeping */
-#define HISTORY_KEEP_NS   (120 * BH_NS_PER_S)
-#define HISTORY_MAX_ENDED 65536
+#define HOUSEKEEPING_MS 10000
+#define BRIDGE_DELAY_MS 200
+#define AUDIT_EVERY     6 /* of housekeeping */
+#define HISTORY_KEEP_NS (120 * BH_NS_PER_S)
+#define HISTORY_MAX     65536
 
 struct bh_world_config bh_world_config_of(const struct bh_config *c)
 {
@@ -228,7 +228,7 @@ static void make_engine(struct bh_agent *a)
 
 	a->world = bh_world_new(&world);
 	a->compiler = bh_compiler_new(a->world, &compile);
-	a->history = bh_history_new(HISTORY_KEEP_NS, HISTORY_MAX_ENDED);
+	a->history = bh_history_new(HISTORY_KEEP_NS, HISTORY_MAX);
 	a->flowlog = bh_flowlog_new(&flowlog, a->world, a->compiler, a->history);
 }
 

@@ -57,24 +57,21 @@ static bool is_same_pod(const struct bh_pod *a, const struct bh_pod *b)
 }
 
 /* Whoever owns the address by now. */
-static void note_addr(struct bh_agent *a, const struct bh_pod *before, const struct bh_addr *addr,
-		      uint64_t now_ns)
+static void note_addr(struct bh_agent *a, const struct bh_pod *before, const struct bh_addr *addr)
 {
 	const struct bh_pod *owner = bh_world_pod_by_addr(a->world, addr);
 
-	bh_history_bind(a->history, addr, owner, now_ns);
 	bh_revoker_touch(&a->revoker, addr);
 	if (before && before->is_local && !(owner && is_same_pod(before, owner)))
 		bh_revoker_forget(&a->revoker, addr);
 }
 
-static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_change *c,
-		     uint64_t now_ns)
+static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_change *c)
 {
 	for (size_t i = 0; c->before && i < c->before->n_addrs; i++)
-		note_addr(a, c->before, &c->before->addrs[i], now_ns);
+		note_addr(a, c->before, &c->before->addrs[i]);
 	for (size_t i = 0; c->after && i < c->after->n_addrs; i++)
-		note_addr(a, NULL, &c->after->addrs[i], now_ns);
+		note_addr(a, NULL, &c->after->addrs[i]);
 
 	if (is_bound(c->before) && is_bound(c->after) && have_same_addrs(c->before, c->after))
 		return;
@@ -98,10 +95,10 @@ static void note_policy(struct bh_pass *p, const struct bh_policy_change *c)
 void bh_pass_note(struct bh_pass *p, struct bh_agent *a)
 {
 	const struct bh_changes *c = bh_world_changes(a->world);
-	uint64_t now_ns = bh_real_ns();
 
+	bh_history_note(a->history, c, bh_real_ns());
 	for (size_t i = 0; i < c->n_pods; i++)
-		note_pod(p, a, &c->pods[i], now_ns);
+		note_pod(p, a, &c->pods[i]);
 	for (size_t i = 0; i < c->n_policies; i++)
 		note_policy(p, &c->policies[i]);
 	if (c->n_policies > 0 || c->n_namespaces > 0 || c->n_nodes > 0 || c->is_mode_changed)

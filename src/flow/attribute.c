@@ -14,12 +14,6 @@
 /* The kernel's, the runtime's and our clocks do not agree exactly. */
 #define SLACK_NS (2 * BH_NS_PER_S)
 
-static bool is_same_pod(const struct bh_identity *id, const struct bh_pod *pod)
-{
-	return strcmp(id->name, pod->name) == 0 && strcmp(id->namespace, pod->namespace) == 0 &&
-	       (!*id->uid || !*pod->uid || strcmp(id->uid, pod->uid) == 0);
-}
-
 static struct bh_identity identity_of(const struct bh_pod *pod)
 {
 	return (struct bh_identity){
@@ -30,19 +24,18 @@ static struct bh_identity identity_of(const struct bh_pod *pod)
 		.labels = pod->labels,
 		.workload_kind = pod->workload_kind,
 		.workload_name = pod->workload_name,
-		.until_ns = UINT64_MAX,
 	};
 }
 
-static void set_pod(struct flow_end *end, const struct bh_identity *id, const char *confidence)
+static void set_pod(struct flow_end *end, const struct bh_identity *id, bool is_exact)
 {
 	end->entity = bh_entity_str(BH_ENTITY_POD);
-	end->confidence = confidence;
+	end->confidence = is_exact ? "exact" : "recent";
 	end->has_pod = true;
 	end->pod = *id;
 }
 
-/* Whom the history does not know: who has the address now. */
+/* Whom neither the history nor the settled world knows: who has the address now. */
 static void attribute_now(const struct bh_world *w, const struct bh_addr *a, bool is_judged,
 			  struct flow_end *ret)
 {
@@ -55,7 +48,7 @@ static void attribute_now(const struct bh_world *w, const struct bh_addr *a, boo
 	switch (now.entity) {
 	case BH_ENTITY_POD:
 		id = identity_of(now.pod);
-		set_pod(ret, &id, "recent");
+		set_pod(ret, &id, false);
 		return;
 	case BH_ENTITY_NODE: ret->node = now.node ? now.node->name : NULL; return;
 	case BH_ENTITY_EXTERNAL:
@@ -67,26 +60,36 @@ static void attribute_now(const struct bh_world *w, const struct bh_addr *a, boo
 	}
 }
 
+/* What the world still gathers counts from the moment when the history notes it. */
+static void attribute_settled(const struct bh_world *w, const struct bh_addr *a,
+			      const struct bh_pod *pod, bool is_exact, struct flow_end *ret)
+{
+	const struct bh_identity id = identity_of(pod);
+
+	set_pod(ret, &id, is_exact);
+	ret->is_current = bh_world_pod_by_addr(w, a) == pod;
+}
+
 void flow_attribute_end(const struct flow_sources *s, const struct bh_addr *a, uint64_t at_ns,
 			bool is_judged, struct flow_end *ret)
 {
-	const struct bh_identity *id = bh_history_at(s->history, a, at_ns);
-	const struct bh_pod *now;
-	const char *confidence = "exact";
+	const uint64_t since_ns = bh_history_since(s->history, a);
+	uint64_t ago_ns = UINT64_MAX;
+	const struct bh_identity *was = bh_history_near(s->history, a, at_ns, &ago_ns);
+	const uint64_t ahead_ns = at_ns < since_ns ? since_ns - at_ns : 0;
+	/* Nothing is settled before the history's first note. */
+	const struct bh_pod *pod =
+		since_ns < UINT64_MAX ? bh_world_settled_pod_by_addr(s->world, a) : NULL;
 
 	*ret = (struct flow_end){ 0 };
-	if (!id) {
-		id = bh_history_near(s->history, a, at_ns, SLACK_NS);
-		confidence = "recent";
-	}
-	if (!id) {
+	if (ago_ns > SLACK_NS)
+		was = NULL;
+	if (pod && (!was || ahead_ns <= ago_ns))
+		attribute_settled(s->world, a, pod, ahead_ns == 0, ret);
+	else if (was)
+		set_pod(ret, was, ago_ns == 0);
+	else
 		attribute_now(s->world, a, is_judged, ret);
-		return;
-	}
-	set_pod(ret, id, confidence);
-	/* Other labels are another binding, so a lasting one has those of now. */
-	now = bh_world_pod_by_addr(s->world, a);
-	ret->is_current = id->until_ns == UINT64_MAX && now && is_same_pod(id, now);
 }
 
 /* Without the port there is nothing to evaluate: a later fragment, a packet cut short. */

@@ -1,11 +1,11 @@
 /*
- * Per address a list of bindings, newest first; only the newest can last.  The
- * hash table holds the newest and the rest hang behind it.  Ended ones are also
- * in one queue in the order of their end, from whose head they are forgotten.
+ * Per address a list of its changes, newest first: until when somebody, or
+ * nobody, had it.  Who had it next is told by the next change, or by the world.
+ * All changes are also in one queue in the order in which they were noted, from
+ * whose head they are forgotten; an address without a change has been with whom
+ * it is now since the last one that was forgotten, at the latest.
  *
- * A binding is one allocation.  Labels, namespace and owner are shared by the
- * pods that have the same ones, because a node of a large cluster remembers every
- * pod of it.
+ * Both addresses of a pod lead to one copy of it.
  */
 #include "bh/history.h"
 
@@ -13,37 +13,30 @@
 #include <string.h>
 
 #include "bh/alloc.h"
-#include "bh/buf.h"
 #include "bh/hash.h"
 
-/* What the pods of one workload have in common. */
-struct shape {
+struct holder {
 	size_t n_users;
-	const char *namespace, *workload_kind, *workload_name;
-	struct bh_labels labels;
-	UT_hash_handle hh;
-	size_t key_len;
-	char key[]; /* all strings, each with its NUL; the pointers above lead here */
+	struct bh_identity id;
+	struct bh_label labels[]; /* then all strings */
 };
 
-struct binding {
+struct change {
 	struct bh_addr addr;
-	struct bh_identity id;
-	struct shape *shape;
-	struct binding *older; /* of the same address */
-	struct binding *ended; /* the next that ended */
-	UT_hash_handle hh;     /* the newest of an address */
-	char strings[];
+	struct holder *holder; /* NULL: nobody */
+	uint64_t from_ns, until_ns;
+	struct change *older; /* of the same address */
+	struct change *next;  /* noted after it */
+	UT_hash_handle hh;    /* the newest of an address */
 };
 
 struct bh_history {
 	uint64_t keep_ns;
-	size_t max_ended;
-	struct binding *by_addr;
-	struct binding *ended_first, *ended_last;
-	size_t n, n_ended;
-	struct shape *shapes;
-	struct bh_buf key; /* scratch */
+	size_t max;
+	uint64_t known_since_ns;
+	struct change *by_addr;
+	struct change *first, *last;
+	size_t n;
 };
 
 struct bh_history *bh_history_new(uint64_t keep_ns, size_t max)
@@ -51,261 +44,244 @@ struct bh_history *bh_history_new(uint64_t keep_ns, size_t max)
 	struct bh_history *h = bh_calloc(1, sizeof(*h));
 
 	h->keep_ns = keep_ns;
-	h->max_ended = max;
+	h->max = max;
+	h->known_since_ns = UINT64_MAX;
 	return h;
 }
 
-/* --- shapes ---------------------------------------------------------------------- */
+/* --- holders ---------------------------------------------------------------------- */
 
-static void add_string(struct bh_buf *b, const char *s)
+static size_t size_of(const char *s)
 {
-	bh_buf_add(b, s, strlen(s) + 1);
+	return s ? strlen(s) + 1 : 0;
 }
-
-/* A missing owner and one named "" are the same here. */
-static void shape_key(struct bh_buf *b, const struct bh_pod *pod)
-{
-	bh_buf_reset(b);
-	add_string(b, pod->namespace);
-	add_string(b, pod->workload_kind ? pod->workload_kind : "");
-	add_string(b, pod->workload_name ? pod->workload_name : "");
-	for (size_t i = 0; i < pod->labels.n; i++) {
-		add_string(b, pod->labels.items[i].key);
-		add_string(b, pod->labels.items[i].value);
-	}
-}
-
-static const char *next_string(const char **at)
-{
-	const char *s = *at;
-
-	*at += strlen(s) + 1;
-	return s;
-}
-
-static const char *or_null(const char *s)
-{
-	return *s ? s : NULL;
-}
-
-static struct shape *make_shape(const struct bh_buf *key, size_t n_labels)
-{
-	struct shape *s = bh_calloc(1, sizeof(*s) + key->len);
-	struct bh_label *items = bh_calloc(n_labels, sizeof(*items));
-	const char *at = s->key;
-
-	memcpy(s->key, key->data, key->len);
-	s->key_len = key->len;
-	s->namespace = next_string(&at);
-	s->workload_kind = or_null(next_string(&at));
-	s->workload_name = or_null(next_string(&at));
-	for (size_t i = 0; i < n_labels; i++) {
-		items[i].key = next_string(&at);
-		items[i].value = next_string(&at);
-	}
-	s->labels = (struct bh_labels){ .items = items, .n = n_labels };
-	return s;
-}
-
-static struct shape *use_shape(struct bh_history *h, const struct bh_pod *pod)
-{
-	struct shape *s;
-
-	shape_key(&h->key, pod);
-	HASH_FIND(hh, h->shapes, h->key.data, h->key.len, s);
-	if (!s) {
-		s = make_shape(&h->key, pod->labels.n);
-		HASH_ADD_KEYPTR(hh, h->shapes, s->key, s->key_len, s);
-	}
-	s->n_users++;
-	return s;
-}
-
-static void unuse_shape(struct bh_history *h, struct shape *s)
-{
-	if (--s->n_users > 0)
-		return;
-	HASH_DEL(h->shapes, s);
-	free((void *)(uintptr_t)s->labels.items);
-	free(s);
-}
-
-/* --- bindings --------------------------------------------------------------------- */
 
 static const char *put_string(char **at, const char *s)
 {
-	size_t size = strlen(s) + 1;
+	size_t size = size_of(s);
 	char *copy = *at;
 
+	if (!s)
+		return NULL;
 	memcpy(copy, s, size);
 	*at += size;
 	return copy;
 }
 
-static const char *or_empty(const char *s)
+static struct holder *make_holder(const struct bh_pod *pod)
 {
-	return s ? s : "";
-}
+	const struct bh_labels *labels = &pod->labels;
+	size_t text = size_of(pod->namespace) + size_of(pod->name) + size_of(pod->uid) +
+		      size_of(pod->node) + size_of(pod->workload_kind) +
+		      size_of(pod->workload_name);
+	struct holder *p;
+	char *at;
 
-static struct binding *make_binding(struct bh_history *h, const struct bh_addr *a,
-				    const struct bh_pod *pod, uint64_t now_ns)
-{
-	const char *uid = or_empty(pod->uid), *node = or_empty(pod->node);
-	struct binding *b =
-		bh_calloc(1, sizeof(*b) + strlen(pod->name) + strlen(uid) + strlen(node) + 3);
-	char *at = b->strings;
-
-	b->addr = *a;
-	b->shape = use_shape(h, pod);
-	b->id = (struct bh_identity){
-		.namespace = b->shape->namespace,
+	for (size_t i = 0; i < labels->n; i++)
+		text += size_of(labels->items[i].key) + size_of(labels->items[i].value);
+	p = bh_calloc(1, sizeof(*p) + labels->n * sizeof(*p->labels) + text);
+	at = (char *)&p->labels[labels->n];
+	for (size_t i = 0; i < labels->n; i++) {
+		p->labels[i].key = put_string(&at, labels->items[i].key);
+		p->labels[i].value = put_string(&at, labels->items[i].value);
+	}
+	p->id = (struct bh_identity){
+		.namespace = put_string(&at, pod->namespace),
 		.name = put_string(&at, pod->name),
-		.uid = put_string(&at, uid),
-		.node = put_string(&at, node),
-		.labels = b->shape->labels,
-		.workload_kind = b->shape->workload_kind,
-		.workload_name = b->shape->workload_name,
-		.from_ns = now_ns,
-		.until_ns = UINT64_MAX,
+		.uid = put_string(&at, pod->uid),
+		.node = put_string(&at, pod->node),
+		.labels = { p->labels, labels->n },
+		.workload_kind = put_string(&at, pod->workload_kind),
+		.workload_name = put_string(&at, pod->workload_name),
 	};
-	return b;
+	return p;
 }
 
-static bool is_lasting(const struct binding *b)
+static void unuse_holder(struct holder *p)
 {
-	return b->id.until_ns == UINT64_MAX;
+	if (p && --p->n_users == 0)
+		free(p);
 }
 
-static bool is_same(struct bh_history *h, const struct binding *b, const struct bh_pod *pod)
+/* --- forgetting --------------------------------------------------------------------- */
+
+static struct change *newest(const struct bh_history *h, const struct bh_addr *a)
 {
-	if (strcmp(b->id.name, pod->name) != 0 || strcmp(b->id.uid, or_empty(pod->uid)) != 0 ||
-	    strcmp(b->id.node, or_empty(pod->node)) != 0)
-		return false;
-	shape_key(&h->key, pod);
-	return h->key.len == b->shape->key_len &&
-	       memcmp(h->key.data, b->shape->key, h->key.len) == 0;
+	struct change *c;
+
+	HASH_FIND(hh, h->by_addr, a, sizeof(*a), c);
+	return c;
 }
 
-static struct binding *newest(const struct bh_history *h, const struct bh_addr *a)
+static void unlink_addr(struct bh_history *h, struct change *c)
 {
-	struct binding *b;
+	struct change *top = newest(h, &c->addr);
 
-	HASH_FIND(hh, h->by_addr, a, sizeof(*a), b);
-	return b;
-}
-
-static void end(struct bh_history *h, struct binding *b, uint64_t now_ns)
-{
-	/* A clock that went back must not make a binding of negative length. */
-	b->id.until_ns = now_ns > b->id.from_ns ? now_ns : b->id.from_ns;
-	if (h->ended_last)
-		h->ended_last->ended = b;
-	else
-		h->ended_first = b;
-	h->ended_last = b;
-	h->n_ended++;
-}
-
-static void put_newest(struct bh_history *h, struct binding *b)
-{
-	struct binding *old = newest(h, &b->addr);
-
-	if (old)
-		HASH_DEL(h->by_addr, old);
-	b->older = old;
-	HASH_ADD(hh, h->by_addr, addr, sizeof(b->addr), b);
-	h->n++;
-}
-
-static void unlink_addr(struct bh_history *h, struct binding *b)
-{
-	struct binding *top = newest(h, &b->addr);
-
-	if (top != b) {
-		while (top->older != b)
-			top = top->older;
-		top->older = b->older;
+	/* What is noted first is the oldest. */
+	if (top == c) {
+		HASH_DEL(h->by_addr, c);
 		return;
 	}
-	HASH_DEL(h->by_addr, b);
-	if (b->older)
-		HASH_ADD(hh, h->by_addr, addr, sizeof(b->addr), b->older);
-}
-
-static void free_binding(struct bh_history *h, struct binding *b)
-{
-	unuse_shape(h, b->shape);
-	free(b);
-	h->n--;
+	while (top->older != c)
+		top = top->older;
+	top->older = NULL;
 }
 
 static void forget_first(struct bh_history *h)
 {
-	struct binding *b = h->ended_first;
+	struct change *c = h->first;
 
-	h->ended_first = b->ended;
-	if (!h->ended_first)
-		h->ended_last = NULL;
-	h->n_ended--;
-	unlink_addr(h, b);
-	free_binding(h, b);
+	h->first = c->next;
+	if (!h->first)
+		h->last = NULL;
+	h->n--;
+	unlink_addr(h, c);
+	if (c->until_ns > h->known_since_ns)
+		h->known_since_ns = c->until_ns;
+	unuse_holder(c->holder);
+	free(c);
 }
 
-static bool is_old(const struct bh_history *h, const struct binding *b, uint64_t now_ns)
+static bool is_old(const struct bh_history *h, const struct change *c, uint64_t now_ns)
 {
-	return now_ns > b->id.until_ns && now_ns - b->id.until_ns > h->keep_ns;
+	return now_ns > c->until_ns && now_ns - c->until_ns > h->keep_ns;
 }
 
 static void prune(struct bh_history *h, uint64_t now_ns)
 {
-	while (h->ended_first && (h->n_ended > h->max_ended || is_old(h, h->ended_first, now_ns)))
+	while (h->first && (h->n > h->max || is_old(h, h->first, now_ns)))
 		forget_first(h);
 }
 
-void bh_history_bind(struct bh_history *h, const struct bh_addr *a, const struct bh_pod *pod,
-		     uint64_t now_ns)
-{
-	struct binding *b = newest(h, a);
+/* --- noting ------------------------------------------------------------------------- */
 
-	if (b && is_lasting(b)) {
-		if (pod && is_same(h, b, pod))
-			return;
-		end(h, b, now_ns);
+/* @holder, or nobody, had @a until now. */
+static void add_change(struct bh_history *h, const struct bh_addr *a, struct holder *holder,
+		       uint64_t now_ns)
+{
+	struct change *c = bh_calloc(1, sizeof(*c)), *older = newest(h, a);
+
+	c->addr = *a;
+	c->holder = holder;
+	if (holder)
+		holder->n_users++;
+	c->from_ns = older ? older->until_ns : h->known_since_ns;
+	/* A clock that went back must not make a time of negative length. */
+	c->until_ns = now_ns > c->from_ns ? now_ns : c->from_ns;
+	if (older)
+		HASH_DEL(h->by_addr, older);
+	c->older = older;
+	HASH_ADD(hh, h->by_addr, addr, sizeof(c->addr), c);
+	if (h->last)
+		h->last->next = c;
+	else
+		h->first = c;
+	h->last = c;
+	h->n++;
+}
+
+static bool has_addr(const struct bh_pod *pod, const struct bh_addr *a)
+{
+	for (size_t i = 0; pod && i < pod->n_addrs; i++)
+		if (bh_addr_eq(&pod->addrs[i], a))
+			return true;
+	return false;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Both sorted by key. */
+static bool have_same_labels(const struct bh_labels *a, const struct bh_labels *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (!is_same_text(a->items[i].key, b->items[i].key) ||
+		    !is_same_text(a->items[i].value, b->items[i].value))
+			return false;
+	return true;
+}
+
+static bool is_same_holder(const struct bh_pod *a, const struct bh_pod *b)
+{
+	return a && b && is_same_text(a->name, b->name) && is_same_text(a->uid, b->uid) &&
+	       is_same_text(a->node, b->node) && is_same_text(a->workload_kind, b->workload_kind) &&
+	       is_same_text(a->workload_name, b->workload_name) &&
+	       have_same_labels(&a->labels, &b->labels);
+}
+
+static void note_ends(struct bh_history *h, const struct bh_pod_change *c, uint64_t now_ns)
+{
+	const bool is_same = is_same_holder(c->before, c->after);
+	struct holder *holder = NULL;
+
+	for (size_t i = 0; c->before && i < c->before->n_addrs; i++) {
+		const struct bh_addr *a = &c->before->addrs[i];
+
+		if (is_same && has_addr(c->after, a))
+			continue;
+		if (!holder)
+			holder = make_holder(c->before);
+		add_change(h, a, holder, now_ns);
 	}
-	if (pod)
-		put_newest(h, make_binding(h, a, pod, now_ns));
+}
+
+static void note_begins(struct bh_history *h, const struct bh_pod_change *c, uint64_t now_ns)
+{
+	for (size_t i = 0; c->after && i < c->after->n_addrs; i++) {
+		const struct bh_addr *a = &c->after->addrs[i];
+
+		/* Unless somebody else's end was noted a moment ago. */
+		if (!has_addr(c->before, a) && bh_history_since(h, a) < now_ns)
+			add_change(h, a, NULL, now_ns);
+	}
+}
+
+void bh_history_note(struct bh_history *h, const struct bh_changes *changes, uint64_t now_ns)
+{
+	if (h->known_since_ns == UINT64_MAX) {
+		h->known_since_ns = now_ns;
+		return;
+	}
+	for (size_t i = 0; i < changes->n_pods; i++)
+		note_ends(h, &changes->pods[i], now_ns);
+	for (size_t i = 0; i < changes->n_pods; i++)
+		note_begins(h, &changes->pods[i], now_ns);
 	prune(h, now_ns);
 }
 
-const struct bh_identity *bh_history_at(const struct bh_history *h, const struct bh_addr *a,
-					uint64_t at_ns)
-{
-	const struct binding *b;
+/* --- asking ------------------------------------------------------------------------- */
 
-	for (b = newest(h, a); b; b = b->older)
-		if (b->id.from_ns <= at_ns && at_ns < b->id.until_ns)
-			return &b->id;
-	return NULL;
+uint64_t bh_history_since(const struct bh_history *h, const struct bh_addr *a)
+{
+	const struct change *c = newest(h, a);
+
+	return c ? c->until_ns : h->known_since_ns;
 }
 
-static uint64_t distance(const struct bh_identity *id, uint64_t at_ns)
+/* To the time from its first to before its last moment. */
+static uint64_t distance(const struct change *c, uint64_t at_ns)
 {
-	if (at_ns < id->from_ns)
-		return id->from_ns - at_ns;
-	return at_ns >= id->until_ns ? at_ns - id->until_ns : 0;
+	if (at_ns < c->from_ns)
+		return c->from_ns - at_ns;
+	return at_ns >= c->until_ns ? at_ns - c->until_ns + 1 : 0;
 }
 
 const struct bh_identity *bh_history_near(const struct bh_history *h, const struct bh_addr *a,
-					  uint64_t at_ns, uint64_t slack_ns)
+					  uint64_t at_ns, uint64_t *ret_distance_ns)
 {
-	const struct bh_identity *best = NULL;
-	const struct binding *b;
+	const struct change *c, *best = NULL;
 
-	for (b = newest(h, a); b; b = b->older)
-		if (distance(&b->id, at_ns) <= slack_ns &&
-		    (!best || distance(&b->id, at_ns) < distance(best, at_ns)))
-			best = &b->id;
-	return best;
+	for (c = newest(h, a); c; c = c->older)
+		if (c->holder && (!best || distance(c, at_ns) < distance(best, at_ns)))
+			best = c;
+	if (!best)
+		return NULL;
+	*ret_distance_ns = distance(best, at_ns);
+	return &best->holder->id;
 }
 
 size_t bh_history_count(const struct bh_history *h)
@@ -315,18 +291,10 @@ size_t bh_history_count(const struct bh_history *h)
 
 void bh_history_free(struct bh_history **h)
 {
-	struct binding *b, *older, *tmp;
-
 	if (!*h)
 		return;
-	HASH_ITER (hh, (*h)->by_addr, b, tmp) {
-		HASH_DEL((*h)->by_addr, b);
-		for (; b; b = older) {
-			older = b->older;
-			free_binding(*h, b);
-		}
-	}
-	bh_buf_done(&(*h)->key);
+	while ((*h)->first)
+		forget_first(*h);
 	free(*h);
 	*h = NULL;
 }

@@ -241,7 +241,6 @@ static void put_pod(struct reader *r, const char *name, const char *ip)
 
 	(void)bh_addr_parse(ip, &a, NULL);
 	apply(r, &fact);
-	bh_history_bind(r->history, &a, bh_world_pod_by_addr(r->world, &a), bh_real_ns());
 }
 
 /* Isolates the pod; lets in somebody else, so that there is a rule to have missed. */
@@ -274,6 +273,7 @@ static void commit(struct reader *r)
 	struct bh_err err = { 0 };
 	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
 
+	bh_history_note(r->history, bh_world_changes(r->world), bh_real_ns());
 	bh_compiler_update(r->compiler);
 	delta = bh_plan_delta(plan);
 	if (bh_nft_commit(r->nft, delta, NULL, &err) < 0)

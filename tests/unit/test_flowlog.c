@@ -48,26 +48,22 @@ static int on_record(void *ctx, const json_t *record, const char *line)
 	return 0;
 }
 
-static void bind_pods(struct lab *lab, uint64_t now_ns)
-{
-	const struct bh_pod *const *pods;
-	size_t n = bh_world_pods(lab->w, &pods);
-
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < pods[i]->n_addrs; k++)
-			bh_history_bind(lab->h, &pods[i]->addrs[k], pods[i], now_ns);
-}
-
 /* As the agent does it: the history is told, then the compiler settles the world. */
-static void tell(struct lab *lab, const char *text, uint64_t now_ns)
+static void settle(struct lab *lab, uint64_t now_ns)
 {
-	world_text(lab->w, BH_SOURCE_KUBE, text);
-	bind_pods(lab, now_ns);
+	bh_history_note(lab->h, bh_world_changes(lab->w), now_ns);
 	bh_compiler_update(lab->c);
 }
 
-static void open_lab(struct lab *lab, const struct bh_world_config *world,
-		     const struct bh_flowlog_config *config, const char *text)
+static void tell(struct lab *lab, const char *text, uint64_t now_ns)
+{
+	world_text(lab->w, BH_SOURCE_KUBE, text);
+	settle(lab, now_ns);
+}
+
+/* With nothing in it that anybody has told. */
+static void open_empty_lab(struct lab *lab, const struct bh_world_config *world,
+			   const struct bh_flowlog_config *config)
 {
 	const struct bh_compile_config compile = { .log_group = 1, .log_snaplen = 128 };
 	const struct bh_flowlog_subscriber s = { .ctx = lab, .on_record = on_record };
@@ -79,6 +75,12 @@ static void open_lab(struct lab *lab, const struct bh_world_config *world,
 	lab->fl = bh_flowlog_new(config, lab->w, lab->c, lab->h);
 	assert_true(bh_flowlog_subscribe(lab->fl, &s) >= 0);
 	bh_flowlog_set_generation(lab->fl, 7);
+}
+
+static void open_lab(struct lab *lab, const struct bh_world_config *world,
+		     const struct bh_flowlog_config *config, const char *text)
+{
+	open_empty_lab(lab, world, config);
 	tell(lab, text, T0 - 100 * S);
 }
 
@@ -422,15 +424,15 @@ static void identities_are_those_of_the_packets_time(void **state)
 
 static void a_binding_nearby_is_recent_and_a_pod_nobody_knows_is_unknown(void **state)
 {
-	struct bh_addr a = wt_addr("10.0.0.5");
 	char prefix[128];
 	struct lab lab;
 
 	(void)state;
 	open_lab(&lab, &node1, &defaults, SHOP);
 	snprintf(prefix, sizeof(prefix), "%s", prefix_of(&lab, 'd', "10.0.0.4", BH_INGRESS));
-	/* The binding ended 1 s before the packet. */
-	bh_history_bind(lab.h, &a, NULL, T0 - S);
+	/* The pod went 1 s before the packet. */
+	wt_remove_pod(lab.w, BH_SOURCE_KUBE, "attacker", "u5");
+	settle(&lab, T0 - S);
 	receive(&lab, prefix, &scan, T0, T0);
 	assert_fields(record(&lab, 0), "{\"source.k8s.pod.name\":\"attacker\","
 				       "\"source.identity.confidence\":\"recent\"}");
@@ -440,6 +442,36 @@ static void a_binding_nearby_is_recent_and_a_pod_nobody_knows_is_unknown(void **
 	assert_fields(record(&lab, 1), "{\"source.entity\":\"external\","
 				       "\"destination.entity\":\"unknown\","
 				       "\"destination.identity.confidence\":\"none\"}");
+	close_lab(&lab);
+}
+
+static void what_the_world_has_not_settled_yet_is_not_attributed(void **state)
+{
+	char prefix[128];
+	struct lab lab;
+
+	(void)state;
+	open_lab(&lab, &node1, &defaults, SHOP);
+	snprintf(prefix, sizeof(prefix), "%s", prefix_of(&lab, 'd', "10.0.0.4", BH_INGRESS));
+	/* Told a moment ago; neither kernel nor history know of it. */
+	world_text(lab.w, BH_SOURCE_KUBE, "pod shop/late 10.0.0.5 node=n1 at=5\n");
+	receive(&lab, prefix, &scan, T0, T0);
+	assert_fields(record(&lab, 0), "{\"source.k8s.pod.name\":\"attacker\","
+				       "\"source.identity.confidence\":\"exact\","
+				       "\"policy.explained_from\":\"profile\"}");
+	close_lab(&lab);
+}
+
+static void before_anything_is_settled_who_has_the_address_now_is_recent(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	open_empty_lab(&lab, &node1, &defaults);
+	world_text(lab.w, BH_SOURCE_KUBE, SHOP);
+	receive(&lab, "bh:d:in_0123", &scan, T0, T0);
+	assert_fields(record(&lab, 0), "{\"source.k8s.pod.name\":\"attacker\","
+				       "\"source.identity.confidence\":\"recent\"}");
 	close_lab(&lab);
 }
 
@@ -802,16 +834,25 @@ static void hostile_names_cannot_break_a_line(void **state)
 		{ "d\x01", "" },
 	};
 	struct bh_addr a = wt_addr("10.0.0.5");
-	const struct bh_pod pod = { .namespace = "n\x80s",
-				    .name = "p\nq",
-				    .uid = "\xed\xa0\x80",
-				    .node = "\xf5",
-				    .labels = { labels, BH_ARRAY_LEN(labels) } };
+	const struct bh_fact fact = {
+		.kind = BH_KIND_POD,
+		.source = BH_SOURCE_KUBE,
+		.pod = { .namespace = "n\x80s",
+			 .name = "p\nq",
+			 .uid = "\xed\xa0\x80",
+			 .node = "\xf5",
+			 .created_ns = 9,
+			 .labels = { labels, BH_ARRAY_LEN(labels) },
+			 .addrs = &a,
+			 .n_addrs = 1 },
+	};
+	struct bh_err err = { 0 };
 	struct lab lab;
 
 	(void)state;
 	open_lab(&lab, &node1, &defaults, SHOP);
-	bh_history_bind(lab.h, &a, &pod, T0);
+	assert_ok(bh_world_apply(lab.w, &fact, &err), &err);
+	settle(&lab, T0);
 	deny(&lab, &scan, T0); /* on_record() parses the line */
 	assert_fields(record(&lab, 0),
 		      "{\"source.k8s.namespace.name\":\"n\\\\x80s\","
@@ -884,6 +925,8 @@ int main(void)
 		cmocka_unit_test(a_rule_that_denies_is_named),
 		cmocka_unit_test(identities_are_those_of_the_packets_time),
 		cmocka_unit_test(a_binding_nearby_is_recent_and_a_pod_nobody_knows_is_unknown),
+		cmocka_unit_test(what_the_world_has_not_settled_yet_is_not_attributed),
+		cmocka_unit_test(before_anything_is_settled_who_has_the_address_now_is_recent),
 		cmocka_unit_test(a_chain_that_is_gone_is_explained_by_what_it_stood_for),
 		cmocka_unit_test(a_scan_of_one_pod_takes_nothing_from_another),
 		cmocka_unit_test(the_flow_table_has_a_limit_that_is_told),

@@ -607,6 +607,26 @@ static void check_changes(struct bh_world *w, struct snapshot *old)
 	forget(&new);
 }
 
+/* --- owners ----------------------------------------------------------------------------------- */
+
+static void note_owners(const struct bh_world *w, const struct bh_pod **ret)
+{
+	for (size_t i = 0; i < BH_ARRAY_LEN(addrs); i++) {
+		struct bh_addr a = wt_addr(addrs[i]);
+
+		ret[i] = bh_world_pod_by_addr(w, &a);
+	}
+}
+
+static void check_settled_owners(const struct bh_world *w, const struct bh_pod *const *want)
+{
+	for (size_t i = 0; i < BH_ARRAY_LEN(addrs); i++) {
+		struct bh_addr a = wt_addr(addrs[i]);
+
+		assert_ptr_equal(bh_world_settled_pod_by_addr(w, &a), want[i]);
+	}
+}
+
 /* --- the properties -------------------------------------------------------------- */
 
 static void check_from_scratch(const struct bh_world *w, const struct model *m,
@@ -640,15 +660,18 @@ static void run_seed(uint32_t seed, int rounds)
 	random_state = seed * 2654435761u + 1;
 	w = bh_world_new(config);
 	for (i = 0; i < rounds; i++) {
+		const struct bh_pod *owners[BH_ARRAY_LEN(addrs)];
 		struct snapshot old = shoot_world(w);
 		uint32_t n = rnd(4) == 0 ? 1 + rnd(12) : 1;
 
+		note_owners(w, owners);
 		while (n-- > 0)
 			random_step(w, m);
 		if (rnd(10) == 0) {
 			config = &configs[rnd(BH_ARRAY_LEN(configs))];
 			bh_world_configure(w, config);
 		}
+		check_settled_owners(w, owners);
 		check_changes(w, &old);
 		forget(&old);
 		check_search(w);
