@@ -3,9 +3,11 @@
  * that a pass takes, and the parent goes on.  The child writes, says what went
  * wrong through a pipe, and ends; it never returns to the loop.
  *
- * Reading waits a moment for the API.  The kernel holds the rules of the run
- * before, so nothing is open meanwhile.  Of a kind that the API has listed by
- * then, or an object that it has told of, the file says nothing any more.
+ * Reading waits a moment for the API, and then takes a portion in each turn of the
+ * loop, so that whoever else has something to say is heard.  The kernel holds the
+ * rules of the run before, so nothing is open meanwhile.  Of a kind that the API
+ * has listed by then, or an object that it has told of, the file says nothing any
+ * more.
  */
 #include "cache.h"
 
@@ -30,6 +32,8 @@
 #define READ_AFTER_MS  5000
 #define FIRST_WRITE_MS 2000
 #define WRITE_EVERY_MS 180000
+/* Facts in one turn of the loop: some milliseconds. */
+#define PORTION 256
 
 static struct bh_cachefile_info info_of(const struct bh_cache *c)
 {
@@ -42,10 +46,10 @@ static struct bh_cachefile_info info_of(const struct bh_cache *c)
 
 /* --- reading --------------------------------------------------------------------------- */
 
+/* In one portion. */
 struct reading {
 	struct bh_cache *cache;
 	struct bh_kube_stats stats;
-	size_t n_used;
 };
 
 static enum bh_kube_resource resource_of(const struct bh_key *key)
@@ -94,15 +98,53 @@ static void on_fact(void *ctx, const struct bh_fact *fact)
 		return;
 	a->sources.sink.on_put(a->sources.sink.ctx, fact);
 	bh_kube_adopt(a->sources.kube, &key);
-	r->n_used++;
+	r->cache->n_used++;
+}
+
+static void end_reading(struct bh_cache *c)
+{
+	uv_idle_stop(&c->reader);
+	bh_cachefile_close(&c->file);
+}
+
+static void give_up(struct bh_cache *c, const struct bh_err *err)
+{
+	end_reading(c);
+	c->state_ns = 0;
+	bh_log_error("'%s': %s, rules stay as they are in the kernel", c->path, bh_err_text(err));
 }
 
 static void use(struct bh_cache *c)
 {
-	bh_auto_close int fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct reading r = { .cache = c, .stats = bh_kube_stats(c->agent->sources.kube) };
-	struct bh_cachefile_info info = { 0 };
 	char time[BH_TIME_STRLEN];
+
+	end_reading(c);
+	c->is_in_use = true;
+	bh_log_warning("the Kubernetes API does not answer: using its state of %s, %zu objects",
+		       bh_time_format(c->state_ns, time), c->n_used);
+	bh_reconcile_defer(&c->agent->reconcile, true);
+	bh_agent_update_ready(c->agent);
+}
+
+static void on_reader(uv_idle_t *idle)
+{
+	struct bh_cache *c = bh_container_of(idle, struct bh_cache, reader);
+	struct reading r = { .cache = c, .stats = bh_kube_stats(c->agent->sources.kube) };
+	struct bh_err err = { 0 };
+	int n = bh_cachefile_read(c->file, PORTION, on_fact, &r, &err);
+
+	if (n < 0)
+		give_up(c, &err);
+	else if (n == 0)
+		use(c);
+}
+
+static void on_read_timer(uv_timer_t *timer)
+{
+	struct bh_cache *c = bh_container_of(timer, struct bh_cache, read_timer);
+	bh_auto_close int fd = open(c->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct bh_kube_stats stats = bh_kube_stats(c->agent->sources.kube);
+	struct bh_cachefile_info info = { 0 };
 	struct bh_err err = { 0 };
 
 	if (fd < 0 && errno == ENOENT) {
@@ -113,25 +155,12 @@ static void use(struct bh_cache *c)
 	}
 	if (fd < 0)
 		bh_err(&err, -errno, "cannot be opened: %s", strerror(errno));
-	if (fd < 0 || bh_cachefile_read(fd, r.stats.server, on_fact, &r, &info, &err) < 0) {
-		bh_log_error("'%s': %s, rules stay as they are in the kernel", c->path,
-			     bh_err_text(&err));
+	if (fd < 0 || bh_cachefile_open(&c->file, fd, stats.server, &info, &err) < 0) {
+		give_up(c, &err);
 		return;
 	}
-	c->is_in_use = true;
 	c->state_ns = info.real_ns;
-	bh_log_warning("the Kubernetes API does not answer: using its state of %s, %zu objects",
-		       bh_time_format(info.real_ns, time), r.n_used);
-	bh_reconcile_defer(&c->agent->reconcile, true);
-	bh_agent_update_ready(c->agent);
-}
-
-static void on_read_timer(uv_timer_t *timer)
-{
-	struct bh_cache *c = bh_container_of(timer, struct bh_cache, read_timer);
-
-	if (!c->agent->sources.is_synced[BH_SOURCE_KUBE])
-		use(c);
+	uv_idle_start(&c->reader, on_reader);
 }
 
 void bh_cache_end_use(struct bh_cache *c)
@@ -139,6 +168,7 @@ void bh_cache_end_use(struct bh_cache *c)
 	if (!c->agent)
 		return;
 	uv_timer_stop(&c->read_timer);
+	end_reading(c);
 	c->is_in_use = false;
 }
 
@@ -299,6 +329,7 @@ int bh_cache_start(struct bh_cache *c, struct bh_agent *agent, struct bh_err *er
 	c->path = bh_asprintf("%s/kube.cache", config->state);
 	uv_timer_init(agent->loop, &c->read_timer);
 	uv_timer_init(agent->loop, &c->write_timer);
+	uv_idle_init(agent->loop, &c->reader);
 	uv_timer_start(&c->read_timer, on_read_timer, READ_AFTER_MS, 0);
 	return 0;
 }
@@ -326,6 +357,8 @@ void bh_cache_stop(struct bh_cache *c)
 		write_now(c);
 	bh_close_handle((uv_handle_t *)&c->read_timer);
 	bh_close_handle((uv_handle_t *)&c->write_timer);
+	bh_close_handle((uv_handle_t *)&c->reader);
+	bh_cachefile_close(&c->file);
 	free(c->path);
 	c->path = NULL;
 }

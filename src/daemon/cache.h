@@ -14,12 +14,16 @@
 #include "bh/source.h"
 
 struct bh_agent;
+struct bh_cachefile;
 
 /* Zero does nothing: an agent without --state, or without the API. */
 struct bh_cache {
 	struct bh_agent *agent;
 	char *path;
 	uv_timer_t read_timer, write_timer;
+	uv_idle_t reader; /* reads a portion in each turn of the loop */
+	struct bh_cachefile *file;
+	size_t n_used; /* facts of it that nobody knew better */
 	uv_poll_t answer; /* of the child that writes */
 	int answer_fd;
 	pid_t child;

@@ -189,83 +189,71 @@ static int check_body(int fd, size_t size, const char *foot, struct bh_err *err)
 				       : bh_err(err, -EBADMSG, "is damaged: its digest is another");
 }
 
-static int read_head(const char *line, size_t len, const char *server,
-		     struct bh_cachefile_info *info, struct bh_err *err)
+struct bh_cachefile {
+	FILE *file;
+	char *line;
+	size_t cap, at, size; /* in bytes; the foot is not in size */
+	size_t number;        /* of the line */
+};
+
+static int take_head(const json_t *head, const char *server, struct bh_cachefile_info *info,
+		     struct bh_err *err)
 {
-	json_t *head = json_loadb(line, len, 0, NULL);
 	const char *format = json_string_value(json_object_get(head, "format"));
 	const char *of = json_string_value(json_object_get(head, "server"));
 	json_int_t version = json_integer_value(json_object_get(head, "version"));
-	int r = 0;
 
 	if (!format || strcmp(format, FORMAT) != 0)
-		r = bh_err(err, -EINVAL, "is no state of the Kubernetes API");
-	else if (version != BH_CACHEFILE_VERSION)
-		r = bh_err(err, -ENOTSUP, "has version %lld, this program reads %d",
-			   (long long)version, BH_CACHEFILE_VERSION);
-	else if (!of || (*server && strcmp(of, server) != 0))
-		r = bh_err(err, -EINVAL, "is of another server, %s", of ? of : "unknown");
-	if (r == 0) {
-		snprintf(info->server, sizeof(info->server), "%s", of);
-		info->real_ns = (uint64_t)json_integer_value(json_object_get(head, "time"));
-	}
+		return bh_err(err, -EINVAL, "is no state of the Kubernetes API");
+	if (version != BH_CACHEFILE_VERSION)
+		return bh_err(err, -ENOTSUP, "has version %lld, this program reads %d",
+			      (long long)version, BH_CACHEFILE_VERSION);
+	if (!of || (*server && strcmp(of, server) != 0))
+		return bh_err(err, -EINVAL, "is of another server, %s", of ? of : "unknown");
+	snprintf(info->server, sizeof(info->server), "%s", of);
+	info->real_ns = (uint64_t)json_integer_value(json_object_get(head, "time"));
+	return 0;
+}
+
+/* The next line's length; 0 at the end. */
+static size_t next_line(struct bh_cachefile *f)
+{
+	ssize_t n = f->at < f->size ? getline(&f->line, &f->cap, f->file) : 0;
+
+	if (n <= 0)
+		return 0;
+	f->at += (size_t)n;
+	f->number++;
+	return (size_t)n;
+}
+
+static int read_head(struct bh_cachefile *f, const char *server, struct bh_cachefile_info *info,
+		     struct bh_err *err)
+{
+	size_t len = next_line(f);
+	json_t *head = len > 0 ? json_loadb(f->line, len, 0, NULL) : NULL;
+	int r = take_head(head, server, info, err);
+
 	json_decref(head);
 	return r;
 }
 
-static int read_fact(const char *line, size_t len,
+static int read_fact(const struct bh_cachefile *f, size_t len,
 		     void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx,
 		     struct bh_err *err)
 {
 	bh_auto(bh_arena_free) struct bh_arena *arena = bh_arena_new();
 	struct bh_fact fact;
-	int r = bh_fact_decode(line, len, BH_SOURCE_KUBE, arena, &fact, err);
+	int r = bh_fact_decode(f->line, len, BH_SOURCE_KUBE, arena, &fact, err);
 
-	if (r == 0)
-		on_fact(ctx, &fact);
-	return r;
-}
-
-static void close_file(FILE **f)
-{
-	if (*f)
-		fclose(*f);
-}
-
-static int read_lines(int fd, size_t size, const char *server,
-		      void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx,
-		      struct bh_cachefile_info *info, struct bh_err *err)
-{
-	bh_auto_close int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	bh_auto(close_file) FILE *f = copy < 0 ? NULL : fdopen(copy, "r");
-	bh_auto_free char *line = NULL;
-	size_t cap = 0, at = 0, number = 0;
-	ssize_t n;
-	int r = 0;
-
-	if (!f || fseek(f, 0, SEEK_SET) < 0)
-		return bh_err(err, -errno, "cannot be read");
-	(void)bh_take_fd(copy);
-	while (r == 0 && at < size && (n = getline(&line, &cap, f)) > 0) {
-		at += (size_t)n;
-		if (number++ == 0)
-			r = read_head(line, (size_t)n, server, info, err);
-		else
-			r = read_fact(line, (size_t)n, on_fact, ctx, err);
-		if (r < 0)
-			return bh_err_wrap(err, r, "line %zu", number);
-	}
-	if (number == 0)
-		return bh_err(err, -EINVAL, "is no state of the Kubernetes API");
-	info->n_facts = number - 1;
+	if (r < 0)
+		return bh_err_wrap(err, r, "line %zu", f->number);
+	on_fact(ctx, &fact);
 	return 0;
 }
 
-int bh_cachefile_read(int fd, const char *server,
-		      void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx,
-		      struct bh_cachefile_info *ret, struct bh_err *err)
+static int check_file(int fd, size_t *ret_body, struct bh_err *err)
 {
-	struct bh_cachefile_info info = { 0 };
 	char foot[MAX_FOOT + 1];
 	struct stat st;
 	size_t body = 0;
@@ -275,13 +263,66 @@ int bh_cachefile_read(int fd, const char *server,
 		return bh_err(err, -EINVAL, "is no regular file");
 	if (st.st_size <= 0 || (uint64_t)st.st_size > BH_CACHEFILE_MAX + MAX_FOOT)
 		return bh_err(err, -EFBIG, "is empty or over %zu bytes", BH_CACHEFILE_MAX);
-	info.n_bytes = (size_t)st.st_size;
-	r = read_foot(fd, info.n_bytes, foot, &body, err);
+	r = read_foot(fd, (size_t)st.st_size, foot, &body, err);
 	if (r == 0)
 		r = check_body(fd, body, foot, err);
 	if (r == 0)
-		r = read_lines(fd, body, server, on_fact, ctx, &info, err);
-	if (r == 0)
-		*ret = info;
+		*ret_body = body;
 	return r;
+}
+
+static int open_stream(int fd, FILE **ret, struct bh_err *err)
+{
+	bh_auto_close int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	FILE *f = copy < 0 ? NULL : fdopen(copy, "r");
+
+	if (!f)
+		return bh_err_wrap(err, -errno, "cannot be read");
+	(void)bh_take_fd(copy);
+	rewind(f);
+	*ret = f;
+	return 0;
+}
+
+int bh_cachefile_open(struct bh_cachefile **ret, int fd, const char *server,
+		      struct bh_cachefile_info *info, struct bh_err *err)
+{
+	bh_auto(bh_cachefile_close) struct bh_cachefile *f = bh_calloc(1, sizeof(*f));
+	int r = check_file(fd, &f->size, err);
+
+	if (r == 0)
+		r = open_stream(fd, &f->file, err);
+	if (r == 0)
+		r = read_head(f, server, info, err);
+	if (r == 0)
+		*ret = bh_take_ptr(f);
+	return r;
+}
+
+void bh_cachefile_close(struct bh_cachefile **f)
+{
+	if (!*f)
+		return;
+	if ((*f)->file)
+		fclose((*f)->file);
+	free((*f)->line);
+	free(*f);
+	*f = NULL;
+}
+
+int bh_cachefile_read(struct bh_cachefile *f, int max,
+		      void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx,
+		      struct bh_err *err)
+{
+	size_t len;
+	int n = 0;
+
+	while (n < max && (len = next_line(f)) > 0) {
+		int r = read_fact(f, len, on_fact, ctx, err);
+
+		if (r < 0)
+			return r;
+		n++;
+	}
+	return n;
 }

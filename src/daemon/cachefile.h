@@ -30,12 +30,19 @@ int bh_cachefile_write(const char *path, const struct bh_world *w, struct bh_cac
 		       struct bh_err *err);
 
 /*
- * Reads an open file from its beginning.  Nothing is told before all of it was
- * checked, except that a line may be no fact: then reading ends with an error
- * after the facts before it.  @server other than "": must be the file's.
+ * A file that was found whole, of our version and of @server ("" is any); *info
+ * says what its head says.  Takes a copy of @fd, which is read from its beginning.
  */
-int bh_cachefile_read(int fd, const char *server,
+struct bh_cachefile;
+int bh_cachefile_open(struct bh_cachefile **ret, int fd, const char *server,
+		      struct bh_cachefile_info *info, struct bh_err *err);
+void bh_cachefile_close(struct bh_cachefile **f);
+/*
+ * Tells at most @max of its facts: how many, 0 at the end.  A line that is no fact
+ * is an error after the facts before it.
+ */
+int bh_cachefile_read(struct bh_cachefile *f, int max,
 		      void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx,
-		      struct bh_cachefile_info *ret, struct bh_err *err);
+		      struct bh_err *err);
 
 #endif

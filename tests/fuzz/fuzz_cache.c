@@ -33,6 +33,7 @@ static size_t make_foot(const uint8_t *data, size_t len, char ret[128])
 static void read_as(struct bh_world *w, const uint8_t *data, size_t len, bool is_whole)
 {
 	bh_auto_close int fd = memfd_create("cache", MFD_CLOEXEC);
+	bh_auto(bh_cachefile_close) struct bh_cachefile *f = NULL;
 	struct bh_cachefile_info info;
 	char foot[128];
 	size_t foot_len = make_foot(data, len, foot);
@@ -40,7 +41,10 @@ static void read_as(struct bh_world *w, const uint8_t *data, size_t len, bool is
 	if (fd < 0 || bh_write_all(fd, data, len) < 0 ||
 	    (is_whole && bh_write_all(fd, foot, foot_len) < 0))
 		abort();
-	(void)bh_cachefile_read(fd, "", on_fact, w, &info, NULL);
+	if (bh_cachefile_open(&f, fd, "", &info, NULL) < 0)
+		return;
+	while (bh_cachefile_read(f, 2, on_fact, w, NULL) > 0)
+		;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
