@@ -9,6 +9,12 @@
  * Lists begin with that of namespaces, so that pods and policies are not seen in
  * a namespace that is not known yet; and a namespace that a list no longer has is
  * deleted only when no other list is under way that may take away what was in it.
+ *
+ * Namespaces are listed in every session, and that list says whether the server
+ * still has the state that the others go on from.  An etcd that was restored from
+ * a backup has an older revision than we saw, and a watch from a revision to come is
+ * silent until it comes; another cluster has another kube-system.  In both cases
+ * everything is listed again.
  */
 #include "bh/kube.h"
 
@@ -29,6 +35,7 @@
 #define GREETING_MS    15000
 #define STEADY_MS      UINT64_C(10000)
 #define MAX_GREETING   4096
+#define STATE_SUBJECT  "the state of the Kubernetes API"
 /* The first minor version of 1.x that may have WatchList switched on. */
 #define WATCH_LIST_MINOR 32
 
@@ -49,7 +56,11 @@ struct bh_kube {
 	struct bh_buf answer; /* to it */
 	struct bh_reflector *reflectors[BH_KUBE_RESOURCE_COUNT_];
 	enum phase phase;
-	uint64_t since_ns; /* of the session */
+	uint64_t since_ns;    /* of the session */
+	uint64_t revision;    /* seen before it */
+	char cluster[64];     /* uid of kube-system; "" until known */
+	const char *mistrust; /* why everything is to be listed again; NULL: it is not */
+	bool is_mistrust_told;
 	unsigned int n_failures;
 	char *problem;      /* its subject, while it is told */
 	struct bh_err told; /* its text */
@@ -169,6 +180,19 @@ static void on_greeting_data(void *ctx, const char *data, size_t len)
 		bh_buf_add(&k->answer, data, len);
 }
 
+static uint64_t seen_revision(const struct bh_kube *k)
+{
+	uint64_t max = 0, revision;
+	size_t i;
+
+	for (i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
+		revision = bh_reflector_revision(k->reflectors[i]);
+		if (revision > max)
+			max = revision;
+	}
+	return max;
+}
+
 /* Whoever may not ask for the version may still list pods. */
 static void on_greeted(void *ctx, const struct bh_kube_answer *answer)
 {
@@ -187,6 +211,8 @@ static void on_greeted(void *ctx, const struct bh_kube_answer *answer)
 	uv_timer_stop(&k->timer);
 	k->phase = FOLLOWING;
 	k->since_ns = bh_mono_ns();
+	k->revision = seen_revision(k);
+	bh_reflector_relist(k->reflectors[BH_KUBE_NAMESPACES]);
 	for (i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++)
 		bh_reflector_start(k->reflectors[i], k->http, has_watch_list);
 }
@@ -278,12 +304,58 @@ static void on_away(void *ctx, const char *text)
 	go_away(ctx, text, 0);
 }
 
+/* What the first list of a session says of all that was told before. */
+static void on_list(void *ctx, const struct bh_reflector *r)
+{
+	struct bh_kube *k = ctx;
+	const char *cluster = bh_reflector_uid(r, "", "kube-system");
+
+	if (r != k->reflectors[BH_KUBE_NAMESPACES])
+		return;
+	if (k->cluster[0] && strncmp(k->cluster, cluster, sizeof(k->cluster) - 1) != 0)
+		k->mistrust = "is that of another cluster, everything is listed again";
+	else if (k->revision > bh_reflector_revision(r))
+		k->mistrust = "is older than what was seen of it (restored from a backup?), "
+			      "everything is listed again";
+	snprintf(k->cluster, sizeof(k->cluster), "%s", cluster);
+	k->revision = 0;
+}
+
+static void list_all_again(struct bh_kube *k)
+{
+	size_t i;
+
+	k->sink.on_problem(k->sink.ctx, BH_SOURCE_KUBE, STATE_SUBJECT, k->mistrust);
+	k->is_mistrust_told = true;
+	k->mistrust = NULL;
+	for (i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
+		if (i != BH_KUBE_NAMESPACES)
+			bh_reflector_relist(k->reflectors[i]);
+	}
+}
+
+static void end_mistrust(struct bh_kube *k)
+{
+	size_t i;
+
+	for (i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
+		if (bh_reflector_is_behind(k->reflectors[i]))
+			return;
+	}
+	k->is_mistrust_told = false;
+	k->sink.on_problem(k->sink.ctx, BH_SOURCE_KUBE, STATE_SUBJECT, NULL);
+}
+
 static void on_look(uv_timer_t *timer)
 {
 	struct bh_kube *k = bh_container_of(timer, struct bh_kube, look);
 	bool is_ready = true;
 	size_t i;
 
+	if (k->mistrust)
+		list_all_again(k);
+	else if (k->is_mistrust_told)
+		end_mistrust(k);
 	for (i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
 		bh_reflector_nudge(k->reflectors[i]);
 		is_ready = is_ready && bh_reflector_is_ready(k->reflectors[i]);
@@ -332,6 +404,7 @@ static void init_config(struct bh_kube *k, const struct bh_kube_config *config)
 		.ctx = k,
 		.may_list = may_list,
 		.may_delete = may_delete,
+		.on_list = on_list,
 		.on_answer = on_answer,
 		.on_change = on_change,
 		.on_away = on_away,

@@ -24,6 +24,7 @@
 #include "reflect.h"
 
 #include <curl/curl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -176,6 +177,13 @@ static void forget_version(struct bh_reflector *r)
 	r->version = NULL;
 }
 
+static void forget_place(struct bh_reflector *r)
+{
+	forget_version(r);
+	free(r->continuation);
+	r->continuation = NULL;
+}
+
 static void set_version(struct bh_reflector *r, const char *version)
 {
 	if (!*version || (r->version && strcmp(r->version, version) == 0))
@@ -239,9 +247,7 @@ static void on_absent(struct bh_reflector *r)
 
 static void start_over(struct bh_reflector *r)
 {
-	forget_version(r);
-	free(r->continuation);
-	r->continuation = NULL;
+	forget_place(r);
 	back_off(r, 0);
 }
 
@@ -298,6 +304,7 @@ static void end_list(struct bh_reflector *r, const char *version)
 	r->stats.is_synced = true;
 	clear_problem(r);
 	delete_the_rest(r);
+	r->owner->on_list(r->owner->ctx, r);
 }
 
 static void begin_list(struct bh_reflector *r)
@@ -595,6 +602,34 @@ void bh_reflector_nudge(struct bh_reflector *r)
 		act(r);
 }
 
+void bh_reflector_relist(struct bh_reflector *r)
+{
+	forget_place(r);
+	if (r->phase == STOPPED)
+		return;
+	end_call(r);
+	r->n_failures = 0;
+	act(r);
+}
+
+bool bh_reflector_is_behind(const struct bh_reflector *r)
+{
+	return r->stats.is_synced && !r->version;
+}
+
+/* Versions are opaque but for this: they are numbers (KEP-5504). */
+uint64_t bh_reflector_revision(const struct bh_reflector *r)
+{
+	return r->version ? strtoull(r->version, NULL, 10) : 0;
+}
+
+const char *bh_reflector_uid(const struct bh_reflector *r, const char *namespace, const char *name)
+{
+	const struct bh_kube_entry *e = bh_kube_table_find(r->facts.table, namespace, name);
+
+	return e ? bh_kube_entry_uid(e) : "";
+}
+
 bool bh_reflector_is_listing(const struct bh_reflector *r)
 {
 	return r->phase == LISTING || r->phase == STREAMING;
@@ -649,8 +684,7 @@ void bh_reflector_free(struct bh_reflector **rp)
 		return;
 	*rp = NULL;
 	bh_reflector_stop(r);
-	forget_version(r);
-	free(r->continuation);
+	forget_place(r);
 	bh_kube_facts_done(&r->facts);
 	uv_close((uv_handle_t *)&r->timer, on_closed);
 }

@@ -15,6 +15,8 @@ struct bh_reflector_owner {
 	bool (*may_list)(void *ctx, const struct bh_reflector *r);
 	/* Whether what a list did not have may be deleted now, likewise. */
 	bool (*may_delete)(void *ctx, const struct bh_reflector *r);
+	/* A list has ended. */
+	void (*on_list)(void *ctx, const struct bh_reflector *r);
 	/* The server gave what was asked for. */
 	void (*on_answer)(void *ctx);
 	/* A list began or ended, or a watch. */
@@ -40,7 +42,15 @@ void bh_reflector_start(struct bh_reflector *r, struct bh_kube_http *http, bool 
 /* The session is over; what is known stays. */
 void bh_reflector_stop(struct bh_reflector *r);
 void bh_reflector_nudge(struct bh_reflector *r);
+/* Lists again, whatever it is at or was at before the session.  Not from a call of its owner. */
+void bh_reflector_relist(struct bh_reflector *r);
 bool bh_reflector_is_listing(const struct bh_reflector *r);
+/* What it told may be no more what the server has: it has to list again. */
+bool bh_reflector_is_behind(const struct bh_reflector *r);
+/* The state of the server that it has seen, as a number that grows; 0: none. */
+uint64_t bh_reflector_revision(const struct bh_reflector *r);
+/* Of an object that was told; "" if there is none. */
+const char *bh_reflector_uid(const struct bh_reflector *r, const char *namespace, const char *name);
 void bh_reflector_adopt(struct bh_reflector *r, const struct bh_key *key);
 /* Listed once, or known not to be there. */
 bool bh_reflector_is_ready(const struct bh_reflector *r);
