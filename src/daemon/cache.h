@@ -23,7 +23,7 @@ struct bh_cache {
 	uv_timer_t read_timer, write_timer;
 	uv_idle_t reader; /* reads a portion in each turn of the loop */
 	struct bh_cachefile *file;
-	size_t n_used; /* facts of it that nobody knew better */
+	size_t n_used;    /* facts of it that nobody knew better */
 	uv_poll_t answer; /* of the child that writes */
 	int answer_fd;
 	pid_t child;

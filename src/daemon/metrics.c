@@ -131,6 +131,11 @@ static void revoked(const struct scrape *s, const char *name, struct bh_buf *b)
 	add_count(b, name, "", s->agent->revoker.n_revoked);
 }
 
+static void revocation_walks(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->revoker.n_walks);
+}
+
 static void revocation_failures(const struct scrape *s, const char *name, struct bh_buf *b)
 {
 	add_count(b, name, "", s->agent->revoker.n_failed);
@@ -359,6 +364,8 @@ static const struct {
 	{ "tamper_events_total", "counter", "Foreign changes to the table, repaired.", tampers },
 	{ "revoked_connections_total", "counter", "Connections cut because policy narrowed.",
 	  revoked },
+	{ "revocation_walks_total", "counter", "Walks over conntrack for what to cut.",
+	  revocation_walks },
 	{ "revocation_failures_total", "counter", "Walks over conntrack that failed.",
 	  revocation_failures },
 	{ "packets_total", "counter", "Packets that policy denied, or would deny in audit.",

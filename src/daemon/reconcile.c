@@ -214,12 +214,13 @@ static int read_back(struct bh_reconcile *r, const struct culprit *by,
 	return commit(r, delta, refusal, err);
 }
 
-static int commit_delta(struct bh_reconcile *r, struct bh_nft_refusal *refusal, struct bh_err *err)
+/* Makes *@delta where it is not there yet. */
+static int commit_delta(struct bh_reconcile *r, struct bh_delta **delta,
+			struct bh_nft_refusal *refusal, struct bh_err *err)
 {
-	bh_auto(bh_delta_free) struct bh_delta *delta =
-		bh_plan_delta(bh_compiler_plan(r->agent->compiler));
-
-	return delta ? commit(r, delta, refusal, err) : 0;
+	if (!*delta)
+		*delta = bh_plan_delta(bh_compiler_plan(r->agent->compiler));
+	return *delta ? commit(r, *delta, refusal, err) : 0;
 }
 
 static void log_closed(struct bh_reconcile *r, const char *name, size_t n_profiles)
@@ -332,8 +333,12 @@ static void fail(struct bh_reconcile *r, const struct bh_err *err)
 	arm(r, r->backoff_ms);
 }
 
-/* Brings the kernel to the plan, whatever that takes within reason. */
-static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct bh_err *err)
+/*
+ * Brings the kernel to the plan, whatever that takes within reason.  *@delta is the
+ * plan's, or NULL.
+ */
+static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct bh_delta **delta,
+		struct bh_err *err)
 {
 	struct culprit by = tamperer ? *tamperer : (struct culprit){ .pid = 0 };
 	bool is_tamper = tamperer != NULL;
@@ -346,7 +351,7 @@ static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct b
 		if (!r->is_adopted || r->is_doubtful || is_tamper)
 			e = read_back(r, r->is_adopted && is_tamper ? &by : NULL, &refusal, err);
 		else
-			e = commit_delta(r, &refusal, err);
+			e = commit_delta(r, delta, &refusal, err);
 		if (e == 0)
 			return 0;
 
@@ -356,6 +361,7 @@ static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct b
 			is_tamper = drain_watch(r, &by);
 		} else if (close_refused(r, &refusal, err)) {
 			bh_compiler_update(r->agent->compiler);
+			bh_delta_free(delta);
 		} else {
 			return e;
 		}
@@ -372,36 +378,51 @@ static void finish(struct bh_reconcile *r, int e, const struct bh_err *err)
 	bh_agent_update_ready(r->agent);
 }
 
+/* The world changed in what the rules do not depend on. */
+static void pass_by(struct bh_reconcile *r)
+{
+	bh_plan_settle(bh_compiler_plan(r->agent->compiler));
+	bh_revoker_spare(&r->agent->revoker);
+	bh_pass_commit(&r->pass, r->agent);
+	r->change_ns = 0;
+}
+
 static void run_job(struct bh_reconcile *r)
 {
+	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
 	struct bh_agent *a = r->agent;
 	struct bh_err err = { 0 };
-	bool is_dirty;
+	int e;
 
 	if (!bh_sources_are_usable(&a->sources))
 		return;
 	bh_pass_note(&r->pass, a);
 	bh_compiler_update(a->compiler);
-	is_dirty = bh_plan_is_dirty(bh_compiler_plan(a->compiler));
-	if (r->is_adopted && !r->is_doubtful && !is_dirty) {
-		/* The world changed in what the rules do not depend on. */
-		bh_pass_commit(&r->pass, a);
-		r->change_ns = 0;
-		return;
+	if (r->is_adopted && !r->is_doubtful) {
+		delta = bh_plan_delta(bh_compiler_plan(a->compiler));
+		if (!delta) {
+			pass_by(r);
+			return;
+		}
 	}
-	finish(r, push(r, NULL, &err), &err);
+	e = push(r, NULL, &delta, &err);
+	/* It leads into what the plan forgets once it is settled. */
+	bh_delta_free(&delta);
+	finish(r, e, &err);
 }
 
 /* Somebody else's change to our table; the plan is what it was. */
 static void repair(struct bh_reconcile *r, const struct culprit *by)
 {
+	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
 	struct bh_err err = { 0 };
 	uint64_t n_tampers = r->n_tampers;
 	int e;
 
 	if (!r->is_adopted)
 		return;
-	e = push(r, by, &err);
+	e = push(r, by, &delta, &err);
+	bh_delta_free(&delta);
 	if (e == 0 && n_tampers == r->n_tampers && !r->is_doubtful) {
 		/* Changed and changed back, or a notification lost without a change. */
 		note_ruleset(r);

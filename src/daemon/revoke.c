@@ -6,19 +6,22 @@
  * cuts what is denied.  Its next packet is then judged as new by the rules that
  * are in the kernel already, so whatever was wrongly cut comes back.
  *
- * Walks cost time in proportion to the table; they are merged to one in
- * MIN_WALK_MS, and none is left out.
+ * Walks cost time in proportion to the table, entries or not; they are merged so
+ * that they take a tenth of the time at most, and none is left out.
  */
 #include "revoke.h"
 
 #include "agent.h"
 #include "bh/alloc.h"
+#include "bh/clock.h"
 #include "bh/hash.h"
 #include "bh/log.h"
 #include "handle.h"
 
-#define MIN_WALK_MS 100
-#define MAX_RETRIES 5
+/* From one walk's end to the next one's begin: ten times what it took, within these. */
+#define MIN_PAUSE_MS 100
+#define MAX_PAUSE_MS 2000
+#define MAX_RETRIES  5
 
 struct bh_touched {
 	struct bh_addr addr;
@@ -86,8 +89,22 @@ static void arm(struct bh_revoker *rv, uint64_t delay_ms)
 	uv_timer_start(&rv->timer, on_timer, delay_ms, 0);
 }
 
+/* After a walk that took so long. */
+static void plan_next(struct bh_revoker *rv, uint64_t walk_ns)
+{
+	uint64_t pause_ms = 10 * walk_ns / BH_NS_PER_MS;
+
+	if (pause_ms < MIN_PAUSE_MS)
+		pause_ms = MIN_PAUSE_MS;
+	if (pause_ms > MAX_PAUSE_MS)
+		pause_ms = MAX_PAUSE_MS;
+	uv_update_time(rv->agent->loop);
+	rv->next_walk_ms = uv_now(rv->agent->loop) + pause_ms;
+}
+
 static void walk(struct bh_revoker *rv)
 {
+	uint64_t start_ns = bh_mono_ns();
 	struct bh_err err = { 0 };
 	size_t n_cut = 0;
 	int r;
@@ -97,14 +114,13 @@ static void walk(struct bh_revoker *rv)
 		return;
 	rv->n_walks++;
 	r = bh_conntrack_walk(judge, rv, &n_cut, &err);
-	uv_update_time(rv->agent->loop);
-	rv->last_walk_ms = uv_now(rv->agent->loop);
+	plan_next(rv, bh_mono_ns() - start_ns);
 	rv->n_revoked += n_cut;
 	if (n_cut > 0)
 		bh_log_info("cut %zu connections that policy no longer allows", n_cut);
 	if (r < 0 && rv->n_retries < MAX_RETRIES) {
 		rv->n_retries++;
-		arm(rv, MIN_WALK_MS);
+		arm(rv, MIN_PAUSE_MS);
 		return;
 	}
 	if (r < 0) {
@@ -163,15 +179,31 @@ void bh_revoker_touch_all(struct bh_revoker *rv)
 		rv->is_all = true;
 }
 
+void bh_revoker_spare(struct bh_revoker *rv)
+{
+	struct bh_touched *t, *next;
+
+	/* A walk that is due for an earlier commit looks at a few more, and no harm. */
+	if (rv->is_due)
+		return;
+	rv->is_all = false;
+	HASH_ITER (hh, rv->touched, t, next) {
+		if (t->is_forgotten)
+			continue;
+		HASH_DEL(rv->touched, t);
+		free(t);
+	}
+}
+
 void bh_revoker_commit(struct bh_revoker *rv)
 {
-	uint64_t now = uv_now(rv->agent->loop), next = rv->last_walk_ms + MIN_WALK_MS;
+	uint64_t now = uv_now(rv->agent->loop);
 
 	if (!rv->is_all && !rv->touched)
 		return;
 	rv->is_due = true;
-	if (rv->n_walks == 0 || now >= next)
+	if (now >= rv->next_walk_ms)
 		walk(rv);
 	else
-		arm(rv, next - now);
+		arm(rv, rv->next_walk_ms - now);
 }

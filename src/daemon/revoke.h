@@ -16,7 +16,7 @@ struct bh_touched;
 struct bh_revoker {
 	struct bh_agent *agent;
 	uv_timer_t timer;
-	uint64_t last_walk_ms; /* of the loop's time */
+	uint64_t next_walk_ms; /* loop time before which none begins */
 	unsigned int n_retries;
 	bool is_due, is_all;
 	struct bh_touched *touched;
@@ -32,6 +32,11 @@ void bh_revoker_touch(struct bh_revoker *rv, const struct bh_addr *a);
 void bh_revoker_forget(struct bh_revoker *rv, const struct bh_addr *a);
 /* Connections of every local pod are to be judged again. */
 void bh_revoker_touch_all(struct bh_revoker *rv);
+/*
+ * The rules are what they were before: no connection is judged otherwise, only those
+ * of forgotten addresses go.
+ */
+void bh_revoker_spare(struct bh_revoker *rv);
 /* The kernel has the rules now: walks at once, or soon after the last walk. */
 void bh_revoker_commit(struct bh_revoker *rv);
 

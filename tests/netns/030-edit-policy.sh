@@ -14,7 +14,7 @@ ingress:
 YAML
 }
 allow "{port: 80}, {port: 5432}, {port: 53, protocol: UDP}, {port: 9000}"
-agent_start
+agent_start --metrics "unix:$WORK/metrics"
 
 open shop/web tcp shop/db 80
 open shop/web tcp shop/db 5432
@@ -52,6 +52,24 @@ open shop/web tcp shop/db 5432
 allow "{port: 80}"
 settle
 stream_is_cut tcp4
+
+step "what the rules do not depend on looks through no connections"
+walks() {
+	curl -s --unix-socket "$WORK/metrics" http://x/metrics |
+		awk '$1 == "bulkhead_revocation_walks_total" { print $2 }'
+}
+stream_lives kept4
+before=$(walks)
+[ "$before" -gt 0 ] || fail "nothing was looked through before"
+pod_manifest shop/web app=web revision=2
+settle
+[ "$(walks)" = "$before" ] || fail "$(walks) walks, $before before"
+pod_manifest shop/web app=other
+settle
+[ "$(walks)" -gt "$before" ] || fail "a pod that is let in no more, and nobody looks"
+stream_is_cut kept4
+pod_manifest shop/web app=web
+settle
 
 step "a file that does not parse changes nothing and is named"
 echo "spec: [" | policy shop.db
