@@ -7,7 +7,7 @@
  * are in the kernel already, so whatever was wrongly cut comes back.
  *
  * Walks cost time in proportion to the table, entries or not; they are merged so
- * that they take a tenth of the time at most, and none is left out.
+ * that they take a twentieth of the time at most, and none is left out.
  */
 #include "revoke.h"
 
@@ -18,7 +18,7 @@
 #include "bh/log.h"
 #include "handle.h"
 
-/* From one walk's end to the next one's begin: ten times what it took, within these. */
+/* From one walk's end to the next one's begin: 20 times what it took, within these. */
 #define MIN_PAUSE_MS 100
 #define MAX_PAUSE_MS 2000
 #define MAX_RETRIES  5
@@ -92,7 +92,7 @@ static void arm(struct bh_revoker *rv, uint64_t delay_ms)
 /* After a walk that took so long. */
 static void plan_next(struct bh_revoker *rv, uint64_t walk_ns)
 {
-	uint64_t pause_ms = 10 * walk_ns / BH_NS_PER_MS;
+	uint64_t pause_ms = 20 * walk_ns / BH_NS_PER_MS;
 
 	if (pause_ms < MIN_PAUSE_MS)
 		pause_ms = MIN_PAUSE_MS;

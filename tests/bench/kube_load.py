@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """kube_load.py world PODS POLICIES NODES NODE     fills a cluster, through its etcd
-kube_load.py churn PODS NODES NODE SECONDS          100 label changes of pods a second
+kube_load.py churn PODS NODES NODE SECONDS          100 label changes of pods a second,
+                                                    10 of them of peers of this node's
 
 Objects as a cluster has them, with the parts that policy does not read: about 4 kB a
 pod.  Written to etcd itself (JSON, which API servers read), because the API server
@@ -96,11 +97,19 @@ def world(n_pods, n_policies, n_nodes, own):
     put_all(lambda i: pod(i, n_pods, n_nodes, own), n_pods)
 
 
+def peer(n, n_pods):
+    """A pod elsewhere that a policy on one of our pods lets in."""
+    local = n % LOCAL * max(1, n_pods // LOCAL)
+    return (local + SPACES * 10 + 1 + n % 9) % n_pods
+
+
 def churn(n_pods, n_nodes, own, seconds):
     start, n = time.time(), 0
     while time.time() - start < seconds:
-        put([pod((n + k) * 37 % n_pods, n_pods, n_nodes, own, {"revision": str(n + k)}) for k in range(10)])
-        n += 10
+        changed = {(n + k) * 37 % n_pods: {"revision": str(n + k)} for k in range(9)}
+        changed[peer(n // 10, n_pods)] = {"app": f"gone-{n}"}
+        put([pod(i, n_pods, n_nodes, own, labels) for i, labels in changed.items()])
+        n += len(changed)
         time.sleep(max(0, start + n / 100 - time.time()))
     print(n)
 
