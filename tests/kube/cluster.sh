@@ -8,7 +8,8 @@
 #	cluster_probe_image	makes CLUSTER_PROBE, with tests/tools/probe.c
 #	pod_links NAMESPACE	the network of its pods as /run/netns/NAMESPACE.NAME
 #
-# What the kubelet runs logs to CLUSTER_DIR/NAME.log.
+# What the kubelet runs logs to CLUSTER_DIR/NAME.log; pods in CLUSTER_DIR/static are
+# static.
 
 CLUSTER_DIR=/run/cluster
 CLUSTER_AGNHOST=bulkhead.test/agnhost:1
@@ -68,6 +69,8 @@ cluster_kubelet() {
 		evictionHard: {memory.available: "0%", nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.available: "0%"}
 		imageGCHighThresholdPercent: 100
 		serializeImagePulls: false
+		staticPodPath: $CLUSTER_DIR/static
+		syncFrequency: 5s
 		clusterDNS: [10.96.0.10]
 		clusterDomain: cluster.local
 	X
@@ -108,7 +111,7 @@ node_is_ready() { kubectl get node "$NODE_NAME" --no-headers | grep -q ' Ready '
 account_is_there() { kubectl get serviceaccount default; }
 
 cluster_up() {
-	mkdir -p "$CLUSTER_DIR" && cluster_mounts && cluster_cgroups && node_start bridge && cluster_uplink || return
+	mkdir -p "$CLUSTER_DIR/static" && cluster_mounts && cluster_cgroups && node_start bridge && cluster_uplink || return
 	server_up --kubelet-preferred-address-types=InternalIP \
 		--kubelet-client-certificate="$SERVER_DIR/admin.crt" \
 		--kubelet-client-key="$SERVER_DIR/admin.key" || return
