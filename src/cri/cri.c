@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "bh/backoff.h"
 #include "grpc.h"
 #include "lookup.h"
 #include "messages.h"
@@ -83,24 +84,6 @@ static void tell(struct bh_cri *c, const char *subject, const char *text)
 	c->sink.on_problem(c->sink.ctx, BH_SOURCE_CRI, subject, text);
 }
 
-/* Between half of @ms and @ms, so that agents do not come back all at once. */
-static uint64_t jittered(uint64_t ms)
-{
-	uint32_t r = 0;
-
-	(void)!getrandom(&r, sizeof(r), GRND_NONBLOCK);
-	return ms / 2 + r % (ms / 2 + 1);
-}
-
-static uint64_t pause_ms(unsigned int n_failures)
-{
-	uint64_t ms = FIRST_PAUSE_MS;
-
-	while (n_failures-- > 1 && ms < LAST_PAUSE_MS)
-		ms *= 2;
-	return jittered(ms < LAST_PAUSE_MS ? ms : LAST_PAUSE_MS);
-}
-
 /* The session is over.  Told once, until one works again. */
 __attribute__((format(printf, 2, 3))) static void fail(struct bh_cri *c, const char *fmt, ...)
 {
@@ -118,7 +101,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct bh_cri *c, const c
 	c->phase = AWAY;
 	c->stats.is_connected = false;
 	c->n_failures++;
-	wait_ms(c, pause_ms(c->n_failures));
+	wait_ms(c, bh_backoff_ms(c->n_failures, FIRST_PAUSE_MS, LAST_PAUSE_MS));
 	if (c->has_problem)
 		return;
 	c->has_problem = true;

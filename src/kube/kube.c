@@ -21,10 +21,10 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "access.h"
 #include "bh/alloc.h"
+#include "bh/backoff.h"
 #include "bh/buf.h"
 #include "bh/clock.h"
 #include "http.h"
@@ -120,31 +120,18 @@ static void close_session(struct bh_kube *k)
 	bh_kube_http_free(&k->http);
 }
 
-/* Between half of it and all, so that agents do not come back all at once. */
-static uint64_t pause_ms(unsigned int n_failures)
-{
-	uint32_t ms = FIRST_PAUSE_MS, r = 0;
-
-	while (n_failures-- > 1 && ms < LAST_PAUSE_MS)
-		ms *= 2;
-	if (ms > LAST_PAUSE_MS)
-		ms = LAST_PAUSE_MS;
-	(void)!getrandom(&r, sizeof(r), GRND_NONBLOCK);
-	return ms / 2 + r % (ms / 2 + 1);
-}
-
 static void go_away(struct bh_kube *k, const char *text, uint32_t at_least_ms)
 {
 	bool was_steady =
 		k->phase == FOLLOWING && bh_mono_ns() - k->since_ns > STEADY_MS * BH_NS_PER_MS;
-	uint64_t ms;
+	uint32_t ms;
 
 	/* @text may be of the session that ends here. */
 	set_problem(k, text);
 	close_session(k);
 	k->phase = AWAY;
 	k->n_failures = was_steady ? 1 : k->n_failures + 1;
-	ms = pause_ms(k->n_failures);
+	ms = bh_backoff_ms(k->n_failures, FIRST_PAUSE_MS, LAST_PAUSE_MS);
 	uv_timer_start(&k->timer, on_timer, ms > at_least_ms ? ms : at_least_ms, 0);
 }
 

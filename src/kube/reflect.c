@@ -26,9 +26,9 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "bh/alloc.h"
+#include "bh/backoff.h"
 #include "bh/buf.h"
 #include "bh/clock.h"
 
@@ -92,14 +92,6 @@ static void on_timer(uv_timer_t *timer);
 
 /* --- pauses and problems --------------------------------------------------------- */
 
-static uint32_t random_below(uint32_t n)
-{
-	uint32_t x = 0;
-
-	(void)!getrandom(&x, sizeof(x), GRND_NONBLOCK);
-	return x % n;
-}
-
 static void end_call(struct bh_reflector *r)
 {
 	bh_kube_call_cancel(&r->call);
@@ -124,17 +116,10 @@ static void pause_for(struct bh_reflector *r, uint64_t ms)
 /* Grows with each failure, with jitter, and never less than the server asks for. */
 static void back_off(struct bh_reflector *r, uint32_t at_least_ms)
 {
-	uint32_t ms = FIRST_PAUSE_MS;
-	unsigned int i;
+	uint32_t ms = bh_backoff_ms(++r->n_failures, FIRST_PAUSE_MS, LAST_PAUSE_MS);
 
-	for (i = 0; i < r->n_failures && ms < LAST_PAUSE_MS; i++)
-		ms *= 2;
-	if (ms > LAST_PAUSE_MS)
-		ms = LAST_PAUSE_MS;
-	r->n_failures++;
-	ms = ms / 2 + random_below(ms / 2 + 1);
 	if (ms < at_least_ms)
-		ms = at_least_ms + random_below(at_least_ms / 4 + 1);
+		ms = at_least_ms + bh_random_below(at_least_ms / 4 + 1);
 	pause_for(r, ms);
 }
 
@@ -242,7 +227,7 @@ static void on_absent(struct bh_reflector *r)
 		r->stats.is_synced = false;
 	}
 	r->n_failures = 0;
-	pause_for(r, ABSENT_MS / 2 + random_below(ABSENT_MS / 2));
+	pause_for(r, bh_jittered(ABSENT_MS));
 }
 
 static void start_over(struct bh_reflector *r)
@@ -508,7 +493,7 @@ static void watch(struct bh_reflector *r)
 	struct bh_buf path = { 0 };
 
 	bh_buf_printf(&path, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u%s",
-		      r->kind->path, MIN_WATCH_SECONDS + random_below(MIN_WATCH_SECONDS),
+		      r->kind->path, MIN_WATCH_SECONDS + bh_random_below(MIN_WATCH_SECONDS),
 		      r->kind->selector);
 	bh_buf_puts(&path, "&resourceVersion=");
 	add_escaped(&path, r->version);
@@ -525,7 +510,7 @@ static void stream(struct bh_reflector *r)
 	bh_buf_printf(&path,
 		      "%s?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
 		      "&allowWatchBookmarks=true&timeoutSeconds=%u%s",
-		      r->kind->path, MIN_WATCH_SECONDS + random_below(MIN_WATCH_SECONDS),
+		      r->kind->path, MIN_WATCH_SECONDS + bh_random_below(MIN_WATCH_SECONDS),
 		      r->kind->selector);
 	r->stats.n_watches++;
 	call(r, STREAMING, BH_FRAME_WATCH, bh_buf_str(&path));

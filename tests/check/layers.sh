@@ -16,7 +16,7 @@ function may(from, to,    i, n, list) {
 	return 0
 }
 BEGIN {
-	home("base", "err alloc buf addr hash log file clock nearest")
+	home("base", "err alloc buf addr hash log file backoff clock nearest")
 	home("policy", "model source selector world eval plan compile render")
 	home("nl", "nl")
 	home("yaml", "docs")

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bh/backoff.h"
 #include "bh/buf.h"
 #include "bh/clock.h"
 #include "bh/file.h"
@@ -165,6 +167,32 @@ static void an_arena_gives_zeroed_aligned_memory(void **state)
 	assert_null(a);
 }
 
+static void pauses_double_up_to_the_last_and_are_never_under_half(void **state)
+{
+	static const struct {
+		unsigned int n_failures;
+		uint32_t max_ms;
+	} t[] = {
+		{ 1, 200 },   { 2, 400 },   { 3, 800 },     { 4, 1600 },
+		{ 7, 12800 }, { 8, 20000 }, { 100, 20000 }, { UINT_MAX, 20000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		uint32_t lowest = UINT32_MAX, highest = 0;
+
+		for (int k = 0; k < 1000; k++) {
+			uint32_t ms = bh_backoff_ms(t[i].n_failures, 200, 20000);
+
+			assert_in_range(ms, t[i].max_ms / 2, t[i].max_ms);
+			lowest = ms < lowest ? ms : lowest;
+			highest = ms > highest ? ms : highest;
+		}
+		/* Not all at once: the odds that 1000 of them keep to a part are nil. */
+		assert_true(lowest < t[i].max_ms * 3 / 4 && highest > t[i].max_ms * 3 / 4);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +204,7 @@ int main(void)
 		cmocka_unit_test(digests_are_sha256),
 		cmocka_unit_test(the_keyed_hash_sees_every_byte),
 		cmocka_unit_test(an_arena_gives_zeroed_aligned_memory),
+		cmocka_unit_test(pauses_double_up_to_the_last_and_are_never_under_half),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
