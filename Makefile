@@ -56,7 +56,8 @@ PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 PACKAGE_PKGS := debhelper dpkg-dev lintian
 TEST_PKGS := nftables conntrack iproute2 iputils-ping procps python3 git clang clang-format \
 	clang-tidy libclang-rt-14-dev mandoc containerd runc containernetworking-plugins \
-	busybox-static chromium etcd-server etcd-client openssl $(PACKAGE_PKGS)
+	busybox-static chromium etcd-server etcd-client openssl buildah debootstrap \
+	$(PACKAGE_PKGS)
 DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd runc \
 	containernetworking-plugins busybox-static
 
