@@ -14,7 +14,7 @@ pods=${1:-100000} policies=${2:-10000} nodes=${3:-5000}
 if [ "${pods}" != inside ]; then
 	. ../runtime/node.sh
 	. ./server.sh
-	binaries/build.sh kube-apiserver kubectl >/dev/null 2>&1 ||
+	binaries/build.sh etcd kube-apiserver kubectl >/dev/null 2>&1 ||
 		{ echo "skipped: no kube-apiserver (Go 1.24 and the module proxy build it)" >&2; exit 0; }
 	command -v etcd >/dev/null || { echo "skipped: etcd is not installed" >&2; exit 0; }
 	kube_path "$(binaries/build.sh kubectl)"

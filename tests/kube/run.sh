@@ -83,7 +83,7 @@ set -- "${@##*/}"
 set -- "${@%.sh}"
 declare -A started=() cases=() why=()
 
-no_server=$(server_missing || not_built kube-apiserver kubectl)
+no_server=$(server_missing || not_built etcd kube-apiserver kubectl)
 no_cluster=$no_server
 case " $* " in
 *" "[5-9]*) [ -n "$no_server" ] || no_cluster=$(node_missing || not_built) ;;

@@ -5,7 +5,7 @@
 #	server_up [FLAG...]	certificates, etcd, and the server with these flags
 #				more; waits until it is ready
 #	apiserver_start [FLAG...], apiserver_kill
-#	etcd_start, etcd_kill
+#	etcd_start, etcd_kill	ETCD names another program than the first etcd of PATH
 #	etcd_compact		forgets all but the newest state
 #	kubectl ...		as the administrator
 #	kubeconfig FILE USER-FIELDS [SERVER [CA-FILE]]
@@ -78,7 +78,7 @@ server_files() {
 
 # One member alone elects itself at once.
 etcd_start() {
-	etcd --data-dir "$SERVER_DIR/etcd" --unsafe-no-fsync --logger=zap --log-level=warn \
+	"${ETCD:-etcd}" --data-dir "$SERVER_DIR/etcd" --unsafe-no-fsync --logger=zap --log-level=warn \
 		--heartbeat-interval=10 --election-timeout=100 \
 		--listen-client-urls http://127.0.0.1:2379 \
 		--advertise-client-urls http://127.0.0.1:2379 \

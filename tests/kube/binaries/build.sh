@@ -1,5 +1,5 @@
 #!/bin/bash
-# build.sh [PROGRAM...]   Kubernetes' own programs, built once per machine
+# build.sh [PROGRAM...]   Kubernetes' own programs and its etcd, built once per machine
 #
 # Builds what of it is neither there yet nor in KUBEBUILDER_ASSETS, all of it if
 # nothing is named, and prints the folder they are in.  It is outside of the
@@ -8,12 +8,21 @@
 # be had.
 set -u
 cd "$(dirname "$0")"
-# As go.mod has it.  Discovery and `kubectl version` report what is stamped in.
-version=$(awk '$1 == "require" && $2 == "k8s.io/kubernetes" { print $3 }' go.mod)
+# As go.mod has it, and with it the etcd that it is made for.  Discovery and `kubectl
+# version` report what is stamped in.
+version=$(awk '$1 == "k8s.io/kubernetes" { print $2 }' go.mod)
 go_needed=$(awk '$1 == "go" { print $2 }' go.mod)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/bulkhead/kube-$version
-sources=(cmd/kube-apiserver cmd/kubectl cmd/kube-controller-manager cmd/kubelet
-	cmd/kube-scheduler cmd/kube-proxy test/images/agnhost)
+programs=(etcd kube-apiserver kubectl kube-controller-manager kubelet kube-scheduler
+	kube-proxy agnhost)
+
+package_of() {
+	case $1 in
+	etcd) echo go.etcd.io/etcd/server/v3 ;;
+	agnhost) echo k8s.io/kubernetes/test/images/agnhost ;;
+	*) echo "k8s.io/kubernetes/cmd/$1" ;;
+	esac
+}
 
 skip() {
 	echo "$*"
@@ -22,12 +31,10 @@ skip() {
 
 is_there() { [ -x "$cache/$1" ] || [ -x "${KUBEBUILDER_ASSETS:-/nowhere}/$1" ]; }
 
-# missing PROGRAM...: the source folders of those that are not there
+# missing PROGRAM...: those that are not there
 missing() {
-	local s
-	for s in "${sources[@]}"; do
-		case " $* " in *" ${s##*/} "*) is_there "${s##*/}" || echo "$s" ;; esac
-	done
+	local p
+	for p; do is_there "$p" || echo "$p"; done
 }
 
 stamp() {
@@ -39,10 +46,10 @@ stamp() {
 # A program is there whole or not at all.
 build() {
 	CGO_ENABLED=0 go build -mod=readonly -trimpath -ldflags "$(stamp)" \
-		-o "$cache/$1.new" "k8s.io/kubernetes/$2" && mv "$cache/$1.new" "$cache/$1"
+		-o "$cache/$1.new" "$(package_of "$1")" && mv "$cache/$1.new" "$cache/$1"
 }
 
-[ $# = 0 ] && set -- "${sources[@]##*/}"
+[ $# = 0 ] && set -- "${programs[@]}"
 if [ -n "$(missing "$@")" ]; then
 	command -v go >/dev/null || skip "Go $go_needed or newer is needed to build $*"
 	have=$(go env GOVERSION 2>/dev/null)
@@ -54,9 +61,9 @@ if [ -n "$(missing "$@")" ]; then
 	flock 9 || exit
 	why=$(go mod download k8s.io/kubernetes 2>&1) ||
 		skip "the Go modules of Kubernetes cannot be had: $(tail -n 1 <<<"$why")"
-	for source in $(missing "$@"); do
-		echo "building ${source##*/} $version" >&2
-		build "${source##*/}" "$source" || exit 1
+	for p in $(missing "$@"); do
+		echo "building $p, of Kubernetes $version" >&2
+		build "$p" || exit 1
 	done
 fi
 echo "$cache"
