@@ -246,11 +246,15 @@ void bh_history_note(struct bh_history *h, const struct bh_changes *changes, uin
 		h->known_since_ns = now_ns;
 		return;
 	}
-	for (size_t i = 0; i < changes->n_pods; i++)
-		note_ends(h, &changes->pods[i], now_ns);
-	for (size_t i = 0; i < changes->n_pods; i++)
-		note_begins(h, &changes->pods[i], now_ns);
 	prune(h, now_ns);
+	for (size_t i = 0; i < changes->n_pods; i++) {
+		note_ends(h, &changes->pods[i], now_ns);
+		prune(h, now_ns);
+	}
+	for (size_t i = 0; i < changes->n_pods; i++) {
+		note_begins(h, &changes->pods[i], now_ns);
+		prune(h, now_ns);
+	}
 }
 
 /* --- asking ------------------------------------------------------------------------- */
