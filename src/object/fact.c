@@ -228,6 +228,7 @@ static const struct member policy_members[] = {
 	{ "has_namespaces", AT(BOOL, bh_policy, has_namespaces) },
 	{ "namespaces", STRUCT(bh_policy, namespaces, selector_shape) },
 	{ "pods", STRUCT(bh_policy, pods, selector_shape) },
+	{ "has_types", AT(BOOL, bh_policy, has_policy_types) },
 	{ "isolates_ingress", AT(BOOL, bh_policy, isolates[BH_INGRESS]) },
 	{ "isolates_egress", AT(BOOL, bh_policy, isolates[BH_EGRESS]) },
 	{ "ingress", LIST(bh_policy, rules[BH_INGRESS].items, rules[BH_INGRESS].n, rule_shape) },

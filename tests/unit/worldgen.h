@@ -341,6 +341,7 @@ static inline void gen_policy(struct gen *g, uint32_t i)
 	} else {
 		p->isolates[BH_INGRESS] = gen_chance(g, 75);
 		p->isolates[BH_EGRESS] = !p->isolates[BH_INGRESS] || gen_chance(g, 40);
+		p->has_policy_types = p->isolates[BH_EGRESS];
 	}
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++)
 		p->rules[dir] = gen_rules(g, p->tier, dir);
