@@ -15,8 +15,16 @@ void bh_pass_done(struct bh_pass *p)
 	*p = (struct bh_pass){ 0 };
 }
 
+/* More than a node has pods and policies; a commit that fails may wait for long. */
+#define MAX_EVENTS 65536
+
 static void add_event(struct bh_pass *p, const char *action, json_t *fields)
 {
+	if (p->n == MAX_EVENTS) {
+		p->n_left_out++;
+		json_decref(fields);
+		return;
+	}
 	bh_grow(&p->events, &p->cap, p->n, sizeof(*p->events));
 	p->events[p->n++] = (struct bh_pass_event){ .action = action, .fields = fields };
 }
@@ -96,7 +104,9 @@ void bh_pass_note(struct bh_pass *p, struct bh_agent *a)
 {
 	const struct bh_changes *c = bh_world_changes(a->world);
 
-	bh_history_note(a->history, c, bh_real_ns());
+	/* The past begins with what all sources said first. */
+	if (bh_sources_are_usable(&a->sources))
+		bh_history_note(a->history, c, bh_real_ns());
 	for (size_t i = 0; i < c->n_pods; i++)
 		note_pod(p, a, &c->pods[i]);
 	for (size_t i = 0; i < c->n_policies; i++)
@@ -113,6 +123,11 @@ void bh_pass_commit(struct bh_pass *p, struct bh_agent *a)
 	for (size_t i = 0; i < p->n; i++)
 		bh_flowlog_event(a->flowlog, p->events[i].action, bh_take_ptr(p->events[i].fields),
 				 now_ns);
-	p->n = 0;
+	if (p->n_left_out > 0)
+		bh_flowlog_event(a->flowlog, "gap",
+				 json_pack("{s:s, s:I}", "gap.reason", "event-limit",
+					   "evidence.lost", (json_int_t)p->n_left_out),
+				 now_ns);
+	p->n = p->n_left_out = 0;
 	bh_revoker_commit(&a->revoker);
 }

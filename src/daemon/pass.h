@@ -19,6 +19,7 @@ struct bh_pass_event {
 struct bh_pass {
 	struct bh_pass_event *events;
 	size_t n, cap;
+	size_t n_left_out; /* events beyond the limit; told in a gap record */
 };
 
 void bh_pass_done(struct bh_pass *p);

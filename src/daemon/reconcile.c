@@ -394,10 +394,11 @@ static void run_job(struct bh_reconcile *r)
 	struct bh_err err = { 0 };
 	int e;
 
-	if (!bh_sources_are_usable(&a->sources))
-		return;
+	/* Also while sources are waited for: the world keeps what was until it is settled. */
 	bh_pass_note(&r->pass, a);
 	bh_compiler_update(a->compiler);
+	if (!bh_sources_are_usable(&a->sources))
+		return;
 	if (r->is_adopted && !r->is_doubtful) {
 		delta = bh_plan_delta(bh_compiler_plan(a->compiler));
 		if (!delta) {
