@@ -56,11 +56,12 @@ void bh_kube_free(struct bh_kube **k);
 int bh_kube_check(const struct bh_kube_config *config, struct bh_err *err);
 
 /*
- * The cached last state was told to the sink by somebody else, as facts of
- * BH_SOURCE_KUBE: its keys, so that the list that comes next, or runs now,
- * deletes what is gone.  Not of a kind that is synced.
+ * The cached last state is about to be told to the sink by somebody else, as facts
+ * of BH_SOURCE_KUBE: its keys, so that the list that comes next, or runs now, deletes
+ * what is gone.  Not of a kind that is synced.  False: that object must not be told,
+ * the API told of a later one of that name already.
  */
-void bh_kube_adopt(struct bh_kube *k, const struct bh_key *key);
+bool bh_kube_adopt(struct bh_kube *k, const struct bh_key *key);
 
 enum bh_kube_resource {
 	BH_KUBE_NAMESPACES,

@@ -94,10 +94,10 @@ static void on_fact(void *ctx, const struct bh_fact *fact)
 	struct bh_agent *a = r->cache->agent;
 	const struct bh_key key = key_of(fact);
 
-	if (r->stats.resources[resource_of(&key)].is_synced || bh_world_is_told(a->world, &key))
+	if (r->stats.resources[resource_of(&key)].is_synced || bh_world_is_told(a->world, &key) ||
+	    !bh_kube_adopt(a->sources.kube, &key))
 		return;
 	a->sources.sink.on_put(a->sources.sink.ctx, fact);
-	bh_kube_adopt(a->sources.kube, &key);
 	r->cache->n_used++;
 }
 

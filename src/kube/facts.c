@@ -51,9 +51,41 @@ static void tell_of_all(const struct bh_kube_facts *f, bool *was_told, const cha
 	*was_told = true;
 }
 
+/*
+ * A NetworkPolicy that was never read isolates its namespace, as one does whose
+ * selector cannot be read: left out, it would leave its pods open.  (What the schema
+ * of a ClusterNetworkPolicy lets through can be read.)
+ */
+static void close_namespace(struct bh_kube_facts *f, struct bh_kube_entry *e, const char *why)
+{
+	const struct bh_fact fact = {
+		.kind = BH_KIND_POLICY,
+		.source = BH_SOURCE_KUBE,
+		.policy = {
+			.kind = BH_NETWORK_POLICY,
+			.tier = BH_TIER_NETWORK_POLICY,
+			.namespace = bh_kube_entry_namespace(e),
+			.name = bh_kube_entry_name(e),
+			.uid = bh_kube_entry_uid(e),
+			.isolates = { true, true },
+			.invalid = why,
+		},
+	};
+
+	f->sink->on_put(f->sink->ctx, &fact);
+	e->is_told = true;
+}
+
+static bool is_network_policy(const struct bh_kube_facts *f)
+{
+	return f->kind->fact_kind == BH_KIND_POLICY && f->kind->policy_kind == BH_NETWORK_POLICY;
+}
+
 static void refuse(struct bh_kube_facts *f, struct bh_kube_entry *e, const char *why)
 {
 	f->n_refused++;
+	if (!e->is_told && is_network_policy(f))
+		close_namespace(f, e, why);
 	if (!e->is_refused && f->n_problems >= MAX_PROBLEMS) {
 		tell_of_all(f, &f->has_more_problems, "more of them than are named cannot be read");
 		return;
@@ -240,18 +272,22 @@ void bh_kube_facts_delete(struct bh_kube_facts *f, const struct bh_kube_stream *
 	bh_kube_table_remove(f->table, e);
 }
 
-void bh_kube_facts_adopt(struct bh_kube_facts *f, const struct bh_key *key)
+bool bh_kube_facts_adopt(struct bh_kube_facts *f, const struct bh_key *key)
 {
 	const char *namespace = key->namespace ? key->namespace : "";
 	struct bh_kube_entry *e = bh_kube_table_find(f->table, namespace, key->name);
+	const char *uid = key->uid ? key->uid : "";
 
+	if (e && f->kind->fact_kind == BH_KIND_POD && strcmp(bh_kube_entry_uid(e), uid) != 0)
+		return false;
 	if (!e) {
-		e = add(f, namespace, key->name, key->uid ? key->uid : "");
-		if (e)
-			e->is_seen = false;
+		e = add(f, namespace, key->name, uid);
+		if (!e)
+			return false;
+		e->is_seen = false;
 	}
-	if (e)
-		e->is_told = true;
+	e->is_told = true;
+	return true;
 }
 
 /* --- lists ----------------------------------------------------------------------- */

@@ -28,8 +28,11 @@ void bh_kube_facts_put(struct bh_kube_facts *f, const struct bh_kube_stream *s,
 		       const struct bh_kube_item *item);
 /* The object that @s is at is gone. */
 void bh_kube_facts_delete(struct bh_kube_facts *f, const struct bh_kube_stream *s);
-/* Known to the sink from elsewhere. */
-void bh_kube_facts_adopt(struct bh_kube_facts *f, const struct bh_key *key);
+/*
+ * Known to the sink from elsewhere, or about to be.  False if another of that name
+ * is known already, or there is no room: the sink must not know it.
+ */
+bool bh_kube_facts_adopt(struct bh_kube_facts *f, const struct bh_key *key);
 
 /* A list: what is not put between these two is told as deleted at the end. */
 void bh_kube_facts_begin(struct bh_kube_facts *f);

@@ -10,6 +10,9 @@
  * a namespace that is not known yet; and a namespace that a list no longer has is
  * deleted only when no other list is under way that may take away what was in it.
  *
+ * A session whose credentials are refused ends: the next one reads certificates and
+ * kubeconfig anew.
+ *
  * Namespaces are listed in every session, and that list says whether the server
  * still has the state that the others go on from.  An etcd that was restored from
  * a backup has an older revision than we saw, and a watch from a revision to come is
@@ -61,6 +64,7 @@ struct bh_kube {
 	char cluster[64];     /* uid of kube-system; "" until known */
 	const char *mistrust; /* why everything is to be listed again; NULL: it is not */
 	bool is_mistrust_told;
+	bool is_unauthorized; /* in this session: the next one reads credentials anew */
 	unsigned int n_failures;
 	char *problem;      /* its subject, while it is told */
 	struct bh_err told; /* its text */
@@ -120,19 +124,25 @@ static void close_session(struct bh_kube *k)
 	bh_kube_http_free(&k->http);
 }
 
-static void go_away(struct bh_kube *k, const char *text, uint32_t at_least_ms)
+static void pause_session(struct bh_kube *k, uint32_t at_least_ms)
 {
 	bool was_steady =
 		k->phase == FOLLOWING && bh_mono_ns() - k->since_ns > STEADY_MS * BH_NS_PER_MS;
 	uint32_t ms;
 
-	/* @text may be of the session that ends here. */
-	set_problem(k, text);
 	close_session(k);
+	k->is_unauthorized = false;
 	k->phase = AWAY;
 	k->n_failures = was_steady ? 1 : k->n_failures + 1;
 	ms = bh_backoff_ms(k->n_failures, FIRST_PAUSE_MS, LAST_PAUSE_MS);
 	uv_timer_start(&k->timer, on_timer, ms > at_least_ms ? ms : at_least_ms, 0);
+}
+
+static void go_away(struct bh_kube *k, const char *text, uint32_t at_least_ms)
+{
+	/* @text may be of the session that ends here. */
+	set_problem(k, text);
+	pause_session(k, at_least_ms);
 }
 
 /* {"major":"1","minor":"34","gitVersion":"v1.34.4"}; a minor may be "34+". */
@@ -167,24 +177,12 @@ static void on_greeting_data(void *ctx, const char *data, size_t len)
 		bh_buf_add(&k->answer, data, len);
 }
 
-static uint64_t seen_revision(const struct bh_kube *k)
-{
-	uint64_t max = 0, revision;
-	size_t i;
-
-	for (i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++) {
-		revision = bh_reflector_revision(k->reflectors[i]);
-		if (revision > max)
-			max = revision;
-	}
-	return max;
-}
-
 /* Whoever may not ask for the version may still list pods. */
 static void on_greeted(void *ctx, const struct bh_kube_answer *answer)
 {
 	struct bh_kube *k = ctx;
 	bool has_watch_list = false;
+	uint64_t revision;
 	size_t i;
 
 	k->greeting = NULL;
@@ -198,7 +196,10 @@ static void on_greeted(void *ctx, const struct bh_kube_answer *answer)
 	uv_timer_stop(&k->timer);
 	k->phase = FOLLOWING;
 	k->since_ns = bh_mono_ns();
-	k->revision = seen_revision(k);
+	/* Only of one kind are they to be compared; 0 if the list before did not end. */
+	revision = bh_reflector_revision(k->reflectors[BH_KUBE_NAMESPACES]);
+	if (revision > 0)
+		k->revision = revision;
 	bh_reflector_relist(k->reflectors[BH_KUBE_NAMESPACES]);
 	for (i = 0; i < BH_KUBE_RESOURCE_COUNT_; i++)
 		bh_reflector_start(k->reflectors[i], k->http, has_watch_list);
@@ -278,7 +279,8 @@ static bool may_delete(void *ctx, const struct bh_reflector *r)
 {
 	const struct bh_kube *k = ctx;
 
-	return r != k->reflectors[BH_KUBE_NAMESPACES] || !are_others_listing(k, r);
+	return r != k->reflectors[BH_KUBE_NAMESPACES] ||
+	       (!k->mistrust && !are_others_listing(k, r));
 }
 
 static void on_answer(void *ctx)
@@ -289,6 +291,13 @@ static void on_answer(void *ctx)
 static void on_away(void *ctx, const char *text)
 {
 	go_away(ctx, text, 0);
+}
+
+static void on_unauthorized(void *ctx)
+{
+	struct bh_kube *k = ctx;
+
+	k->is_unauthorized = true;
 }
 
 /* What the first list of a session says of all that was told before. */
@@ -339,6 +348,10 @@ static void on_look(uv_timer_t *timer)
 	bool is_ready = true;
 	size_t i;
 
+	if (k->is_unauthorized) {
+		pause_session(k, 0);
+		return;
+	}
 	if (k->mistrust)
 		list_all_again(k);
 	else if (k->is_mistrust_told)
@@ -395,6 +408,7 @@ static void init_config(struct bh_kube *k, const struct bh_kube_config *config)
 		.on_answer = on_answer,
 		.on_change = on_change,
 		.on_away = on_away,
+		.on_unauthorized = on_unauthorized,
 	};
 }
 
@@ -459,7 +473,7 @@ void bh_kube_free(struct bh_kube **kp)
 	uv_close((uv_handle_t *)&k->look, on_look_closed);
 }
 
-void bh_kube_adopt(struct bh_kube *k, const struct bh_key *key)
+bool bh_kube_adopt(struct bh_kube *k, const struct bh_key *key)
 {
 	size_t i;
 
@@ -468,8 +482,9 @@ void bh_kube_adopt(struct bh_kube *k, const struct bh_key *key)
 
 		if (kind->fact_kind == key->kind &&
 		    (key->kind != BH_KIND_POLICY || kind->policy_kind == key->policy_kind))
-			bh_reflector_adopt(k->reflectors[i], key);
+			return bh_reflector_adopt(k->reflectors[i], key);
 	}
+	return false;
 }
 
 struct bh_kube_stats bh_kube_stats(const struct bh_kube *k)

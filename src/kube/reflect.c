@@ -13,7 +13,8 @@
  * to go on after it ends.  The server ends it after timeoutSeconds; a version
  * that is too old (410, as a status or as an ERROR event) leads to a new list.
  * Bookmarks come every minute: a watch that is silent for longer is asked for
- * again, and if that is not answered, there is no connection.
+ * again, and if that is not answered, there is no connection.  One that is silent
+ * once more leads to a new list.
  *
  * A server whose etcd is too old for it ends a WatchList with an ERROR event, and
  * pages are used for the rest of the session.
@@ -189,6 +190,21 @@ static const char *verb_of(const struct bh_reflector *r)
 	return r->phase == LISTING ? "list" : "watch";
 }
 
+/* Wrong in itself, or called wrong: perhaps it is the version or token that is asked for. */
+static bool is_our_asking(int status)
+{
+	return status == 0 || (status >= 400 && status < 500 && status != 401 && status != 403 &&
+			       status != 408 && status != 429);
+}
+
+static void doubt_place(struct bh_reflector *r)
+{
+	if (r->phase == LISTING && r->continuation)
+		forget_place(r);
+	else if (r->phase == WATCHING && ++r->n_watch_failures > MAX_WATCH_FAILURES)
+		forget_version(r);
+}
+
 static void on_refused(struct bh_reflector *r, const struct bh_kube_answer *a)
 {
 	struct bh_err text = { 0 };
@@ -204,9 +220,10 @@ static void on_refused(struct bh_reflector *r, const struct bh_kube_answer *a)
 		bh_err(&text, 0, "cannot %s %s: %s", verb_of(r), r->kind->plural, a->text);
 	set_problem(r, text.text);
 	r->is_problem_inside = a->status == 0;
-	/* An answer that came and was wrong: perhaps it is the version that is asked for. */
-	if (a->status == 0 && r->phase == WATCHING && ++r->n_watch_failures > MAX_WATCH_FAILURES)
-		forget_version(r);
+	if (a->status == 401)
+		r->owner->on_unauthorized(r->owner->ctx);
+	if (is_our_asking(a->status))
+		doubt_place(r);
 	back_off(r, a->retry_after_ms);
 }
 
@@ -288,8 +305,8 @@ static void end_list(struct bh_reflector *r, const char *version)
 	r->stats.is_served = true;
 	r->stats.is_synced = true;
 	clear_problem(r);
-	delete_the_rest(r);
 	r->owner->on_list(r->owner->ctx, r);
+	delete_the_rest(r);
 }
 
 static void begin_list(struct bh_reflector *r)
@@ -551,7 +568,12 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct bh_reflector *r = bh_container_of(timer, struct bh_reflector, timer);
 
-	if (r->phase == PAUSING || (r->phase == WATCHING && r->has_head)) {
+	if (r->phase == PAUSING) {
+		act(r);
+	} else if (r->phase == WATCHING && r->has_head) {
+		/* Twice without as much as a bookmark: perhaps it hears nothing. */
+		if (++r->n_watch_failures > 1)
+			forget_version(r);
 		act(r);
 	} else if (r->phase == STREAMING && r->has_head) {
 		r->has_watch_list = false;
@@ -617,12 +639,12 @@ const char *bh_reflector_uid(const struct bh_reflector *r, const char *namespace
 
 bool bh_reflector_is_listing(const struct bh_reflector *r)
 {
-	return r->phase == LISTING || r->phase == STREAMING;
+	return r->phase == HELD || r->phase == LISTING || r->phase == STREAMING;
 }
 
-void bh_reflector_adopt(struct bh_reflector *r, const struct bh_key *key)
+bool bh_reflector_adopt(struct bh_reflector *r, const struct bh_key *key)
 {
-	bh_kube_facts_adopt(&r->facts, key);
+	return bh_kube_facts_adopt(&r->facts, key);
 }
 
 bool bh_reflector_is_ready(const struct bh_reflector *r)

@@ -21,6 +21,8 @@ struct bh_reflector_owner {
 	void (*on_answer)(void *ctx);
 	/* A list began or ended, or a watch. */
 	void (*on_change)(void *ctx);
+	/* 401: the credentials are not, or no more, what the server takes. */
+	void (*on_unauthorized)(void *ctx);
 	/* There is no connection.  Stop all reflectors; this one is done for. */
 	void (*on_away)(void *ctx, const char *text);
 };
@@ -51,7 +53,7 @@ bool bh_reflector_is_behind(const struct bh_reflector *r);
 uint64_t bh_reflector_revision(const struct bh_reflector *r);
 /* Of an object that was told; "" if there is none. */
 const char *bh_reflector_uid(const struct bh_reflector *r, const char *namespace, const char *name);
-void bh_reflector_adopt(struct bh_reflector *r, const struct bh_key *key);
+bool bh_reflector_adopt(struct bh_reflector *r, const struct bh_key *key);
 /* Listed once, or known not to be there. */
 bool bh_reflector_is_ready(const struct bh_reflector *r);
 struct bh_kube_resource_stats bh_reflector_stats(const struct bh_reflector *r);

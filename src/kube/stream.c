@@ -139,8 +139,12 @@ static void add_text(struct bh_kube_stream *s, const char *data, size_t len)
 		bh_buf_add(slot, data, len);
 		return;
 	}
-	/* A message may be cut; the rest of it is let go. */
-	s->has_overlong = s->next.slot != BH_SLOT_MESSAGE;
+	/* Anybody may annotate an object, which must not end what others are told by. */
+	if (s->next.slot > BH_SLOT_OF_OBJECT_ || s->next.slot == BH_SLOT_VERSION)
+		s->has_overlong = true;
+	else if (s->next.slot <= BH_SLOT_MIRROR)
+		refuse(s, "has a name or uid of over " TEXT_OF(MAX_SLOT) " bytes");
+	/* The rest of another one is let go. */
 	s->next.slot = BH_SLOT_NONE;
 }
 

@@ -21,8 +21,8 @@ enum bh_slot {
 	BH_SLOT_NAME,
 	BH_SLOT_NAMESPACE,
 	BH_SLOT_UID,
-	BH_SLOT_VERSION,     /* the object's resourceVersion */
 	BH_SLOT_MIRROR,      /* annotation kubernetes.io/config.mirror of a pod */
+	BH_SLOT_VERSION,     /* the object's resourceVersion */
 	BH_SLOT_INITIAL_END, /* annotation k8s.io/initial-events-end of a bookmark */
 	BH_SLOT_MESSAGE,     /* of a Status */
 	BH_SLOT_REASON,

@@ -40,7 +40,8 @@ struct world {
 	const char *minor;
 	char path[64]; /* of the kubeconfig */
 	struct bh_buf requests, told;
-	const char *until; /* in told or in requests */
+	struct bh_buf storage; /* of a body that is made */
+	const char *until;     /* in told or in requests */
 	bool is_over_time;
 	int counts[16];
 	uint64_t times_ms[16]; /* of requests, for those that ask */
@@ -335,6 +336,7 @@ static void finish(struct world *w)
 	unlink(w->path);
 	bh_buf_done(&w->requests);
 	bh_buf_done(&w->told);
+	bh_buf_done(&w->storage);
 }
 
 /* --- objects --------------------------------------------------------------------- */
@@ -712,6 +714,227 @@ static void nothing_is_listed_before_namespaces_answer(void **state)
 	finish(&w);
 }
 
+/* --- what others could do to us ---------------------------------------------------- */
+
+#define CHARS_16 "xxxxxxxxxxxxxxxx"
+#define CHARS_256                                                                                  \
+	CHARS_16 CHARS_16 CHARS_16 CHARS_16 CHARS_16 CHARS_16 CHARS_16 CHARS_16 CHARS_16 CHARS_16  \
+		CHARS_16 CHARS_16 CHARS_16 CHARS_16 CHARS_16 CHARS_16
+#define CHARS_4096                                                                                 \
+	CHARS_256 CHARS_256 CHARS_256 CHARS_256 CHARS_256 CHARS_256 CHARS_256 CHARS_256 CHARS_256  \
+		CHARS_256 CHARS_256 CHARS_256 CHARS_256 CHARS_256 CHARS_256 CHARS_256
+#define ANNOTATED(name, key)                                                                       \
+	"{\"metadata\":{\"name\":\"" name                                                          \
+	"\",\"namespace\":\"tenant\",\"uid\":\"9\",\"resourceVersion\":\"8\",\"annotations\":{"    \
+	"\"" key "\":\"" CHARS_4096 "x\"}}}"
+
+static struct reply long_annotations(struct world *w, const char *what, const char *path, int n)
+{
+	(void)w;
+	(void)path;
+	if (strcmp(what, "pods") == 0)
+		return OK(LIST("7", ANNOTATED("e", "k8s.io/initial-events-end") "," POD("a", "1")));
+	if (strcmp(what, "pods watch") == 0 && n == 0)
+		return HELD(EVENT("ADDED", ANNOTATED("f", "kubernetes.io/config.mirror"))
+				    EVENT("ADDED", POD("b", "2")));
+	return (struct reply){ 0 };
+}
+
+static void an_annotation_of_a_tenant_does_not_end_what_is_told_of_others(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	start(&w, long_annotations);
+	run_until(&w, "+pod ns/b#2");
+	assert_string_equal(bh_buf_str(&w.told),
+			    "+pod tenant/e#9\n+pod ns/a#1\nsynced\n"
+			    "problem Pod tenant/f: has a name or uid of over 4096 bytes\n"
+			    "+pod ns/b#2\n");
+	finish(&w);
+}
+
+static struct reply huge_policy(struct world *w, const char *what, const char *path, int n)
+{
+	struct bh_buf *b = &w->storage;
+
+	(void)path;
+	if (strcmp(what, "networkpolicies") != 0 || n > 0)
+		return (struct reply){ 0 };
+	bh_buf_puts(
+		b,
+		"{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[{\"metadata\":{\"name\":"
+		"\"geo\",\"namespace\":\"ns\",\"uid\":\"1\"},\"spec\":{\"ingress\":[{\"from\":[0");
+	for (int i = 0; i < 100000; i++)
+		bh_buf_puts(b, ",0");
+	bh_buf_puts(b, "]}]}}]}");
+	return OK(bh_buf_str(b));
+}
+
+static void a_policy_that_cannot_be_read_is_told_as_one_that_is_not_valid(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	start(&w, huge_policy);
+	run_until(&w, "synced");
+	assert_string_equal(bh_buf_str(&w.told),
+			    "+policy ns/geo has more than 100000 values\n"
+			    "problem NetworkPolicy ns/geo: has more than 100000 "
+			    "values\nsynced\n");
+	finish(&w);
+}
+
+static struct reply policy_grows(struct world *w, const char *what, const char *path, int n)
+{
+	(void)path;
+	(void)n;
+	if (strcmp(what, "networkpolicies") == 0)
+		return OK(LIST("7",
+			       "{\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"uid\":\"1\"},"
+			       "\"spec\":{\"podSelector\":{}}}"));
+	if (strcmp(what, "networkpolicies watch") != 0 || w->storage.len > 0)
+		return (struct reply){ 0 };
+	bh_buf_puts(&w->storage, "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"p\","
+				 "\"namespace\":\"ns\",\"uid\":\"1\"},\"spec\":{\"ingress\":[0");
+	for (int i = 0; i < 100000; i++)
+		bh_buf_puts(&w->storage, ",0");
+	bh_buf_puts(&w->storage, "]}}}\n");
+	return HELD(bh_buf_str(&w->storage));
+}
+
+static void an_edit_that_cannot_be_read_leaves_the_policy_as_it_was(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	start(&w, policy_grows);
+	run_until(&w, "problem");
+	assert_string_equal(bh_buf_str(&w.told),
+			    "+policy ns/p \nsynced\nproblem NetworkPolicy ns/p: "
+			    "has more than 100000 values\n");
+	finish(&w);
+}
+
+/* --- what is told, and when -------------------------------------------------------- */
+
+static struct reply made_anew(struct world *w, const char *what, const char *path, int n)
+{
+	(void)w;
+	(void)n;
+	if (strcmp(what, "pods") != 0)
+		return (struct reply){ 0 };
+	return strstr(path, "&continue=t") ? OK(LIST("7", POD("z", "9")))
+					   : OK(PAGE("t", POD("web-0", "new")));
+}
+
+/* The state of before a restart, read while the list is under way. */
+static void a_later_pod_of_that_name_keeps_an_older_one_out(void **state)
+{
+	struct bh_key key = { .kind = BH_KIND_POD,
+			      .source = BH_SOURCE_KUBE,
+			      .namespace = "ns",
+			      .name = "web-0",
+			      .uid = "old" };
+	struct world w = { .config.page_size = 1 };
+
+	(void)state;
+	start(&w, made_anew);
+	run_until(&w, "+pod ns/web-0#new");
+	assert_false(bh_kube_stats(w.kube).resources[BH_KUBE_PODS].is_synced);
+	assert_false(bh_kube_adopt(w.kube, &key));
+	key.uid = "new";
+	assert_true(bh_kube_adopt(w.kube, &key));
+	run_until(&w, "synced");
+	finish(&w);
+}
+
+static void namespaces_go_after_what_was_in_them(void **state)
+{
+	struct bh_key pod = { .kind = BH_KIND_POD,
+			      .source = BH_SOURCE_KUBE,
+			      .namespace = "old",
+			      .name = "p",
+			      .uid = "1" };
+	struct bh_key ns = {
+		.kind = BH_KIND_NAMESPACE, .source = BH_SOURCE_KUBE, .namespace = "", .name = "old"
+	};
+	struct world w = { 0 };
+
+	(void)state;
+	start(&w, NULL);
+	assert_true(bh_kube_adopt(w.kube, &pod));
+	assert_true(bh_kube_adopt(w.kube, &ns));
+	run_until(&w, "synced");
+	assert_string_equal(bh_buf_str(&w.told), "-Pod old/p#1\n-Namespace /old#\nsynced\n");
+	finish(&w);
+}
+
+static struct reply hears_nothing(struct world *w, const char *what, const char *path, int n)
+{
+	(void)w;
+	(void)path;
+	if (strcmp(what, "pods") != 0)
+		return (struct reply){ 0 };
+	return n == 0 ? OK(LIST("7", POD("a", "1"))) : OK(LIST("9", POD("b", "2")));
+}
+
+static void a_watch_that_stays_silent_leads_to_a_list(void **state)
+{
+	struct world w = { .config.watch_silence_ms = 100 };
+
+	(void)state;
+	start(&w, hears_nothing);
+	run_until(&w, "-Pod ns/a#1");
+	assert_string_equal(bh_buf_str(&w.told), "+pod ns/a#1\nsynced\n+pod ns/b#2\n-Pod ns/a#1\n");
+	finish(&w);
+}
+
+static struct reply bad_token(struct world *w, const char *what, const char *path, int n)
+{
+	(void)w;
+	if (strcmp(what, "pods") != 0)
+		return (struct reply){ 0 };
+	if (strstr(path, "continue="))
+		return (struct reply){ .status = 400, .body = "{\"message\":\"continue key\"}" };
+	return n == 0 ? OK(PAGE("t", POD("a", "1"))) : OK(LIST("9", POD("b", "2")));
+}
+
+static void a_token_that_is_refused_begins_the_list_again(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	start(&w, bad_token);
+	run_until(&w, "synced");
+	assert_contains(bh_buf_str(&w.told), "+pod ns/b#2\n-Pod ns/a#1\nsynced\n");
+	finish(&w);
+}
+
+static struct reply unauthorized(struct world *w, const char *what, const char *path, int n)
+{
+	(void)w;
+	(void)path;
+	if (strcmp(what, "pods watch") == 0 && n == 0)
+		return (struct reply){ .status = 401, .body = "{\"message\":\"Unauthorized\"}" };
+	return (struct reply){ 0 };
+}
+
+/* The certificate of a session may have run out, and another be in its file. */
+static void refused_credentials_are_read_again_in_another_session(void **state)
+{
+	struct world w = { 0 };
+	const char *second;
+
+	(void)state;
+	start(&w, unauthorized);
+	run_until(&w, "fine pods");
+	second = strstr(bh_buf_str(&w.requests) + 1, "/version");
+	assert_non_null(second);
+	assert_contains(second, "/api/v1/pods?watch=1");
+	finish(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -729,6 +952,14 @@ int main(void)
 		cmocka_unit_test(an_invalid_policy_is_told_as_such),
 		cmocka_unit_test(adopted_objects_that_a_list_lacks_are_deleted),
 		cmocka_unit_test(nothing_is_listed_before_namespaces_answer),
+		cmocka_unit_test(an_annotation_of_a_tenant_does_not_end_what_is_told_of_others),
+		cmocka_unit_test(a_policy_that_cannot_be_read_is_told_as_one_that_is_not_valid),
+		cmocka_unit_test(an_edit_that_cannot_be_read_leaves_the_policy_as_it_was),
+		cmocka_unit_test(a_later_pod_of_that_name_keeps_an_older_one_out),
+		cmocka_unit_test(namespaces_go_after_what_was_in_them),
+		cmocka_unit_test(a_watch_that_stays_silent_leads_to_a_list),
+		cmocka_unit_test(a_token_that_is_refused_begins_the_list_again),
+		cmocka_unit_test(refused_credentials_are_read_again_in_another_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
