@@ -61,8 +61,7 @@ void elems_of_pod(struct bh_compiler *c, const struct set_use *use, const struct
 
 bool is_peer(const struct bh_pod *pod)
 {
-	return pod && pod->n_addrs && !pod->has_no_labels_yet && !pod->is_host_network &&
-	       !pod->is_finished;
+	return pod && pod->n_addrs && !pod->is_host_network && !pod->is_finished;
 }
 
 struct follow {
@@ -78,7 +77,7 @@ static void drop_from_atom(void *ctx, struct atom *a)
 	const struct follow *f = ctx;
 	size_t i;
 
-	if (!bh_selector_matches(&a->selector.pods, &f->pod->labels))
+	if (!bh_selector_matches_pod(&a->selector.pods, f->pod))
 		return;
 	for (i = 0; i < a->n_uses; i++)
 		elems_of_pod(f->c, &a->uses[i], f->pod, bh_plan_drop);
@@ -97,7 +96,7 @@ static void put_into_atom(void *ctx, struct atom *a)
 	const struct follow *f = ctx;
 	size_t i;
 
-	if (!bh_selector_matches(&a->selector.pods, &f->pod->labels) ||
+	if (!bh_selector_matches_pod(&a->selector.pods, f->pod) ||
 	    !is_in_namespace(a, f->pod, f->ns))
 		return;
 	for (i = 0; i < a->n_uses; i++)
@@ -160,7 +159,8 @@ static bool is_same_peer(const struct bh_pod *a, const struct bh_pod *b)
 	if (!is_peer(a) || !is_peer(b))
 		return is_peer(a) == is_peer(b);
 	/* Pods share labels and ports while they are the same. */
-	if (a->labels.items != b->labels.items || a->ports != b->ports || a->n_addrs != b->n_addrs)
+	if (a->labels.items != b->labels.items || a->has_no_labels_yet != b->has_no_labels_yet ||
+	    a->ports != b->ports || a->n_addrs != b->n_addrs)
 		return false;
 	for (i = 0; i < a->n_addrs; i++) {
 		if (!bh_addr_eq(&a->addrs[i], &b->addrs[i]))

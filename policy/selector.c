@@ -65,6 +65,11 @@ bool bh_selector_matches(const struct bh_selector *sel, const struct bh_labels *
 	return true;
 }
 
+bool bh_selector_matches_pod(const struct bh_selector *sel, const struct bh_pod *pod)
+{
+	return pod->has_no_labels_yet ? sel->n_reqs == 0 : bh_selector_matches(sel, &pod->labels);
+}
+
 static int cmp_str(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);

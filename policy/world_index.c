@@ -414,9 +414,11 @@ static bool space_matches(const struct search *s, const struct bh_space *space)
 
 static void emit(const struct search *s, const struct bh_class *c)
 {
+	const struct bh_pod any = { .labels = c->labels,
+				    .has_no_labels_yet = c->has_no_labels_yet };
 	size_t i;
 
-	if (c->has_no_labels_yet || !bh_selector_matches(s->pods, &c->labels))
+	if (!bh_selector_matches_pod(s->pods, &any))
 		return;
 	for (i = 0; i < c->pods.n; i++) {
 		const struct bh_pod_obj *p = c->pods.items[i];

@@ -305,7 +305,7 @@ size_t bh_world_policies_of(const struct bh_world *w, const char *ns,
 /* Whether a pod can be chosen by a selector at all. */
 static bool is_selectable(const struct bh_pod *pod)
 {
-	return !pod->is_host_network && !pod->is_finished && !pod->has_no_labels_yet;
+	return !pod->is_host_network && !pod->is_finished;
 }
 
 /* The cheap part first: another namespace than the own one has to be looked up. */
@@ -320,8 +320,8 @@ static bool selects(const struct bh_world *w, const struct bh_policy *p,
 	if (!namespaces)
 		return (p->namespace == pod->namespace ||
 			strcmp(p->namespace, pod->namespace) == 0) &&
-		       bh_selector_matches(pods, &pod->labels);
-	if (!bh_selector_matches(pods, &pod->labels))
+		       bh_selector_matches_pod(pods, pod);
+	if (!bh_selector_matches_pod(pods, pod))
 		return false;
 	ns = bh_world_namespace(w, pod->namespace);
 	return ns && bh_selector_matches(namespaces, &ns->labels);
@@ -329,7 +329,8 @@ static bool selects(const struct bh_world *w, const struct bh_policy *p,
 
 bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p, const struct bh_pod *pod)
 {
-	return selects(w, p, p->has_namespaces ? &p->namespaces : NULL, &p->pods, pod);
+	return !pod->has_no_labels_yet &&
+	       selects(w, p, p->has_namespaces ? &p->namespaces : NULL, &p->pods, pod);
 }
 
 bool bh_world_peer_is(const struct bh_world *w, const struct bh_policy *p,

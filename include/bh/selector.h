@@ -12,6 +12,8 @@
  * @labels must be sorted by key, as in objects read from the world.
  */
 bool bh_selector_matches(const struct bh_selector *sel, const struct bh_labels *labels);
+/* By its labels; where these are not known, only a selector that asks for none does. */
+bool bh_selector_matches_pod(const struct bh_selector *sel, const struct bh_pod *pod);
 
 /*
  * Adds the canonical text: requirements sorted, duplicates and value order

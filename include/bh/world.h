@@ -127,7 +127,11 @@ size_t bh_world_policies_of(const struct bh_world *w, const char *ns,
  */
 bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_pod *pod);
-/* Whether @peer, in a rule of @p, is @pod; with the same exceptions. */
+/*
+ * Whether @peer, in a rule of @p, is @pod; never host-network and finished pods.  A
+ * pod of which no labels are known is where none are asked for, so that it does not
+ * escape a rule that denies its whole namespace.
+ */
 bool bh_world_peer_is(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_peer *peer, const struct bh_pod *pod);
 
@@ -135,7 +139,7 @@ bool bh_world_peer_is(const struct bh_world *w, const struct bh_policy *p,
  * Indexed search for the compiler: calls @on_pod for every pod that @ns and
  * @pods select (@own_ns not NULL: only that namespace, @ns ignored), without a
  * look at all pods where an index helps.  The pods are those that
- * bh_world_selects() would accept, in no particular order.
+ * bh_world_peer_is() would accept, in no particular order.
  */
 void bh_world_find_pods(const struct bh_world *w, const char *own_ns, const struct bh_selector *ns,
 			const struct bh_selector *pods,

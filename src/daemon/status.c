@@ -89,7 +89,7 @@ static const char *why_closed(struct closed *map, const struct bh_policy *p)
 
 static void count_local(void *ctx, const struct bh_pod *pod)
 {
-	*(size_t *)ctx += pod->is_local;
+	*(size_t *)ctx += pod->is_local && !pod->has_no_labels_yet;
 }
 
 /* Policies that changed since the last commit, whose rules the kernel has not. */

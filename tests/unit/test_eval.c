@@ -164,6 +164,15 @@ static void isolation_is_per_direction_and_default_deny(void **state)
 		{ "60: ... and reaches nobody, whatever policies say",
 		  "pod shop/young 10.0.0.9 nolabels node=node-a\npolicy shop/p types=both\nin\neg",
 		  "shop/young 8.8.8.8 TCP:80", DENY, BH_REASON_NO_LABELS, NS },
+		{ "60: ... and does not escape a rule that denies its whole namespace",
+		  "pod other/young 10.0.0.9 nolabels node=node-b\n"
+		  "cluster c tier=admin ns=* pods=*\n"
+		  "in deny peer=ns/kubernetes.io/metadata.name=other",
+		  "other/young shop/web TCP:80", DENY, BH_REASON_NO_LABELS, RULE },
+		{ "60: ... nor is it let in for labels that it may have",
+		  "pod other/young 10.0.0.9 nolabels node=node-b\n" WEB(
+			  "in peer=ns/*&pods/!quarantine"),
+		  "other/young shop/web TCP:80", DENY, BH_REASON_NO_LABELS, SHUT },
 	};
 
 	(void)state;

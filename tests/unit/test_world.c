@@ -783,6 +783,10 @@ static void search_finds_who_is_selected(void **state)
 	assert_found(w, NULL, "team=blue", "app=web", "");
 	assert_found(w, NULL, "*", "+tier", "db ");
 	assert_found(w, NULL, "team=red", "!tier", "web ");
+	/* Of unknown labels: it is one of all, and neither has nor lacks any. */
+	world_text(w, KUBE, "pod new/fresh nolabels");
+	assert_found(w, "new", "*", "*", "fresh ");
+	assert_found(w, "new", "*", "!tier", "");
 	assert_found(w, NULL, "kubernetes.io/metadata.name=other", "app!=web", "api ");
 	world_text(w, KUBE, "pod shop/web label=app:api\nns other");
 	assert_found(w, "shop", "*", "app=web", "");
