@@ -25,7 +25,10 @@
 
 #include "bh/source.h"
 
-/* One object; a larger one is refused and named, the rest goes on. */
+/*
+ * Of what policy is about in one object; with more it is refused and named, the rest
+ * goes on.  One that is larger by other things is named, and told.
+ */
 #define BH_KUBE_MAX_OBJECT (4u << 20)
 
 struct bh_kube;

@@ -81,26 +81,31 @@ static bool is_network_policy(const struct bh_kube_facts *f)
 	return f->kind->fact_kind == BH_KIND_POLICY && f->kind->policy_kind == BH_NETWORK_POLICY;
 }
 
+static void set_problem(struct bh_kube_facts *f, struct bh_kube_entry *e, const char *why)
+{
+	if (!e->has_problem && f->n_problems >= MAX_PROBLEMS) {
+		tell_of_all(f, &f->has_more_problems, "more of them have problems than are named");
+		return;
+	}
+	f->n_problems += !e->has_problem;
+	e->has_problem = true;
+	tell_object(f, e, why);
+}
+
 static void refuse(struct bh_kube_facts *f, struct bh_kube_entry *e, const char *why)
 {
 	f->n_refused++;
 	if (!e->is_told && is_network_policy(f))
 		close_namespace(f, e, why);
-	if (!e->is_refused && f->n_problems >= MAX_PROBLEMS) {
-		tell_of_all(f, &f->has_more_problems, "more of them than are named cannot be read");
-		return;
-	}
-	f->n_problems += !e->is_refused;
-	e->is_refused = true;
-	tell_object(f, e, why);
+	set_problem(f, e, why);
 }
 
 static void end_problem(struct bh_kube_facts *f, struct bh_kube_entry *e)
 {
-	if (!e->is_refused)
+	if (!e->has_problem)
 		return;
 	tell_object(f, e, NULL);
-	e->is_refused = false;
+	e->has_problem = false;
 	f->n_problems--;
 }
 
@@ -126,7 +131,9 @@ static int decode(const struct bh_kube_facts *f, const struct bh_kube_item *item
 
 	if (item->refused)
 		return bh_err(err, -E2BIG, "%s", item->refused);
-	json = json_loadb(item->text, item->len, JSON_REJECT_DUPLICATES, &json_err);
+	/* A NUL, which some fields may have, ends the text for us. */
+	json = json_loadb(item->text, item->len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL,
+			  &json_err);
 	if (!json)
 		return bh_err(err, -EINVAL, "is not JSON: %s", json_err.text);
 	json_object_set_new(json, "kind", json_string(f->kind->kind));
@@ -161,9 +168,31 @@ static bool is_about(const struct bh_fact *fact, const struct bh_kube_entry *e)
 	       strcmp(namespace, bh_kube_entry_namespace(e)) == 0;
 }
 
-static void take(struct bh_kube_facts *f, struct bh_kube_entry *e, const struct bh_kube_item *item)
+/* What was left out of it; NULL: nothing. */
+static const char *missing_part(const struct bh_kube_stream *s, const struct bh_kube_item *item)
+{
+	if (*bh_kube_stream_slot(s, BH_SLOT_NO_LABELS))
+		return "has too many labels, and counts as one whose labels are not known";
+	if (*bh_kube_stream_slot(s, BH_SLOT_NOT_ALL))
+		return "has too many ports or owners, none of which are known";
+	return item->is_large ? "is over 4 MiB, of which only what policy is about is read" : NULL;
+}
+
+static void put(struct bh_kube_facts *f, const struct bh_kube_stream *s,
+		const struct bh_fact *decoded)
+{
+	struct bh_fact fact = *decoded;
+
+	if (fact.kind == BH_KIND_POD && *bh_kube_stream_slot(s, BH_SLOT_NO_LABELS))
+		fact.pod.has_no_labels_yet = true;
+	f->sink->on_put(f->sink->ctx, &fact);
+}
+
+static void take(struct bh_kube_facts *f, struct bh_kube_entry *e, const struct bh_kube_stream *s,
+		 const struct bh_kube_item *item)
 {
 	bh_auto(bh_decoded_free) struct bh_decoded *decoded = NULL;
+	const char *missing = missing_part(s, item);
 	const struct bh_fact *fact;
 	struct bh_err err = { 0 };
 
@@ -176,9 +205,12 @@ static void take(struct bh_kube_facts *f, struct bh_kube_entry *e, const struct 
 		refuse(f, e, fact ? "its name or uid is not plain text" : "its kind is not read");
 		return;
 	}
-	f->sink->on_put(f->sink->ctx, fact);
+	put(f, s, fact);
 	e->is_told = true;
-	end_problem(f, e);
+	if (missing)
+		set_problem(f, e, missing);
+	else
+		end_problem(f, e);
 }
 
 static struct bh_kube_entry *add(struct bh_kube_facts *f, const char *namespace, const char *name,
@@ -196,8 +228,8 @@ static struct bh_kube_entry *add(struct bh_kube_facts *f, const char *namespace,
  * told first, so that no packet falls in between.  Only pods are known by uid.
  */
 static void replace(struct bh_kube_facts *f, struct bh_kube_entry *old, const char *namespace,
-		    const char *name, const char *uid, const struct bh_kube_item *item,
-		    uint64_t digest)
+		    const char *name, const char *uid, const struct bh_kube_stream *s,
+		    const struct bh_kube_item *item, uint64_t digest)
 {
 	struct bh_kube_entry *e, *copy = bh_kube_entry_copy(old);
 
@@ -206,10 +238,10 @@ static void replace(struct bh_kube_facts *f, struct bh_kube_entry *old, const ch
 	e->digest = digest;
 	if (f->kind->fact_kind != BH_KIND_POD)
 		e->is_told = copy->is_told;
-	e->is_refused = copy->is_refused;
-	take(f, e, item);
+	e->has_problem = copy->has_problem;
+	take(f, e, s, item);
 	if (f->kind->fact_kind == BH_KIND_POD) {
-		copy->is_refused = false;
+		copy->has_problem = false;
 		take_back(f, copy);
 	}
 	free(copy);
@@ -232,20 +264,27 @@ static bool has_name(struct bh_kube_facts *f, const char *name)
 	return false;
 }
 
+static uint64_t digest_of(const struct bh_kube_stream *s, const struct bh_kube_item *item)
+{
+	const char *missing = missing_part(s, item);
+
+	return bh_hash(item->text, item->len) + (missing ? bh_hash(missing, strlen(missing)) : 0);
+}
+
 void bh_kube_facts_put(struct bh_kube_facts *f, const struct bh_kube_stream *s,
 		       const struct bh_kube_item *item)
 {
 	const char *namespace = bh_kube_stream_slot(s, BH_SLOT_NAMESPACE);
 	const char *name = bh_kube_stream_slot(s, BH_SLOT_NAME);
 	const char *uid = uid_of(s);
-	uint64_t digest = item->refused ? BH_KUBE_NO_DIGEST : bh_hash(item->text, item->len);
+	uint64_t digest = item->refused ? BH_KUBE_NO_DIGEST : digest_of(s, item);
 	struct bh_kube_entry *e;
 
 	if (!has_name(f, name))
 		return;
 	e = bh_kube_table_find(f->table, namespace, name);
 	if (e && strcmp(bh_kube_entry_uid(e), uid) != 0) {
-		replace(f, e, namespace, name, uid, item, digest);
+		replace(f, e, namespace, name, uid, s, item, digest);
 		return;
 	}
 	if (!e)
@@ -256,7 +295,7 @@ void bh_kube_facts_put(struct bh_kube_facts *f, const struct bh_kube_stream *s,
 	if (e->digest != BH_KUBE_NO_DIGEST && e->digest == digest)
 		return;
 	e->digest = digest;
-	take(f, e, item);
+	take(f, e, s, item);
 }
 
 void bh_kube_facts_delete(struct bh_kube_facts *f, const struct bh_kube_stream *s)

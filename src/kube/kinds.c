@@ -32,8 +32,17 @@ static const struct bh_keep metadata[] = {
 	{ .name = "generation" },
 	{ 0 },
 };
+/*
+ * Whoever may make pods must not be able to make one that cannot be read: it would
+ * be nobody's peer, and escape rules that deny its namespace.  So what they can make
+ * long has limits of its own, far above what is of use, beyond which that part alone
+ * is left out.
+ */
+#define MAX_LABELS ((size_t)64 << 10)
+#define MAX_PORTS  ((size_t)64 << 10)
+#define MAX_OWNERS ((size_t)16 << 10)
+
 static const struct bh_keep pod_annotations[] = {
-	{ .name = "bulkhead.dev/*" },
 	{ .name = "kubernetes.io/config.mirror", .slot = BH_SLOT_MIRROR },
 	{ .name = "k8s.io/initial-events-end", .slot = BH_SLOT_INITIAL_END, .is_dropped = true },
 	{ 0 },
@@ -49,10 +58,10 @@ static const struct bh_keep pod_metadata[] = {
 	{ .name = "namespace", .slot = BH_SLOT_NAMESPACE },
 	{ .name = "uid", .slot = BH_SLOT_UID },
 	{ .name = "resourceVersion", .slot = BH_SLOT_VERSION, .is_dropped = true },
-	{ .name = "labels" },
+	{ .name = "labels", .max = MAX_LABELS, .slot = BH_SLOT_NO_LABELS },
 	{ .name = "annotations", .below = pod_annotations },
 	{ .name = "creationTimestamp" },
-	{ .name = "ownerReferences", .below = owner },
+	{ .name = "ownerReferences", .below = owner, .max = MAX_OWNERS, .slot = BH_SLOT_NOT_ALL },
 	{ 0 },
 };
 static const struct bh_keep container[] = {
@@ -63,8 +72,8 @@ static const struct bh_keep container[] = {
 static const struct bh_keep pod_spec[] = {
 	{ .name = "nodeName" },
 	{ .name = "hostNetwork" },
-	{ .name = "containers", .below = container },
-	{ .name = "initContainers", .below = container },
+	{ .name = "containers", .below = container, .max = MAX_PORTS, .slot = BH_SLOT_NOT_ALL },
+	{ .name = "initContainers", .below = container, .max = MAX_PORTS, .slot = BH_SLOT_NOT_ALL },
 	{ 0 },
 };
 static const struct bh_keep pod_status[] = {

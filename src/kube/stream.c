@@ -55,6 +55,17 @@ struct level {
 	bool is_array, has_member;
 };
 
+/* A member that is kept up to a limit, while it is under way. */
+struct limited {
+	size_t max; /* 0: there is none now */
+	enum bh_slot slot;
+	size_t level; /* n_levels outside of it */
+	/* As it was before it. */
+	size_t at, n_values;
+	bool has_member;
+	bool is_left_out;
+};
+
 struct bh_kube_stream {
 	enum bh_frame frame;
 	const struct bh_keep *keep;
@@ -71,6 +82,7 @@ struct bh_kube_stream {
 	uint64_t offset, object_offset;
 	size_t n_values;
 	const char *refused;
+	struct limited limited;
 	bool has_overlong; /* a slot that must be whole is not */
 	struct bh_buf out;
 	struct bh_buf slots[BH_SLOT_COUNT_];
@@ -105,10 +117,29 @@ static void refuse(struct bh_kube_stream *s, const char *why)
 	bh_buf_done(&s->out);
 }
 
+/* As if it had not been there; what is to come of it is not kept either. */
+static void leave_out(struct bh_kube_stream *s)
+{
+	struct limited *l = &s->limited;
+
+	l->is_left_out = true;
+	s->out.len = l->at;
+	s->out.data[l->at] = '\0';
+	s->n_values = l->n_values;
+	s->levels[l->level - 1].has_member = l->has_member;
+	bh_buf_reset(&s->slots[l->slot]);
+	bh_buf_puts(&s->slots[l->slot], "yes");
+}
+
 static void add(struct bh_kube_stream *s, const char *data, size_t len)
 {
-	if (s->is_in_object && !s->refused)
-		bh_buf_add(&s->out, data, len);
+	const struct limited *l = &s->limited;
+
+	if (!s->is_in_object || s->refused || l->is_left_out)
+		return;
+	bh_buf_add(&s->out, data, len);
+	if (l->max > 0 && s->out.len - l->at > l->max)
+		leave_out(s);
 }
 
 /* Before a member or an element that is kept. */
@@ -117,7 +148,7 @@ static void add_comma(struct bh_kube_stream *s)
 	struct level *top = &s->levels[s->n_levels - 1];
 
 	/* The object itself is a member of the frame, which is not kept. */
-	if (s->is_in_object && s->n_levels > s->object_level) {
+	if (s->is_in_object && s->n_levels > s->object_level && !s->limited.is_left_out) {
 		if (top->has_member)
 			add(s, ",", 1);
 		top->has_member = true;
@@ -165,6 +196,7 @@ static void begin_object(struct bh_kube_stream *s)
 	s->object_offset = s->offset;
 	s->n_values = 0;
 	s->refused = NULL;
+	s->limited = (struct limited){ 0 };
 	bh_buf_reset(&s->out);
 	for (i = 0; i < BH_SLOT_OF_OBJECT_; i++)
 		bh_buf_reset(&s->slots[i]);
@@ -177,8 +209,8 @@ static int emit(struct bh_kube_stream *s)
 		.text = bh_buf_str(&s->out),
 		.len = s->out.len,
 		.refused = s->refused,
+		.is_large = s->offset - s->object_offset > BH_KUBE_MAX_OBJECT,
 	};
-
 	int r;
 
 	s->has_object = false;
@@ -190,8 +222,8 @@ static int emit(struct bh_kube_stream *s)
 
 static void check_size(struct bh_kube_stream *s)
 {
-	if (s->is_in_object && s->offset - s->object_offset > BH_KUBE_MAX_OBJECT)
-		refuse(s, "is over 4 MiB");
+	if (s->is_in_object && s->out.len > BH_KUBE_MAX_OBJECT)
+		refuse(s, "has over 4 MiB of what policy is about");
 }
 
 /* --- values ---------------------------------------------------------------------- */
@@ -206,6 +238,8 @@ static int wrong(const struct bh_kube_stream *s, const char *what, struct bh_err
 static int end_value(struct bh_kube_stream *s)
 {
 	s->state = AFTER_VALUE;
+	if (s->limited.max > 0 && s->n_levels == s->limited.level)
+		s->limited = (struct limited){ 0 };
 	if (s->is_in_object && s->n_levels == s->object_level) {
 		check_size(s);
 		s->is_in_object = false;
@@ -351,6 +385,18 @@ static void add_key(struct bh_kube_stream *s, const char *data, size_t len)
 	}
 }
 
+static void begin_limited(struct bh_kube_stream *s, const struct bh_keep *m)
+{
+	s->limited = (struct limited){
+		.max = m->max,
+		.slot = m->slot,
+		.level = s->n_levels,
+		.at = s->out.len,
+		.n_values = s->n_values,
+		.has_member = s->levels[s->n_levels - 1].has_member,
+	};
+}
+
 static void end_key(struct bh_kube_stream *s)
 {
 	const struct bh_keep *m = NULL;
@@ -366,10 +412,12 @@ static void end_key(struct bh_kube_stream *s)
 		m = find_member(s, s->levels[s->n_levels - 1].value.members);
 	if (!m)
 		return;
-	s->next.slot = m->slot;
+	s->next.slot = m->max > 0 ? BH_SLOT_NONE : m->slot;
 	s->next.is_object = m->is_object;
 	if (m->is_dropped || m->is_object)
 		return;
+	if (m->max > 0)
+		begin_limited(s, m);
 	s->next.fate = m->below ? PRUNED : KEPT;
 	s->next.members = m->below;
 	add_comma(s);

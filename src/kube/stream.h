@@ -5,7 +5,8 @@
  * Of each object only the members that a tree names are kept, without white
  * space.  That text is small, holds nothing that changes all the time
  * (managedFields, conditions, heartbeats), and so its digest tells whether
- * anything changed that matters here.  Nothing but the object at hand is held.
+ * anything changed that matters here.  Nothing but what is kept of the object at
+ * hand is held, however long the rest of it is.
  */
 #ifndef BH_KUBE_STREAM_H
 #define BH_KUBE_STREAM_H
@@ -23,6 +24,8 @@ enum bh_slot {
 	BH_SLOT_UID,
 	BH_SLOT_MIRROR,      /* annotation kubernetes.io/config.mirror of a pod */
 	BH_SLOT_VERSION,     /* the object's resourceVersion */
+	BH_SLOT_NO_LABELS,   /* not empty: they were left out, being too many */
+	BH_SLOT_NOT_ALL,     /* not empty: so were ports or owners of a pod */
 	BH_SLOT_INITIAL_END, /* annotation k8s.io/initial-events-end of a bookmark */
 	BH_SLOT_MESSAGE,     /* of a Status */
 	BH_SLOT_REASON,
@@ -43,8 +46,9 @@ struct bh_keep {
 	const char *name;
 	const struct bh_keep *below; /* NULL: everything below it */
 	enum bh_slot slot;           /* where a single value is noted */
-	bool is_dropped;             /* noted and not kept */
-	bool is_object;              /* of the frame: the object, or a list of objects */
+	size_t max;      /* if what is kept of it is longer, it is left out, and noted in slot */
+	bool is_dropped; /* noted and not kept */
+	bool is_object;  /* of the frame: the object, or a list of objects */
 };
 
 enum bh_frame { BH_FRAME_LIST, BH_FRAME_WATCH };
@@ -54,8 +58,9 @@ struct bh_kube_stream;
 struct bh_kube_item {
 	const char *text; /* what was kept; valid during the call */
 	size_t len;
-	/* NULL, or why the object is not to be had: "is over 4194304 bytes". */
+	/* NULL, or why the object is not to be had: "is nested deeper than 64 levels". */
 	const char *refused;
+	bool is_large; /* over 4 MiB as it came */
 };
 
 /*

@@ -19,9 +19,9 @@ struct bh_kube_table;
 
 struct bh_kube_entry {
 	uint64_t digest;
-	bool is_told;    /* a fact of it is with the sink */
-	bool is_refused; /* a problem of it is with the sink */
-	bool is_seen;    /* in this pass; owned by the table */
+	bool is_told;     /* a fact of it is with the sink */
+	bool has_problem; /* which is with the sink */
+	bool is_seen;     /* in this pass; owned by the table */
 	/* "namespace\0name\0uid\0" */
 	uint16_t name_at, uid_at;
 	uint32_t hash;

@@ -12,7 +12,7 @@ mark
 SOURCE_PID=$!
 told 'event == "problem" and re.search("(list|watch) networkpolicies", text)'
 told 'key == "shop/p1"'
-was_told 'event == "synced"' && fail "it is in sync without policies"
+never_told 'event == "synced"'
 
 step "given: in sync without a restart"
 agent_may_again
@@ -24,7 +24,7 @@ mark
 agent_may 0 '["get", "list"]'
 relay drop
 told 'event == "problem" and "watch pods" in text'
-was_told 'event == "delete"' && fail "something was deleted"
+never_told 'event == "delete"'
 mark
 agent_may_again
 told 'event == "problem" and not text'
@@ -50,7 +50,7 @@ kubeconfig "$ADMIN" "$(by_certificate admin)" "" "$SERVER_DIR/other-ca.crt"
 apiserver_kill
 apiserver_start
 told 'event == "problem" and "certificate" in text'
-was_told 'event == "delete"' && fail "something was deleted"
+never_told 'event == "delete"'
 remote_pod shop/p4 192.0.2.4 2001:db8::4 app=web
 
 step "until the file of the CA is the new one"

@@ -124,8 +124,8 @@ mark() {
 	[ ! -e "$SOURCE_LOG" ] || MARK=$(wc -l <"$SOURCE_LOG")
 }
 
-# told EXPR: this Python expression holds for some line; event, kind, key (ns/name),
-# labels, addrs, subject and text are its members, e is the line
+# told EXPR, never_told EXPR: this Python expression holds for some line, or for none;
+# event, kind, key (ns/name), labels, addrs, subject and text are its members, e is the line
 was_told() {
 	tail -n +$((MARK + 1)) "$SOURCE_LOG" | python3 -c '
 import json, re, sys
@@ -140,9 +140,16 @@ for line in sys.stdin:
     if eval(expr, {"re": re, "e": e}, names):
         print(line, end="")
         found = True
-sys.exit(not found)' "$1"
+sys.exit(0 if found else 3)' "$1"
 }
 told() { eventually was_told "$1"; }
+
+# An expression that fails is no answer.
+never_told() {
+	local rc=0
+	was_told "$1" >/dev/null || rc=$?
+	[ $rc = 3 ] || fail "told, or not an answer ($rc): $1"
+}
 
 # What was told, taken together, is what the server has.
 is_same() {

@@ -325,7 +325,14 @@ for line in open(sys.argv[1]):
                        count=r["flow.count"])):
         found = True
         print(line, end="")
-sys.exit(not found)' "$FLOW_LOG" "$1"
+sys.exit(0 if found else 3)' "$FLOW_LOG" "$1"
+}
+
+# An expression that fails is no answer.
+never_logged() {
+	local rc=0
+	logged "$1" || rc=$?
+	[ $rc = 3 ] || fail "logged, or not an answer ($rc): $1"
 }
 
 # in_kernel MAP ADDRESS

@@ -212,8 +212,8 @@ static void on_put(void *ctx, const struct bh_fact *f)
 
 	switch (f->kind) {
 	case BH_KIND_POD:
-		bh_buf_printf(&w->told, "+pod %s/%s#%s\n", f->pod.namespace, f->pod.name,
-			      f->pod.uid);
+		bh_buf_printf(&w->told, "+pod %s/%s#%s%s\n", f->pod.namespace, f->pod.name,
+			      f->pod.uid, f->pod.has_no_labels_yet ? " of unknown labels" : "");
 		break;
 	case BH_KIND_NAMESPACE: bh_buf_printf(&w->told, "+namespace %s\n", f->ns.name); break;
 	case BH_KIND_NODE: bh_buf_printf(&w->told, "+node %s\n", f->node.name); break;
@@ -636,7 +636,7 @@ static void of_many_problems_a_hundred_are_named(void **state)
 		n++;
 	assert_int_equal(n, 100);
 	assert_contains(bh_buf_str(&w.told),
-			"\nproblem Pod: more of them than are named cannot be read\nsynced\n");
+			"\nproblem Pod: more of them have problems than are named\nsynced\n");
 	assert_int_equal(bh_kube_stats(w.kube).resources[BH_KUBE_PODS].n_refused, 150);
 	finish(&w);
 }
@@ -751,6 +751,56 @@ static void an_annotation_of_a_tenant_does_not_end_what_is_told_of_others(void *
 			    "+pod tenant/e#9\n+pod ns/a#1\nsynced\n"
 			    "problem Pod tenant/f: has a name or uid of over 4096 bytes\n"
 			    "+pod ns/b#2\n");
+	finish(&w);
+}
+
+/* A pod whose labels, ports and owners are @n each. */
+static void add_large_pod(struct bh_buf *b, const char *uid, int n)
+{
+	bh_buf_printf(b,
+		      "{\"metadata\":{\"name\":\"p\",\"namespace\":\"tenant\",\"uid\":\"%s\","
+		      "\"resourceVersion\":\"8\",\"labels\":{\"a\":\"b\"",
+		      uid);
+	for (int i = 0; i < n; i++)
+		bh_buf_printf(b, ",\"l%d\":\"\"", i);
+	bh_buf_puts(b, "},\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"name\":\"a\\u0000b\","
+		       "\"controller\":true}],\"annotations\":{\"bulkhead.dev/x\":\"\\u0000\"}},"
+		       "\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"ports\":[");
+	for (int i = 0; i < n; i++)
+		bh_buf_printf(b, "%s{\"name\":\"p%d\",\"containerPort\":%d}", i ? "," : "", i,
+			      i % 60000 + 1);
+	bh_buf_puts(b, "]}]},\"status\":{\"podIPs\":[{\"ip\":\"10.0.0.1\"}]}}");
+}
+
+static struct reply large_pods(struct world *w, const char *what, const char *path, int n)
+{
+	struct bh_buf *b = &w->storage;
+
+	(void)path;
+	if (strcmp(what, "pods watch") != 0 || n > 0)
+		return (struct reply){ 0 };
+	for (int i = 0; i < 3; i++) {
+		bh_buf_puts(b, "{\"type\":\"ADDED\",\"object\":");
+		add_large_pod(b, "9", i == 1 ? 40000 : 0);
+		bh_buf_puts(b, "}\n");
+	}
+	bh_buf_puts(b, EVENT("ADDED", POD("b", "2")));
+	return HELD(bh_buf_str(b));
+}
+
+/* One that is nobody's peer would escape rules that deny its namespace. */
+static void no_pod_is_so_large_that_it_is_not_told(void **state)
+{
+	struct world w = { 0 };
+
+	(void)state;
+	start(&w, large_pods);
+	run_until(&w, "+pod ns/b#2");
+	assert_string_equal(bh_buf_str(&w.told),
+			    "synced\n+pod tenant/p#9\n+pod tenant/p#9 of unknown labels\n"
+			    "problem Pod tenant/p: has too many labels, and counts as one whose "
+			    "labels are not known\n"
+			    "+pod tenant/p#9\nfine Pod tenant/p\n+pod ns/b#2\n");
 	finish(&w);
 }
 
@@ -953,6 +1003,7 @@ int main(void)
 		cmocka_unit_test(adopted_objects_that_a_list_lacks_are_deleted),
 		cmocka_unit_test(nothing_is_listed_before_namespaces_answer),
 		cmocka_unit_test(an_annotation_of_a_tenant_does_not_end_what_is_told_of_others),
+		cmocka_unit_test(no_pod_is_so_large_that_it_is_not_told),
 		cmocka_unit_test(a_policy_that_cannot_be_read_is_told_as_one_that_is_not_valid),
 		cmocka_unit_test(an_edit_that_cannot_be_read_leaves_the_policy_as_it_was),
 		cmocka_unit_test(a_later_pod_of_that_name_keeps_an_older_one_out),

@@ -83,7 +83,7 @@ static const char list_text[] =
 static const char list_want[] =
 	"|ns|a|5|{\"metadata\":{\"name\":\"a\",\"namespace\":\"ns\",\"uid\":\"u1\",\"labels\":{"
 	"\"x\":"
-	"\"1\",\"y\":\"q\\\"}\\\\\"},\"annotations\":{\"bulkhead.dev/mode\":\"audit\"}},\"spec\":{"
+	"\"1\",\"y\":\"q\\\"}\\\\\"},\"annotations\":{}},\"spec\":{"
 	"\"nodeName\":\"n\",\"hostNetwork\":true,\"containers\":[{\"ports\":[{\"containerPort\":80,"
 	"\"name\":\"w\"}]},{}]},\"status\":{\"phase\":\"Running\",\"podIPs\":[{\"ip\":\"10.0.0.1\"}"
 	","
@@ -270,8 +270,8 @@ static void repeat(struct bh_buf *b, const char *s, size_t n)
 		bh_buf_puts(b, s);
 }
 
-/* Objects "before", the one that @bad is in, named "bad", and "after". */
-static void assert_refused(const char *bad, const char *why)
+/* Of "before", the one that @bad is in, named "bad", and "after": its text, or why not. */
+static void assert_between(const char *bad, const char *want_text)
 {
 	struct bh_buf in = { 0 }, want = { 0 };
 
@@ -281,7 +281,7 @@ static void assert_refused(const char *bad, const char *why)
 	bh_buf_printf(&want,
 		      "||before||{\"metadata\":{\"name\":\"before\"}}\n|ns|bad|4|%s\n"
 		      "||after||{\"metadata\":{\"name\":\"after\"}}\nwhole=1 version= continue=",
-		      why);
+		      want_text);
 	assert_gives(BH_FRAME_LIST, bh_buf_str(&in), bh_buf_str(&want));
 	bh_buf_done(&in);
 	bh_buf_done(&want);
@@ -290,22 +290,61 @@ static void assert_refused(const char *bad, const char *why)
 #define BAD_METADATA                                                                               \
 	"{\"metadata\":{\"name\":\"bad\",\"namespace\":\"ns\",\"resourceVersion\":\"4\"}"
 
-static void a_large_object_is_refused_by_name_and_the_rest_goes_on(void **state)
+static void what_is_not_kept_may_be_of_any_size(void **state)
 {
-	static const char *const members[] = { "labels", "managedFields" };
-	size_t i;
+	struct bh_buf in = { 0 };
 
 	(void)state;
-	for (i = 0; i < BH_ARRAY_LEN(members); i++) {
-		struct bh_buf bad = { 0 };
+	bh_buf_puts(&in, "{\"metadata\":{\"managedFields\":[\"");
+	repeat(&in, "0123456789abcdef", BH_KUBE_MAX_OBJECT / 16);
+	bh_buf_puts(&in, "\"],\"name\":\"bad\",\"namespace\":\"ns\",\"resourceVersion\":\"4\"}}");
+	assert_between(bh_buf_str(&in), "{\"metadata\":{\"name\":\"bad\",\"namespace\":\"ns\"}}");
+	bh_buf_done(&in);
+}
 
-		bh_buf_printf(&bad, "{\"metadata\":{\"%s\":[\"", members[i]);
-		repeat(&bad, "0123456789abcdef", BH_KUBE_MAX_OBJECT / 16);
-		bh_buf_puts(&bad, "\"],\"name\":\"bad\",\"namespace\":\"ns\","
-				  "\"resourceVersion\":\"4\"}}");
-		assert_refused(bh_buf_str(&bad), "is over 4 MiB");
-		bh_buf_done(&bad);
+/* Before, between and after other members; nested; as one long string. */
+static void a_part_that_is_too_long_is_left_out_alone(void **state)
+{
+	static const struct {
+		const char *head, *piece, *tail, *want;
+	} t[] = {
+		{ "{\"metadata\":{\"labels\":{\"x\":\"", "0123456789abcdef",
+		  "\"},\"name\":\"bad\",\"namespace\":\"ns\",\"resourceVersion\":\"4\"}}",
+		  "{\"metadata\":{\"name\":\"bad\",\"namespace\":\"ns\"}}" },
+		{ BAD_METADATA ",\"spec\":{\"nodeName\":\"n\",\"containers\":[{\"ports\":[0",
+		  ",[1,{\"a\":2}]", "]},{\"ports\":[3]}],\"hostNetwork\":true}}",
+		  "{\"metadata\":{\"name\":\"bad\",\"namespace\":\"ns\"},\"spec\":{\"nodeName\":"
+		  "\"n\","
+		  "\"hostNetwork\":true}}" },
+		{ BAD_METADATA ",\"spec\":{\"initContainers\":[{\"ports\":[0", ",1",
+		  "]}],\"containers\":[{\"ports\":[2]}]}}",
+		  "{\"metadata\":{\"name\":\"bad\",\"namespace\":\"ns\"},\"spec\":{\"containers\":["
+		  "{"
+		  "\"ports\":[2]}]}}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		struct bh_buf in = { 0 };
+
+		bh_buf_puts(&in, t[i].head);
+		repeat(&in, t[i].piece, 300000);
+		bh_buf_puts(&in, t[i].tail);
+		assert_between(bh_buf_str(&in), t[i].want);
+		bh_buf_done(&in);
 	}
+}
+
+static void an_object_of_which_too_much_is_kept_is_refused_and_the_rest_goes_on(void **state)
+{
+	struct bh_buf bad = { 0 };
+
+	(void)state;
+	bh_buf_puts(&bad, BAD_METADATA ",\"status\":{\"podIPs\":\"");
+	repeat(&bad, "0123456789abcdef", BH_KUBE_MAX_OBJECT / 16);
+	bh_buf_puts(&bad, "\"}}");
+	assert_between(bh_buf_str(&bad), "has over 4 MiB of what policy is about");
+	bh_buf_done(&bad);
 }
 
 static void a_deep_object_is_refused_by_name_and_the_rest_goes_on(void **state)
@@ -322,7 +361,7 @@ static void a_deep_object_is_refused_by_name_and_the_rest_goes_on(void **state)
 		bh_buf_puts(&bad, inner[i]);
 		repeat(&bad, "]", 200);
 		bh_buf_puts(&bad, "}}");
-		assert_refused(bh_buf_str(&bad), "is nested deeper than 64 levels");
+		assert_between(bh_buf_str(&bad), "is nested deeper than 64 levels");
 		bh_buf_done(&bad);
 	}
 }
@@ -332,10 +371,10 @@ static void an_object_of_many_values_is_refused_by_name(void **state)
 	struct bh_buf bad = { 0 };
 
 	(void)state;
-	bh_buf_puts(&bad, BAD_METADATA ",\"spec\":{\"containers\":[{\"ports\":[0");
+	bh_buf_puts(&bad, BAD_METADATA ",\"status\":{\"podIPs\":[0");
 	repeat(&bad, ",1", BH_OBJECT_MAX_ITEMS);
-	bh_buf_puts(&bad, "]}]}}");
-	assert_refused(bh_buf_str(&bad), "has more than 100000 values");
+	bh_buf_puts(&bad, "]}}");
+	assert_between(bh_buf_str(&bad), "has more than 100000 values");
 	bh_buf_done(&bad);
 }
 
@@ -382,7 +421,10 @@ int main(void)
 		cmocka_unit_test(a_change_of_what_is_not_kept_gives_the_same_text),
 		cmocka_unit_test(the_caller_may_stop_it),
 		cmocka_unit_test(other_text_is_refused),
-		cmocka_unit_test(a_large_object_is_refused_by_name_and_the_rest_goes_on),
+		cmocka_unit_test(what_is_not_kept_may_be_of_any_size),
+		cmocka_unit_test(a_part_that_is_too_long_is_left_out_alone),
+		cmocka_unit_test(
+			an_object_of_which_too_much_is_kept_is_refused_and_the_rest_goes_on),
 		cmocka_unit_test(a_deep_object_is_refused_by_name_and_the_rest_goes_on),
 		cmocka_unit_test(an_object_of_many_values_is_refused_by_name),
 		cmocka_unit_test(a_token_that_does_not_fit_is_an_error_and_not_the_end),
