@@ -60,16 +60,42 @@ static void index_ends(const struct bh_graph_diff *d, bool is_after, struct ends
 			ret->ends[ret->first[peer_of(&d->ends[i], is_after) + 1]++] = (uint32_t)i;
 }
 
+static const struct bh_graph_peer *pub_of(const struct bh_graph_diff *d, const struct bh_d_end *e,
+					  bool is_after)
+{
+	return &(is_after ? d->after : d->before)->peers[peer_of(e, is_after)].pub;
+}
+
+/*
+ * A pod that is a part by itself in one world and in the whole in the other: what
+ * the whole may open to itself is between this pod and those of the other parts.
+ */
+static bool is_alone(const struct bh_graph_diff *d, const struct bh_d_end *e)
+{
+	const struct bh_graph_peer *before, *after, *part;
+
+	if (e->before == BH_D_NONE || e->after == BH_D_NONE)
+		return false;
+	before = pub_of(d, e, false);
+	after = pub_of(d, e, true);
+	part = before->is_part ? before : after;
+	return before->is_part != after->is_part && part->n_pods == 1;
+}
+
+static bool is_pair(const struct bh_graph_diff *d, uint32_t src, uint32_t dst)
+{
+	return d->ends[src].is_src && d->ends[dst].is_dst &&
+	       (src != dst || !is_alone(d, &d->ends[src]));
+}
+
 static void put_edge(const struct bh_graph_diff *d, const struct ends_of *of,
 		     const struct bh_graph_edge *e, struct items *ret)
 {
 	uint32_t i, k;
 
 	for (i = of->first[e->src]; i < of->first[e->src + 1]; i++) {
-		if (!d->ends[of->ends[i]].is_src)
-			continue;
 		for (k = of->first[e->dst]; k < of->first[e->dst + 1]; k++) {
-			if (!d->ends[of->ends[k]].is_dst)
+			if (!is_pair(d, of->ends[i], of->ends[k]))
 				continue;
 			bh_grow(&ret->items, &ret->cap, ret->n, sizeof(*ret->items));
 			ret->items[ret->n++] = (struct item){ of->ends[i], of->ends[k], e };

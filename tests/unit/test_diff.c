@@ -16,6 +16,12 @@
 	"metadata: {namespace: shop, name: " name                                                  \
 	", annotations: {bulkhead.dev/mode: audit}}, spec: {" spec "}}\n"
 #define PODS POD("web", "app: web") POD("db", "app: db")
+#define REPLICA(name, n)                                                                           \
+	"---\n{apiVersion: v1, kind: Pod, metadata: {namespace: shop, name: " name                 \
+	", labels: {n: '" n "'}, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, "      \
+	"name: db, uid: u, controller: true}]}}\n"
+#define IN(name, pods)                                                                             \
+	POLICY(name, "podSelector: {" pods "}, ingress: [{from: [{podSelector: {}}]}]")
 /* Only what later policies allow: rows are short. */
 #define DENY POLICY("deny", "podSelector: {}, policyTypes: [Ingress, Egress]")
 #define OUT                                                                                        \
@@ -92,6 +98,11 @@ static const struct row {
 	  "    because shop/web[Pod] is gone\n"
 	  "gone workload: shop/web[Pod]\n"
 	  "connections: 0 added, 1 removed, 0 changed, 0 in audit\n" },
+	{ "a pod that is told from its like has lost no way to itself",
+	  REPLICA("db-0", "0") REPLICA("db-1", "1") DENY OUT IN("in", ""),
+	  REPLICA("db-0", "0") REPLICA("db-1", "1") DENY OUT IN("in", "")
+		  IN("more", "matchLabels: {n: '0'}"),
+	  "connections: 0 added, 0 removed, 0 changed, 0 in audit\n" },
 	{ "audit is enforced", PODS OUT AUDIT("x", "podSelector: {}, policyTypes: [Ingress]"),
 	  PODS OUT POLICY("x", "podSelector: {}, policyTypes: [Ingress]"),
 	  "- 0.0.0.0-255.255.255.255[External] => shop/db[Pod] : All Connections (in audit, to be "
