@@ -11,10 +11,6 @@
 
 static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP };
 
-/* Where any port or range of the generator begins or ends, and next to it. */
-static const uint16_t ports[] = { 1,    52,   53,   54,   79,   80,   81,   82,    83,    1053,
-				  1080, 1081, 8079, 8080, 8081, 9080, 9081, 29999, 30000, 65535 };
-
 static uint64_t seed_now;
 
 struct end {
@@ -184,8 +180,9 @@ static bool compare_pair(struct gen *gen, struct bh_graph *g, const struct bh_gr
 	ends_of(gen, src, &from);
 	ends_of(gen, dst, &to);
 	for (p = 0; p < BH_ARRAY_LEN(protocols); p++)
-		for (i = 0; i < BH_ARRAY_LEN(ports); i++)
-			has_any |= compare_port(gen, g, e, &from, &to, protocols[p], ports[i]);
+		for (i = 0; i < BH_ARRAY_LEN(gen_edge_ports); i++)
+			has_any |= compare_port(gen, g, e, &from, &to, protocols[p],
+						gen_edge_ports[i]);
 	return has_any;
 }
 

@@ -11,6 +11,7 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "bh/alloc.h"
 #include "bh/world.h"
@@ -18,9 +19,12 @@
 struct gen {
 	struct bh_world *w;
 	struct bh_arena *arena; /* of everything that is told to the world */
+	enum bh_source source;
 	uint64_t seed;
 	bool has_tiers; /* ClusterNetworkPolicies too */
 	bool has_audit;
+	bool has_workloads;     /* of two pods, mostly alike; else each pod stands for itself */
+	struct bh_pod pairs[3]; /* the pod of each workload that was told last */
 	struct bh_world_config config;
 	uint64_t now_ns;
 };
@@ -35,6 +39,10 @@ static const char *const gen_values[] = { "a", "b", "c" };
 static const char *const gen_names[] = { "web", "dns", "none" };
 static const uint8_t gen_protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
 static const uint16_t gen_ports[] = { 53, 80, 81, 8080, 30000 };
+/* Where any port or range of them begins or ends, and next to it. */
+static const uint16_t gen_edge_ports[] = { 1,    52,   53,   54,    79,    80,   81,
+					   82,   83,   1053, 1080,  1081,  8079, 8080,
+					   8081, 9080, 9081, 29999, 30000, 65535 };
 static const char *const gen_cidrs[] = {
 	"10.0.0.0/24",    "10.0.0.4/30",        "10.0.0.6/32",   "0.0.0.0/0",   "192.0.2.0/24",
 	"192.0.2.128/25", "255.255.255.255/32", "fd00::/64",     "fd00::4/126", "::/0",
@@ -52,6 +60,21 @@ static inline bool gen_chance(struct gen *g, uint32_t percent)
 	return gen_next(g, 100) < percent;
 }
 
+/* Seeds to run, and how often each; BH_SEED names one to be run longer. */
+struct gen_seeds {
+	uint64_t first, last;
+	int rounds;
+};
+
+static inline struct gen_seeds gen_seeds(uint64_t n, int rounds, int long_rounds)
+{
+	const char *only = getenv("BH_SEED");
+	uint64_t seed = only ? strtoull(only, NULL, 10) : 0;
+
+	return only ? (struct gen_seeds){ seed, seed, long_rounds }
+		    : (struct gen_seeds){ 1, n, rounds };
+}
+
 #define GEN_PICK(g, array) ((array)[gen_next(g, (uint32_t)BH_ARRAY_LEN(array))])
 
 static inline void gen_configure(struct gen *g)
@@ -59,16 +82,25 @@ static inline void gen_configure(struct gen *g)
 	bh_world_configure(g->w, &g->config);
 }
 
-static inline void gen_init(struct gen *g, uint64_t seed)
+/* Everything but the world. */
+static inline void gen_begin(struct gen *g, uint64_t seed, enum bh_source source)
 {
 	static const char *const exempt[] = { "blue" };
 
-	*g = (struct gen){ .seed = seed * 2654435761u + 1, .arena = bh_arena_new(), .now_ns = 1 };
+	*g = (struct gen){ .seed = seed * 2654435761u + 1,
+			   .arena = bh_arena_new(),
+			   .source = source,
+			   .now_ns = 1 };
 	g->has_tiers = seed % 2;
 	g->has_audit = seed % 3 == 0;
 	g->config = (struct bh_world_config){ .node = "n1",
 					      .exempt_namespaces = exempt,
 					      .n_exempt_namespaces = 1 };
+}
+
+static inline void gen_init(struct gen *g, uint64_t seed)
+{
+	gen_begin(g, seed, BH_SOURCE_KUBE);
 	g->w = bh_world_new(&g->config);
 }
 
@@ -78,10 +110,11 @@ static inline void gen_done(struct gen *g)
 	bh_arena_free(&g->arena);
 }
 
-static inline void gen_apply(struct gen *g, const struct bh_fact *fact)
+static inline void gen_apply(struct gen *g, struct bh_fact *fact)
 {
 	struct bh_err err = { 0 };
 
+	fact->source = g->source;
 	if (bh_world_apply(g->w, fact, &err) < 0) {
 		fprintf(stderr, "worldgen: %s\n", bh_err_text(&err));
 		abort();
@@ -126,7 +159,7 @@ static inline struct bh_labels gen_labels(struct gen *g)
 static inline void gen_node(struct gen *g, uint32_t node)
 {
 	struct bh_addr *addrs = bh_arena_array(g->arena, 2, sizeof(*addrs));
-	struct bh_fact f = { .kind = BH_KIND_NODE, .source = BH_SOURCE_KUBE };
+	struct bh_fact f = { .kind = BH_KIND_NODE };
 
 	addrs[0] = gen_node_addr(node, BH_IPV4);
 	addrs[1] = gen_node_addr(node, BH_IPV6);
@@ -139,7 +172,7 @@ static inline void gen_node(struct gen *g, uint32_t node)
 
 static inline void gen_namespace(struct gen *g)
 {
-	struct bh_fact f = { .kind = BH_KIND_NAMESPACE, .source = BH_SOURCE_KUBE };
+	struct bh_fact f = { .kind = BH_KIND_NAMESPACE };
 
 	f.ns.name = GEN_PICK(g, gen_spaces);
 	f.ns.labels = gen_labels(g);
@@ -152,16 +185,30 @@ static inline void gen_namespace(struct gen *g)
 static inline struct bh_key gen_pod_key(struct gen *g, uint32_t i)
 {
 	return (struct bh_key){ .kind = BH_KIND_POD,
-				.source = BH_SOURCE_KUBE,
+				.source = g->source,
 				.namespace = gen_spaces[i % BH_ARRAY_LEN(gen_spaces)],
 				.name = bh_arena_printf(g->arena, "pod%u", i),
 				.uid = bh_arena_printf(g->arena, "uid%u", i) };
 }
 
+/* Makes @pod one of the workload of @last, and mostly like that. */
+static inline void gen_join(struct gen *g, struct bh_pod *last, struct bh_pod *pod)
+{
+	if (last->name && gen_chance(g, 75)) {
+		pod->labels = last->labels;
+		pod->ports = last->ports;
+		pod->n_ports = last->n_ports;
+		pod->is_host_network = last->is_host_network;
+	}
+	pod->workload_kind = "ReplicaSet";
+	pod->workload_name = "pair";
+	*last = *pod;
+}
+
 static inline void gen_pod(struct gen *g, uint32_t i)
 {
 	struct bh_key key = gen_pod_key(g, i);
-	struct bh_fact f = { .kind = BH_KIND_POD, .source = BH_SOURCE_KUBE };
+	struct bh_fact f = { .kind = BH_KIND_POD };
 	struct bh_port *ports = bh_arena_array(g->arena, 2, sizeof(*ports));
 	struct bh_addr *addrs = bh_arena_array(g->arena, 2, sizeof(*addrs));
 	uint32_t at = gen_next(g, GEN_ADDRS);
@@ -177,6 +224,8 @@ static inline void gen_pod(struct gen *g, uint32_t i)
 				 .is_host_network = gen_chance(g, 5),
 				 .is_finished = gen_chance(g, 5),
 				 .has_no_labels_yet = gen_chance(g, 4) };
+	/* Files tell all labels of a pod at once. */
+	f.pod.has_no_labels_yet &= g->source != BH_SOURCE_MANIFEST;
 	while (f.pod.n_ports < 2 && gen_chance(g, 60)) {
 		ports[f.pod.n_ports] = (struct bh_port){ .name = gen_names[f.pod.n_ports],
 							 .number = GEN_PICK(g, gen_ports),
@@ -186,6 +235,8 @@ static inline void gen_pod(struct gen *g, uint32_t i)
 	addrs[f.pod.n_addrs++] = gen_addr(at);
 	if (gen_chance(g, 50))
 		addrs[f.pod.n_addrs++] = gen_addr((at + 1) % GEN_ADDRS);
+	if (g->has_workloads && i < 2 * BH_ARRAY_LEN(gen_spaces))
+		gen_join(g, &g->pairs[i % BH_ARRAY_LEN(gen_spaces)], &f.pod);
 	gen_apply(g, &f);
 }
 
@@ -308,7 +359,7 @@ static inline struct bh_rules gen_rules(struct gen *g, enum bh_tier tier, enum b
 static inline struct bh_key gen_policy_key(struct gen *g, uint32_t i)
 {
 	struct bh_key key = { .kind = BH_KIND_POLICY,
-			      .source = BH_SOURCE_KUBE,
+			      .source = g->source,
 			      .policy_kind = BH_NETWORK_POLICY,
 			      .namespace = gen_spaces[i % BH_ARRAY_LEN(gen_spaces)],
 			      .name = bh_arena_printf(g->arena, "pol%u", i) };
@@ -323,7 +374,7 @@ static inline struct bh_key gen_policy_key(struct gen *g, uint32_t i)
 static inline void gen_policy(struct gen *g, uint32_t i)
 {
 	struct bh_key key = gen_policy_key(g, i);
-	struct bh_fact f = { .kind = BH_KIND_POLICY, .source = BH_SOURCE_KUBE };
+	struct bh_fact f = { .kind = BH_KIND_POLICY };
 	struct bh_policy *p = &f.policy;
 	enum bh_dir dir;
 
@@ -381,7 +432,7 @@ static inline void gen_step(struct gen *g)
 		gen_node(g, 1 + gen_next(g, 2));
 	} else if (what < 97) {
 		key = (struct bh_key){ .kind = BH_KIND_NAMESPACE,
-				       .source = BH_SOURCE_KUBE,
+				       .source = g->source,
 				       .namespace = "",
 				       .name = GEN_PICK(g, gen_spaces) };
 		bh_world_remove(g->w, &key);
