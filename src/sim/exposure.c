@@ -4,6 +4,8 @@
  * Every answer is the engine's, about flows with representatives: pods of the
  * future (future.h), and public addresses that no policy names.  Ports are asked
  * where some rule, or a container port that a rule may name, makes a difference.
+ * Where the name is looked up in a pod to come, its numbers are those of pods of
+ * the input.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #include "bh/selector.h"
 #include "bh/sim.h"
 #include "future.h"
+#include "named.h"
 
 struct bh_exposures {
 	struct bh_arena *arena;
@@ -25,7 +28,8 @@ struct bh_exposures {
 struct view {
 	struct bh_exposures *out;
 	const struct future *f;
-	const struct bh_pod *pod; /* of the future's world */
+	const struct bh_world *now; /* the input */
+	const struct bh_pod *pod;   /* of the future's world */
 	enum bh_dir dir;
 	const struct bh_policy *const *policies;
 	size_t n_policies;
@@ -163,11 +167,40 @@ static const struct bh_conns *ask(struct view *v, const struct bh_pod *pod,
 	return all;
 }
 
-static const struct bh_conns *ask_pod(struct view *v, const struct bh_pod *pod)
+/* The same pod with the named ports of another; of a pod to come nobody knows any. */
+static const struct bh_conns *ask_pod(struct view *v, const struct bh_pod *pod,
+				      const struct bh_pod *named)
 {
 	const struct bh_addr none = { .family = BH_IPV4 };
+	struct bh_pod other = *pod;
 
-	return ask(v, pod, &none);
+	other.ports = named ? named->ports : NULL;
+	other.n_ports = named ? named->n_ports : 0;
+	return ask(v, &other, &none);
+}
+
+static bool uses_names(const struct view *v)
+{
+	size_t i, k;
+
+	for (i = 0; i < v->n_policies && v->dir == BH_EGRESS; i++)
+		for (k = 0; k < v->policies[i]->rules[BH_EGRESS].n; k++)
+			if (named_is_used(&v->policies[i]->rules[BH_EGRESS].items[k]))
+				return true;
+	return false;
+}
+
+/* Whom @peer selects: @pod, with no ports or with those that there are now. */
+static const struct bh_conns *ask_selected(struct view *v, const struct bh_policy *p,
+					   const struct bh_peer *peer, const struct bh_pod *pod)
+{
+	const struct bh_conns *all = ask_pod(v, pod, NULL);
+	bh_auto_free const struct bh_pod **named = NULL;
+	size_t n = uses_names(v) ? named_pods(v->now, p, peer, &named) : 0, i;
+
+	for (i = 0; i < n; i++)
+		all = bh_conns_or(v->out->table, all, ask_pod(v, pod, named[i]));
+	return all;
 }
 
 /* --- the internet -------------------------------------------------------------------------- */
@@ -240,11 +273,11 @@ static const struct bh_conns *ask_cluster(struct view *v)
 	static const struct bh_selector everybody;
 	const struct bh_pod *nobody = future_pod(v->f, "", &everybody, &everybody);
 	struct bh_conn_table *t = v->out->table;
-	const struct bh_conns *all = nobody ? ask_pod(v, nobody) : bh_conns_none(t);
+	const struct bh_conns *all = nobody ? ask_pod(v, nobody, NULL) : bh_conns_none(t);
 	size_t i;
 
 	for (i = 0; i < v->f->n_pods && !bh_conns_is_empty(all); i++)
-		all = bh_conns_and(t, all, ask_pod(v, v->f->pods[i]));
+		all = bh_conns_and(t, all, ask_pod(v, v->f->pods[i], NULL));
 	return all;
 }
 
@@ -314,7 +347,8 @@ static void ask_peer(struct view *v, const struct bh_policy *p, const struct bh_
 		pod = future_pod(v->f, p->namespace,
 				 peer->has_namespaces ? &peer->namespaces : NULL, &peer->pods);
 		if (pod)
-			add_peer(v, pods_label(v, p, peer), ask_pod(v, pod), e->cluster);
+			add_peer(v, pods_label(v, p, peer), ask_selected(v, p, peer, pod),
+				 e->cluster);
 	} else if (peer->kind == BH_PEER_CIDR && is_narrow(&peer->cidr) &&
 		   bh_peer_first_addr(peer, &a)) {
 		add_peer(v, block_label(v, peer), ask(v, NULL, &a), e->internet);
@@ -328,9 +362,22 @@ static int cmp_peers(const void *a, const void *b)
 	return strcmp(x->label, y->label);
 }
 
+/* Who is for everybody has the whole cluster for a peer where a name tells pods apart. */
+static void ask_rule(struct view *v, const struct bh_policy *p, const struct bh_rule *r,
+		     const struct bh_exposure *e)
+{
+	static const struct bh_peer everybody = { .kind = BH_PEER_PODS, .has_namespaces = true };
+	size_t i;
+
+	for (i = 0; i < r->n_peers; i++)
+		ask_peer(v, p, &r->peers[i], e);
+	if (v->dir == BH_EGRESS && !r->has_peers && named_is_used(r))
+		ask_peer(v, p, &everybody, e);
+}
+
 static void ask_peers(struct view *v, struct bh_exposure *e)
 {
-	size_t i, k, m;
+	size_t i, k;
 
 	v->n_peers = 0;
 	for (i = 0; i < v->n_policies; i++) {
@@ -340,8 +387,7 @@ static void ask_peers(struct view *v, struct bh_exposure *e)
 		if (!bh_world_selects(v->f->w, p, v->pod))
 			continue;
 		for (k = 0; k < rules->n; k++)
-			for (m = 0; m < rules->items[k].n_peers; m++)
-				ask_peer(v, p, &rules->items[k].peers[m], e);
+			ask_rule(v, p, &rules->items[k], e);
 	}
 	if (v->n_peers)
 		qsort(v->peers, v->n_peers, sizeof(*v->peers), cmp_peers);
@@ -389,7 +435,7 @@ struct bh_exposures *bh_exposures_new(const struct bh_sim *sim)
 {
 	struct future *f = future_new(bh_sim_world(sim));
 	struct bh_exposures *e = bh_calloc(1, sizeof(*e));
-	struct view v = { .out = e, .f = f };
+	struct view v = { .out = e, .f = f, .now = bh_sim_world(sim) };
 	const struct bh_sim_workload *workloads;
 	size_t n = bh_sim_workloads(sim, &workloads), i;
 	enum bh_dir d;

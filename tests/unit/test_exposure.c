@@ -168,12 +168,50 @@ static void what_everybody_may_is_not_said_again_of_somebody(void **state)
 	bh_sim_free(&sim);
 }
 
+static void a_name_in_egress_is_the_numbers_that_pods_have_it_at(void **state)
+{
+#define TO(peers)                                                                                  \
+	POLICY("shop", "p",                                                                        \
+	       "podSelector: {matchLabels: {app: web}}, policyTypes: [Egress], egress: [{" peers   \
+	       "ports: [{port: pg}]}]")
+#define DBS                                                                                        \
+	POD("shop", "db-0", "app: db", PORT("pg", "5432"))                                         \
+	POD("shop", "db-1", "app: db", PORT("pg", "5433"))                                         \
+	POD("shop", "other", "app: other", PORT("pg", "1"))                                        \
+	POD("shop", "web", "app: web", PORT("http", "8080"))
+	static const struct {
+		const char *policy, *whom, *conns;
+	} rows[] = {
+		{ TO("to: [{podSelector: {matchLabels: {app: db}}}], "),
+		  "pods with app=db in namespace shop", "TCP 5432-5433" },
+		/* Not every pod has the name. */
+		{ TO("to: [{namespaceSelector: {}}], "), "cluster", "No Connections" },
+		{ TO("to: [{namespaceSelector: {}}], "), "all pods in all namespaces",
+		  "TCP 1,5432-5433" },
+		{ TO(""), "cluster", "No Connections" },
+		{ TO(""), "all pods in all namespaces", "TCP 1,5432-5433" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		bh_auto_free char *text = bh_asprintf("%s%s", DBS, rows[i].policy);
+		bh_auto(bh_sim_free) struct bh_sim *sim = sim_text(text);
+		bh_auto(bh_exposures_free) struct bh_exposures *e = bh_exposures_new(sim);
+		bh_auto(bh_buf_done) struct bh_buf conns = { 0 };
+
+		bh_conns_format(conns_of(find(e, "web", BH_EGRESS), rows[i].whom), true, &conns);
+		assert_string_equal(bh_buf_str(&conns), rows[i].conns);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_it_says_is_so_once_they_are_there),
 		cmocka_unit_test(who_is_not_protected_is_open_to_everybody),
 		cmocka_unit_test(what_everybody_may_is_not_said_again_of_somebody),
+		cmocka_unit_test(a_name_in_egress_is_the_numbers_that_pods_have_it_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
