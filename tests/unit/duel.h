@@ -26,6 +26,7 @@ struct duel {
 	uint64_t seed;
 	struct duel_side sides[2];
 	struct simgen_conns conns;
+	bool has_family[BH_FAMILY_COUNT_]; /* else made-up addresses of it do not count */
 	struct bh_graph_diff *diff, *back; /* from the first to the second, and back */
 	struct duel_end ends[DUEL_MAX_ENDS];
 	size_t n_ends;
@@ -122,6 +123,18 @@ static inline void duel_add_members(struct duel *d)
 	for (k = 0; k < n_b; k++)
 		if (b[k].kind != BH_GRAPH_EXTERNAL)
 			duel_add_single(d, 1, &b[k]);
+}
+
+/* Both worlds are looked at in the families that one of them shows. */
+static inline void duel_find_families(struct duel *d)
+{
+	const struct bh_graph_peer *p;
+	size_t side, i;
+
+	for (side = 0; side < 2; side++)
+		for (i = bh_graph_peers(d->sides[side].graph, &p); i-- > 0;)
+			if (p[i].kind == BH_GRAPH_EXTERNAL)
+				d->has_family[p[i].range.first.family] = true;
 }
 
 static inline bool duel_is_outside(const struct duel *d, const struct bh_addr *a)
@@ -221,7 +234,8 @@ static inline struct duel_word duel_ask_ones(const struct duel *d, size_t side,
 
 	for (i = 0; i < src->n_addrs; i++)
 		for (k = 0; k < dst->n_addrs; k++)
-			if (src->addrs[i].family == dst->addrs[k].family)
+			if (src->addrs[i].family == dst->addrs[k].family &&
+			    d->has_family[src->addrs[i].family])
 				duel_ask_flow(d, side, src, dst, &src->addrs[i], &dst->addrs[k],
 					      &all);
 	if (!all.has[BH_IPV4] && !all.has[BH_IPV6] && (src->pod || src->node) &&
@@ -286,6 +300,7 @@ static inline void duel_side(struct duel *d, size_t i, uint64_t seed, uint32_t n
 
 	simgen_init(&s->gen, seed);
 	s->gen.gen.has_workloads = true;
+	s->gen.gen.is_ipv4_only = seed % 4 == 0;
 	simgen_fill(&s->gen, n_steps);
 	bh_sim_finish(s->gen.sim);
 	s->w = s->gen.gen.w;
@@ -306,6 +321,7 @@ static inline void duel_init(struct duel *d, uint64_t seed, uint32_t n_steps, ui
 			 &d->sides[1].graph);
 	d->diff = bh_graph_diff_new(d->sides[0].graph, d->sides[1].graph);
 	d->back = bh_graph_diff_new(d->sides[1].graph, d->sides[0].graph);
+	duel_find_families(d);
 	duel_add_members(d);
 	duel_add_addrs(d);
 }

@@ -24,6 +24,7 @@ struct gen {
 	bool has_tiers; /* ClusterNetworkPolicies too */
 	bool has_audit;
 	bool has_workloads;     /* of two pods, mostly alike; else each pod stands for itself */
+	bool is_ipv4_only;      /* addresses of pods and nodes; not the blocks of policies */
 	struct bh_pod pairs[3]; /* the pod of each workload that was told last */
 	struct bh_world_config config;
 	uint64_t now_ns;
@@ -166,7 +167,7 @@ static inline void gen_node(struct gen *g, uint32_t node)
 	f.node = (struct bh_node){ .name = node == 1 ? "n1" : "n2",
 				   .labels = gen_labels(g),
 				   .addrs = addrs,
-				   .n_addrs = 2 };
+				   .n_addrs = g->is_ipv4_only ? 1 : 2 };
 	gen_apply(g, &f);
 }
 
@@ -232,8 +233,8 @@ static inline void gen_pod(struct gen *g, uint32_t i)
 							 .protocol = GEN_PICK(g, gen_protocols) };
 		f.pod.n_ports++;
 	}
-	addrs[f.pod.n_addrs++] = gen_addr(at);
-	if (gen_chance(g, 50))
+	addrs[f.pod.n_addrs++] = gen_addr(g->is_ipv4_only ? at & ~1u : at);
+	if (gen_chance(g, 50) && !g->is_ipv4_only)
 		addrs[f.pod.n_addrs++] = gen_addr((at + 1) % GEN_ADDRS);
 	if (g->has_workloads && i < 2 * BH_ARRAY_LEN(gen_spaces))
 		gen_join(g, &g->pairs[i % BH_ARRAY_LEN(gen_spaces)], &f.pod);
