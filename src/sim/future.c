@@ -364,7 +364,8 @@ static void look_up_pods(struct future *f)
 struct future *future_new(const struct bh_world *w)
 {
 	static const struct bh_selector everybody;
-	const struct bh_world_config config = { 0 };
+	/* Else a default deny of a world in audit would close its pods. */
+	const struct bh_world_config config = { .mode = bh_world_mode(w) };
 	struct future *f = bh_calloc(1, sizeof(*f));
 	struct maker m = { .f = f, .old = w };
 	const struct bh_policy *const *policies;

@@ -152,6 +152,25 @@ static void who_is_not_protected_is_open_to_everybody(void **state)
 	bh_sim_free(&sim);
 }
 
+static void a_default_deny_in_audit_closes_nobody(void **state)
+{
+	struct bh_sim_config config = { .world.default_deny = { true, true } };
+	enum bh_mode mode;
+
+	(void)state;
+	for (mode = 0; mode < BH_MODE_COUNT_; mode++) {
+		bh_auto(bh_sim_free) struct bh_sim *sim = NULL;
+		bh_auto(bh_exposures_free) struct bh_exposures *e = NULL;
+
+		config.world.mode = mode;
+		sim = sim_text_with(&config, WEB_AND_DB);
+		e = bh_exposures_new(sim);
+		assert_int_equal(find(e, "web", BH_INGRESS)->is_protected, mode == BH_ENFORCE);
+		assert_int_equal(bh_conns_is_all(find(e, "web", BH_INGRESS)->internet),
+				 mode == BH_AUDIT);
+	}
+}
+
 static void what_everybody_may_is_not_said_again_of_somebody(void **state)
 {
 	struct bh_sim *sim = sim_text(WEB_AND_DB POLICY(
@@ -210,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_it_says_is_so_once_they_are_there),
 		cmocka_unit_test(who_is_not_protected_is_open_to_everybody),
+		cmocka_unit_test(a_default_deny_in_audit_closes_nobody),
 		cmocka_unit_test(what_everybody_may_is_not_said_again_of_somebody),
 		cmocka_unit_test(a_name_in_egress_is_the_numbers_that_pods_have_it_at),
 	};
