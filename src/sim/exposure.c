@@ -159,7 +159,7 @@ static const struct bh_conns *ask(struct view *v, const struct bh_pod *pod,
 		flow = (struct bh_flow){
 			.src = own, .dst = *addr, .src_pod = v->pod, .dst_pod = pod
 		};
-	find_cuts(v, pod);
+	find_cuts(v, pod ? pod : bh_world_pod_by_addr(v->f->w, addr));
 	for (i = 0; i < BH_ARRAY_LEN(protocols); i++)
 		all = bh_conns_or(t, all, ask_protocol(v, &flow, protocols[i]));
 	if (is_allowed(v, &flow, addr->family == BH_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, 0))
