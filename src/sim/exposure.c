@@ -405,7 +405,7 @@ static bool is_protected(const struct view *v)
 	for (i = 0; i < v->n_policies; i++) {
 		const struct bh_policy *p = v->policies[i];
 
-		if ((p->invalid || p->isolates[v->dir] || p->rules[v->dir].n > 0) &&
+		if (bh_policy_speaks(p, v->dir) &&
 		    bh_world_policy_mode(v->f->w, p) == BH_ENFORCE &&
 		    bh_world_selects(v->f->w, p, v->pod))
 			return true;
