@@ -39,6 +39,74 @@ static inline void simgen_done(struct simgen *s)
 	gen_done(&s->gen);
 }
 
+/* --- pods that there could be ------------------------------------------------------------- */
+
+/*
+ * The labels that selectors of the generator can tell apart are few enough to try
+ * them all: in the namespaces that there are, and in new ones.
+ */
+static const char *const simgen_values[] = { NULL, "a", "b", "c", "else" };
+#define SIMGEN_LABEL_SETS (BH_ARRAY_LEN(simgen_values) * BH_ARRAY_LEN(simgen_values))
+#define SIMGEN_SPACES     (BH_ARRAY_LEN(gen_spaces) + SIMGEN_LABEL_SETS)
+
+static inline struct bh_labels simgen_labels(struct gen *g, size_t set)
+{
+	struct bh_label *items = bh_arena_array(g->arena, BH_ARRAY_LEN(gen_keys), sizeof(*items));
+	struct bh_labels l = { .items = items };
+	size_t i;
+
+	for (i = 0; i < BH_ARRAY_LEN(gen_keys); i++, set /= BH_ARRAY_LEN(simgen_values)) {
+		const char *value = simgen_values[set % BH_ARRAY_LEN(simgen_values)];
+
+		if (value)
+			items[l.n++] = (struct bh_label){ gen_keys[i], value };
+	}
+	return l;
+}
+
+static inline const char *simgen_space(struct gen *g, size_t space)
+{
+	if (space < BH_ARRAY_LEN(gen_spaces))
+		return gen_spaces[space];
+	return bh_arena_printf(g->arena, "new%zu", space);
+}
+
+static inline void simgen_add_spaces(struct gen *g)
+{
+	size_t i;
+
+	for (i = BH_ARRAY_LEN(gen_spaces); i < SIMGEN_SPACES; i++) {
+		struct bh_fact f = { .kind = BH_KIND_NAMESPACE };
+
+		f.ns.name = simgen_space(g, i);
+		f.ns.labels = simgen_labels(g, i - BH_ARRAY_LEN(gen_spaces));
+		gen_apply(g, &f);
+	}
+}
+
+static inline const char *simgen_pod_name(struct gen *g, size_t set)
+{
+	return bh_arena_printf(g->arena, "to-come%zu", set);
+}
+
+/* Nobody knows its addresses and ports. */
+static inline void simgen_add_pod(struct gen *g, size_t space, size_t set)
+{
+	struct bh_fact f = { .kind = BH_KIND_POD };
+
+	f.pod = (struct bh_pod){ .namespace = simgen_space(g, space),
+				 .name = simgen_pod_name(g, set),
+				 .uid = "",
+				 .node = "",
+				 .labels = simgen_labels(g, set) };
+	gen_apply(g, &f);
+}
+
+static inline const struct bh_pod *simgen_pod(struct gen *g, size_t space, size_t set)
+{
+	return bh_world_pod_by_name(g->w, simgen_space(g, space), simgen_pod_name(g, set));
+}
+
 /* --- connections of which rules may say something else than of others ------------------ */
 
 #define SIMGEN_MAX_CUTS 512

@@ -1,9 +1,6 @@
 /*
  * Random worlds: what exposure says of pods to come is what the evaluator says
  * of every pod that there could be, once it is there.
- *
- * The labels that selectors of the generator can tell apart are few enough to try
- * them all: in the namespaces that there are, and in new ones.
  */
 #include "test.h"
 
@@ -12,12 +9,7 @@
 #include "bh/selector.h"
 #include "simgen.h"
 
-static const char *const values[] = { NULL, "a", "b", "c", "else" };
-
-#define N_VALUES     BH_ARRAY_LEN(values)
-#define N_LABEL_SETS (N_VALUES * N_VALUES)
-#define N_SPACES     (N_LABEL_SETS + BH_ARRAY_LEN(gen_spaces))
-#define N_PODS       (N_SPACES * N_LABEL_SETS)
+#define N_PODS (SIMGEN_SPACES * SIMGEN_LABEL_SETS)
 
 struct run {
 	uint64_t seed;
@@ -30,64 +22,16 @@ struct run {
 
 /* --- the world to come ------------------------------------------------------------------ */
 
-static struct bh_labels labels_of(struct gen *g, size_t set)
-{
-	struct bh_label *items = bh_arena_array(g->arena, BH_ARRAY_LEN(gen_keys), sizeof(*items));
-	const char *const chosen[] = { values[set % N_VALUES], values[set / N_VALUES] };
-	struct bh_labels l = { .items = items };
-	size_t i;
-
-	for (i = 0; i < BH_ARRAY_LEN(gen_keys); i++)
-		if (chosen[i])
-			items[l.n++] = (struct bh_label){ gen_keys[i], chosen[i] };
-	return l;
-}
-
-static const char *space_of(struct gen *g, size_t i)
-{
-	if (i < BH_ARRAY_LEN(gen_spaces))
-		return gen_spaces[i];
-	return bh_arena_printf(g->arena, "new%zu", i);
-}
-
-static void add_spaces(struct gen *g)
-{
-	size_t i;
-
-	for (i = 0; i < N_LABEL_SETS; i++) {
-		struct bh_fact f = { .kind = BH_KIND_NAMESPACE };
-
-		f.ns.name = space_of(g, BH_ARRAY_LEN(gen_spaces) + i);
-		f.ns.labels = labels_of(g, i);
-		gen_apply(g, &f);
-	}
-}
-
-static const char *pod_name(struct gen *g, size_t i)
-{
-	return bh_arena_printf(g->arena, "to-come%zu", i);
-}
-
-/* Nobody knows their addresses and ports. */
 static void add_pods(struct run *r)
 {
 	struct gen *g = &r->then.gen;
 	size_t i;
 
-	for (i = 0; i < N_PODS; i++) {
-		struct bh_fact f = { .kind = BH_KIND_POD };
-
-		f.pod = (struct bh_pod){ .namespace = space_of(g, i / N_LABEL_SETS),
-					 .name = pod_name(g, i),
-					 .uid = "",
-					 .node = "",
-					 .labels = labels_of(g, i % N_LABEL_SETS) };
-		gen_apply(g, &f);
-	}
+	for (i = 0; i < N_PODS; i++)
+		simgen_add_pod(g, i / SIMGEN_LABEL_SETS, i % SIMGEN_LABEL_SETS);
 	bh_world_settle(g->w);
 	for (i = 0; i < N_PODS; i++)
-		r->pods[i] =
-			bh_world_pod_by_name(g->w, space_of(g, i / N_LABEL_SETS), pod_name(g, i));
+		r->pods[i] = simgen_pod(g, i / SIMGEN_LABEL_SETS, i % SIMGEN_LABEL_SETS);
 }
 
 static void run_init(struct run *r, uint64_t seed, uint32_t n_steps)
@@ -101,7 +45,7 @@ static void run_init(struct run *r, uint64_t seed, uint32_t n_steps)
 	simgen_init(&r->then, seed);
 	simgen_fill(&r->then, n_steps);
 	bh_sim_finish(r->then.sim);
-	add_spaces(&r->then.gen);
+	simgen_add_spaces(&r->then.gen);
 	add_pods(r);
 	simgen_cut_world(&cuts, r->now.gen.w);
 	r->conns = simgen_pick_conns(&cuts, &r->now.gen);
