@@ -126,7 +126,7 @@ static struct bh_addr own_addr(const struct view *v, enum bh_family family)
 }
 
 static const struct bh_conns *ask_protocol(const struct view *v, struct bh_flow *flow,
-					   uint8_t protocol)
+					   uint8_t protocol, const struct bh_conns *among)
 {
 	struct bh_conn_table *t = v->out->table;
 	const struct bh_conns *all = bh_conns_none(t);
@@ -135,6 +135,8 @@ static const struct bh_conns *ask_protocol(const struct view *v, struct bh_flow 
 
 	for (i = 0; i <= v->n_cuts; i++, first = last + 1) {
 		last = i < v->n_cuts ? v->cuts[i] - 1u : UINT16_MAX;
+		if (!bh_conns_has(among, protocol, (uint16_t)last))
+			continue;
 		/* Of a range from 0 on, port 1 is as good: no rule is about 0 alone. */
 		if (is_allowed(v, flow, protocol, (uint16_t)(first ? first : last ? 1 : 0)))
 			all = bh_conns_or(
@@ -144,9 +146,9 @@ static const struct bh_conns *ask_protocol(const struct view *v, struct bh_flow 
 	return all;
 }
 
-/* What the pod may open to that end, or that end to it; @pod may be NULL. */
-static const struct bh_conns *ask(struct view *v, const struct bh_pod *pod,
-				  const struct bh_addr *addr)
+/* What of @among the pod may open to that end, or that end to it; @pod may be NULL. */
+static const struct bh_conns *ask_among(struct view *v, const struct bh_pod *pod,
+					const struct bh_addr *addr, const struct bh_conns *among)
 {
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
 	struct bh_addr own = own_addr(v, (enum bh_family)addr->family);
@@ -161,22 +163,29 @@ static const struct bh_conns *ask(struct view *v, const struct bh_pod *pod,
 		};
 	find_cuts(v, pod ? pod : bh_world_pod_by_addr(v->f->w, addr));
 	for (i = 0; i < BH_ARRAY_LEN(protocols); i++)
-		all = bh_conns_or(t, all, ask_protocol(v, &flow, protocols[i]));
-	if (is_allowed(v, &flow, addr->family == BH_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, 0))
+		all = bh_conns_or(t, all, ask_protocol(v, &flow, protocols[i], among));
+	if (among->n[BH_CONNS_OTHER] &&
+	    is_allowed(v, &flow, addr->family == BH_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6, 0))
 		all = bh_conns_or(t, all, bh_conns_range(t, IPPROTO_ICMP, 0, UINT16_MAX));
 	return all;
 }
 
+static const struct bh_conns *ask(struct view *v, const struct bh_pod *pod,
+				  const struct bh_addr *addr)
+{
+	return ask_among(v, pod, addr, bh_conns_all(v->out->table));
+}
+
 /* The same pod with the named ports of another; of a pod to come nobody knows any. */
 static const struct bh_conns *ask_pod(struct view *v, const struct bh_pod *pod,
-				      const struct bh_pod *named)
+				      const struct bh_pod *named, const struct bh_conns *among)
 {
 	const struct bh_addr none = { .family = BH_IPV4 };
 	struct bh_pod other = *pod;
 
 	other.ports = named ? named->ports : NULL;
 	other.n_ports = named ? named->n_ports : 0;
-	return ask(v, &other, &none);
+	return ask_among(v, &other, &none, among);
 }
 
 static bool uses_names(const struct view *v)
@@ -194,12 +203,13 @@ static bool uses_names(const struct view *v)
 static const struct bh_conns *ask_selected(struct view *v, const struct bh_policy *p,
 					   const struct bh_peer *peer, const struct bh_pod *pod)
 {
-	const struct bh_conns *all = ask_pod(v, pod, NULL);
+	const struct bh_conns *every = bh_conns_all(v->out->table);
+	const struct bh_conns *all = ask_pod(v, pod, NULL, every);
 	bh_auto_free const struct bh_pod **named = NULL;
 	size_t n = uses_names(v) ? named_pods(v->now, p, peer, &named) : 0, i;
 
 	for (i = 0; i < n; i++)
-		all = bh_conns_or(v->out->table, all, ask_pod(v, pod, named[i]));
+		all = bh_conns_or(v->out->table, all, ask_pod(v, pod, named[i], every));
 	return all;
 }
 
@@ -272,12 +282,14 @@ static const struct bh_conns *ask_cluster(struct view *v)
 {
 	static const struct bh_selector everybody;
 	const struct bh_pod *nobody = future_pod(v->f, "", &everybody, &everybody);
-	struct bh_conn_table *t = v->out->table;
-	const struct bh_conns *all = nobody ? ask_pod(v, nobody, NULL) : bh_conns_none(t);
+	const struct bh_conns *all = bh_conns_all(v->out->table);
 	size_t i;
 
+	if (!nobody)
+		return bh_conns_none(v->out->table);
+	all = ask_pod(v, nobody, NULL, all);
 	for (i = 0; i < v->f->n_pods && !bh_conns_is_empty(all); i++)
-		all = bh_conns_and(t, all, ask_pod(v, v->f->pods[i], NULL));
+		all = ask_pod(v, v->f->pods[i], NULL, all);
 	return all;
 }
 
@@ -405,8 +417,7 @@ static bool is_protected(const struct view *v)
 	for (i = 0; i < v->n_policies; i++) {
 		const struct bh_policy *p = v->policies[i];
 
-		if (bh_policy_speaks(p, v->dir) &&
-		    bh_world_policy_mode(v->f->w, p) == BH_ENFORCE &&
+		if (bh_policy_speaks(p, v->dir) && bh_world_policy_mode(v->f->w, p) == BH_ENFORCE &&
 		    bh_world_selects(v->f->w, p, v->pod))
 			return true;
 	}
@@ -433,7 +444,7 @@ static void look(struct view *v, struct bh_exposure *e)
 
 struct bh_exposures *bh_exposures_new(const struct bh_sim *sim)
 {
-	struct future *f = future_new(bh_sim_world(sim));
+	struct future *f = future_new(bh_sim_world(sim), &future_many);
 	struct bh_exposures *e = bh_calloc(1, sizeof(*e));
 	struct view v = { .out = e, .f = f, .now = bh_sim_world(sim) };
 	const struct bh_sim_workload *workloads;

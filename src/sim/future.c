@@ -10,11 +10,20 @@
 #include "labels.h"
 
 /* Enough for what people write; beyond them the future is cut. */
-#define MAX_PODS_PER_SELECTOR   16
-#define MAX_SPACES_PER_SELECTOR 8
-#define MAX_MADE_UP_SPACES      4
-#define MAX_PODS                20000
-#define MAX_NAMED_PORTS         256
+#define MAX_PODS        20000
+#define MAX_NAMED_PORTS 256
+#define MAX_SPACES      64
+
+const struct future_limits future_few = {
+	.n_pods = 16,
+	.n_spaces = 8,
+	.n_made_up_spaces = 4,
+};
+const struct future_limits future_many = {
+	.n_pods = 64,
+	.n_spaces = MAX_SPACES,
+	.n_made_up_spaces = 32,
+};
 
 #define NAME_LABEL "kubernetes.io/metadata.name"
 
@@ -34,6 +43,7 @@ struct made_up_space {
 
 struct maker {
 	struct future *f;
+	const struct future_limits *limits;
 	const struct bh_world *old;
 	struct vocabulary pods, spaces;
 	struct bh_port *ports; /* every name that a policy uses, at a number of its own */
@@ -42,7 +52,7 @@ struct maker {
 	size_t n_made_up;
 
 	/* Of the selectors that are at hand. */
-	const char *space_names[MAX_SPACES_PER_SELECTOR];
+	const char *space_names[MAX_SPACES];
 	size_t n_spaces;
 	struct future_key *key;
 };
@@ -146,7 +156,7 @@ static void use_space(struct maker *m, const char *name)
 		if (strcmp(m->space_names[i], name) == 0)
 			return;
 	/* Of many that are there, some do: a made-up one that nobody names comes first. */
-	if (m->n_spaces < MAX_SPACES_PER_SELECTOR)
+	if (m->n_spaces < m->limits->n_spaces)
 		m->space_names[m->n_spaces++] = name;
 }
 
@@ -197,7 +207,8 @@ static void find_spaces(struct maker *m, const char *own_ns, const struct bh_sel
 		use_space(m, own_ns);
 		return;
 	}
-	if (!labels_each(sel, &m->spaces, MAX_MADE_UP_SPACES, m->f->arena, on_space_labels, m))
+	if (!labels_each(sel, &m->spaces, m->limits->n_made_up_spaces, m->f->arena, on_space_labels,
+			 m))
 		m->f->is_cut = true;
 	n = bh_world_namespaces(m->old, &spaces);
 	for (i = 0; i < n; i++)
@@ -290,8 +301,7 @@ static void make_pods(struct maker *m, const char *own_ns, const struct bh_selec
 	if (!key_of(m->f, &text)) {
 		m->key = add_key(m->f, &text);
 		find_spaces(m, own_ns, spaces);
-		if (!labels_each(pods, &m->pods, MAX_PODS_PER_SELECTOR, m->f->arena, on_pod_labels,
-				 m))
+		if (!labels_each(pods, &m->pods, m->limits->n_pods, m->f->arena, on_pod_labels, m))
 			m->f->is_cut = true;
 	}
 	bh_buf_done(&text);
@@ -361,13 +371,13 @@ static void look_up_pods(struct future *f)
 	f->n_pods = n;
 }
 
-struct future *future_new(const struct bh_world *w)
+struct future *future_new(const struct bh_world *w, const struct future_limits *limits)
 {
 	static const struct bh_selector everybody;
 	/* Else a default deny of a world in audit would close its pods. */
 	const struct bh_world_config config = { .mode = bh_world_mode(w) };
 	struct future *f = bh_calloc(1, sizeof(*f));
-	struct maker m = { .f = f, .old = w };
+	struct maker m = { .f = f, .limits = limits, .old = w };
 	const struct bh_policy *const *policies;
 	size_t i, n = bh_world_policies(w, &policies);
 

@@ -21,8 +21,17 @@ struct future {
 	struct future_key *keys;
 };
 
+/* Of each selector; sets of labels beyond the smallest are there for what others exclude. */
+struct future_limits {
+	size_t n_pods;   /* sets of labels */
+	size_t n_spaces; /* namespaces for each of them */
+	size_t n_made_up_spaces;
+};
+extern const struct future_limits future_few;  /* where every pod is asked about every other */
+extern const struct future_limits future_many; /* where each is asked about once */
+
 /* The same pods in the same order for the same world. */
-struct future *future_new(const struct bh_world *w);
+struct future *future_new(const struct bh_world *w, const struct future_limits *limits);
 void future_free(struct future **f);
 
 /*

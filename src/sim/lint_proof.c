@@ -396,7 +396,8 @@ static void try_rules(struct lint *l, struct lint_proof *p, const struct bh_poli
 
 static void check_idle(struct lint *l)
 {
-	struct lint_proof p = { .worlds = { future_new(l->w), future_new(l->w) } };
+	struct lint_proof p = { .worlds = { future_new(l->w, &future_few),
+					    future_new(l->w, &future_few) } };
 	size_t i;
 
 	p.is_unfinished = p.worlds[0]->is_cut;

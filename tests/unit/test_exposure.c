@@ -22,6 +22,11 @@
 #define FROM_ANYBODY_BUT                                                                           \
 	"ingress: [{from: [{namespaceSelector: {}, podSelector: {matchExpressions: [{key: "        \
 	"bad, operator: DoesNotExist}]}}]}]"
+#define FROM_NAMESPACES_BUT_E                                                                      \
+	"ingress: [{from: [{namespaceSelector: {matchLabels: {team: a}}}, {namespaceSelector: "    \
+	"{matchLabels: {team: b}}}, {namespaceSelector: {matchLabels: {team: c}}}, "               \
+	"{namespaceSelector: {matchExpressions: [{key: team, operator: NotIn, values: [a, b, c, "  \
+	"e]}]}}], ports: [{port: 1}]}]"
 #define FROM_INTERNET                                                                              \
 	"ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}], ports: [{port: "   \
 	"443}]}]"
@@ -85,6 +90,9 @@ static void what_it_says_is_so_once_they_are_there(void **state)
 		{ FROM_OPS, "pods with app in (probe,prom) in namespaces with team=ops",
 		  NS("new", "team: ops") POD("new", "new", "app: probe", ""), "new/new" },
 		{ FROM_ANYBODY_BUT, "pods with !bad in all namespaces", POD("new", "new", "", ""),
+		  "new/new" },
+		/* One value of many. */
+		{ FROM_NAMESPACES_BUT_E, "cluster", NS("new", "team: e") POD("new", "new", "", ""),
 		  "new/new" },
 		/* Not everybody: who is bad is not let in. */
 		{ FROM_ANYBODY_BUT, "cluster", POD("new", "new", "bad: x", ""), "new/new" },
