@@ -362,36 +362,50 @@ static enum bh_severity severity(const struct lint *l)
 	return has_tiers(l) ? BH_SEVERITY_INFO : BH_SEVERITY_WARNING;
 }
 
-static void try_rules(struct lint *l, struct lint_proof *p, const struct bh_policy *policy)
+static void tell_rule(struct lint *l, const struct lint_proof *p, const struct bh_policy *policy,
+		      enum bh_dir dir, const struct bh_rule *r)
 {
-	struct bh_policy now = *policy;
-	enum bh_dir dir;
+	lint_add(l, severity(l), policy->file, r->line ? r->line : policy->line,
+		 lint_subject(l, policy), "remove the rule",
+		 "%s changes nothing, %s: %s says the same, or is asked first",
+		 lint_rule(l, policy, dir, r),
+		 has_tiers(l) ? "for the pods of the input" : "whatever pods there will be",
+		 who_decides(l, p, dir));
+}
+
+/* @now: the policy with the rules that are left; @rules: its own copy of those of @dir. */
+static void try_rules_in(struct lint *l, struct lint_proof *p, const struct bh_policy *policy,
+			 enum bh_dir dir, struct bh_policy *now, struct bh_rule *rules)
+{
 	size_t i;
 
-	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
-		bh_auto_free struct bh_rule *rules =
-			bh_calloc(policy->rules[dir].n, sizeof(*rules));
-
-		memcpy(rules, policy->rules[dir].items, policy->rules[dir].n * sizeof(*rules));
-		now.rules[dir].items = rules;
-		for (i = policy->rules[dir].n; i-- > 0;) {
-			const struct bh_rule *r = &policy->rules[dir].items[i];
-
-			if (!is_rule_idle(p, &now, dir, i))
-				continue;
-			lint_add(l, severity(l), policy->file, r->line ? r->line : policy->line,
-				 lint_subject(l, policy), "remove the rule",
-				 "%s changes nothing, %s: %s says the same, or is asked first",
-				 lint_rule(l, policy, dir, r),
-				 has_tiers(l) ? "for the pods of the input"
-					      : "whatever pods there will be",
-				 who_decides(l, p, dir));
-			memmove(&rules[i], &rules[i + 1],
-				(now.rules[dir].n - i - 1) * sizeof(*rules));
-			now.rules[dir].n--;
-		}
-		now.rules[dir] = policy->rules[dir];
+	now->rules[dir].items = rules;
+	for (i = policy->rules[dir].n; i-- > 0;) {
+		if (!is_rule_idle(p, now, dir, i))
+			continue;
+		tell_rule(l, p, policy, dir, &policy->rules[dir].items[i]);
+		memmove(&rules[i], &rules[i + 1], (now->rules[dir].n - i - 1) * sizeof(*rules));
+		now->rules[dir].n--;
 	}
+}
+
+static struct bh_rule *copy_rules(const struct bh_rules *rules)
+{
+	struct bh_rule *copy = bh_calloc(rules->n, sizeof(*copy));
+
+	memcpy(copy, rules->items, rules->n * sizeof(*copy));
+	return copy;
+}
+
+static void try_rules(struct lint *l, struct lint_proof *p, const struct bh_policy *policy)
+{
+	bh_auto_free struct bh_rule *ingress = copy_rules(&policy->rules[BH_INGRESS]);
+	bh_auto_free struct bh_rule *egress = copy_rules(&policy->rules[BH_EGRESS]);
+	struct bh_policy now = *policy;
+
+	/* What is found in one direction stays out while the other is tried. */
+	try_rules_in(l, p, policy, BH_INGRESS, &now, ingress);
+	try_rules_in(l, p, policy, BH_EGRESS, &now, egress);
 }
 
 static void check_idle(struct lint *l)

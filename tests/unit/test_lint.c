@@ -13,9 +13,12 @@
 #define MON  NS("mon", "team: ops") POD("mon", "prom", "app: prom", "")
 #define DNS  NS("kube-system", "") POD("kube-system", "dns", "k8s-app: kube-dns", PORT("dns", "53"))
 
-#define ALLOW(ports)       "podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [" ports "]}]"
-#define FROM(peers)        "podSelector: {}, policyTypes: [Ingress], ingress: [{from: [" peers "]}]"
-#define TO(peers)          "podSelector: {}, policyTypes: [Egress], egress: [{to: [" peers "]}]"
+#define ALLOW(ports) "podSelector: {}, policyTypes: [Ingress], ingress: [{ports: [" ports "]}]"
+#define FROM(peers)  "podSelector: {}, policyTypes: [Ingress], ingress: [{from: [" peers "]}]"
+#define TO(peers)    "podSelector: {}, policyTypes: [Egress], egress: [{to: [" peers "]}]"
+#define BOTH(in, out)                                                                              \
+	"podSelector: {}, policyTypes: [Ingress, Egress], ingress: [{ports: [{port: " in           \
+	"}]}], egress: [{ports: [{port: " out "}]}]"
 #define APP(value)         "{podSelector: {matchLabels: {app: " value "}}}"
 #define SPACE(team)        "{namespaceSelector: {matchLabels: {team: " team "}}}"
 #define DNS_RULE(protocol) "{ports: [{port: 53, protocol: " protocol "}]}"
@@ -214,6 +217,11 @@ static const struct row {
 		  "podSelector: {}, ingress: [{from: [" APP("web") "]}, {from: [" APP("db") "]}]"),
 	  "ingress rule 0 changes nothing, whatever pods there will be: a rule of NetworkPolicy "
 	  "shop/a" },
+	/* What is found in one direction stays out while the other is looked at. */
+	{ "redundant",
+	  SHOP POLICY("shop", "a", BOTH("80", "1")) POLICY("shop", "b", BOTH("80", "2")),
+	  SHOP POLICY("shop", "a", BOTH("80", "1")) POLICY("shop", "b", BOTH("81", "2")),
+	  "changes nothing" },
 	/* Today every pod has both labels; one to come may not. */
 	{ "redundant",
 	  NS("shop", "") POD("shop", "web", "app: web, tier: a", "")
