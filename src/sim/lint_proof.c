@@ -424,7 +424,7 @@ static void check_idle(struct lint *l)
 		if (is_policy_idle(&p, policy))
 			lint_policy(
 				l, policy, 0, "remove the policy",
-				"changes nothing, whatever pods there will be: without it every "
+				"changes nothing, for the pods of the input: without it every "
 				"connection comes out the same");
 		else
 			try_rules(l, &p, policy);

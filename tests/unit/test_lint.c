@@ -234,6 +234,15 @@ static const struct row {
 				 "web") "]}, {from: [{podSelector: {matchLabels: {tier: a}}}], "
 					"ports: [{port: 1}]}]"),
 	  "ingress rule 1" },
+	/* Of a pod that two policies select nobody knows before it is there. */
+	{ "redundant",
+	  SHOP POD("shop", "x", "tier: x", "") POLICY("shop", "closed",
+						      "podSelector: {matchLabels: {app: web}}")
+		  POLICY("shop", "open", "podSelector: {matchLabels: {tier: x}}, ingress: [{}]"),
+	  SHOP POD("shop", "x", "app: web, tier: x",
+		   "") POLICY("shop", "closed", "podSelector: {matchLabels: {app: web}}")
+		  POLICY("shop", "open", "podSelector: {matchLabels: {tier: x}}, ingress: [{}]"),
+	  "changes nothing, for the pods of the input" },
 	/* What closes every pod that others close one by one closes those to come. */
 	{ "redundant",
 	  SHOP POLICY("shop", "a", "podSelector: {}")
