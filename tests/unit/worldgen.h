@@ -21,9 +21,11 @@ struct gen {
 	struct bh_arena *arena; /* of everything that is told to the world */
 	enum bh_source source;
 	uint64_t seed;
-	bool has_tiers; /* ClusterNetworkPolicies too */
+	uint32_t n_pods, n_policies; /* that there may be */
+	bool has_tiers;              /* ClusterNetworkPolicies too */
 	bool has_audit;
 	bool has_workloads;     /* of two pods, mostly alike; else each pod stands for itself */
+	bool is_plain;          /* selectors exclude values of tier only, and no namespaces */
 	bool is_ipv4_only;      /* addresses of pods and nodes; not the blocks of policies */
 	struct bh_pod pairs[3]; /* the pod of each workload that was told last */
 	struct bh_world_config config;
@@ -91,6 +93,8 @@ static inline void gen_begin(struct gen *g, uint64_t seed, enum bh_source source
 	*g = (struct gen){ .seed = seed * 2654435761u + 1,
 			   .arena = bh_arena_new(),
 			   .source = source,
+			   .n_pods = GEN_PODS,
+			   .n_policies = GEN_POLICIES,
 			   .now_ns = 1 };
 	g->has_tiers = seed % 2;
 	g->has_audit = seed % 3 == 0;
@@ -241,6 +245,14 @@ static inline void gen_pod(struct gen *g, uint32_t i)
 	gen_apply(g, &f);
 }
 
+/* The same without a "not". */
+static inline enum bh_sel_op gen_plain_op(enum bh_sel_op op)
+{
+	if (op == BH_SEL_NOT_IN)
+		return BH_SEL_IN;
+	return op == BH_SEL_DOES_NOT_EXIST ? BH_SEL_EXISTS : op;
+}
+
 static inline struct bh_selector gen_selector(struct gen *g, bool is_for_namespaces)
 {
 	struct bh_requirement *reqs = bh_arena_array(g->arena, 2, sizeof(*reqs));
@@ -253,6 +265,8 @@ static inline struct bh_selector gen_selector(struct gen *g, bool is_for_namespa
 		r->key = GEN_PICK(g, gen_keys);
 		r->op = (enum bh_sel_op)(gen_chance(g, 60) ? (uint32_t)BH_SEL_IN
 							   : gen_next(g, BH_SEL_OP_COUNT_));
+		if (g->is_plain && (is_for_namespaces || r->key != gen_keys[1]))
+			r->op = gen_plain_op(r->op);
 		values[0] = GEN_PICK(g, gen_values);
 		values[1] = GEN_PICK(g, gen_values);
 		r->values = values;
@@ -418,14 +432,14 @@ static inline void gen_step(struct gen *g)
 	struct bh_key key;
 
 	if (what < 40) {
-		gen_pod(g, gen_next(g, GEN_PODS));
+		gen_pod(g, gen_next(g, g->n_pods));
 	} else if (what < 50) {
-		key = gen_pod_key(g, gen_next(g, GEN_PODS));
+		key = gen_pod_key(g, gen_next(g, g->n_pods));
 		bh_world_remove(g->w, &key);
 	} else if (what < 75) {
-		gen_policy(g, gen_next(g, GEN_POLICIES));
+		gen_policy(g, gen_next(g, g->n_policies));
 	} else if (what < 82) {
-		key = gen_policy_key(g, gen_next(g, GEN_POLICIES));
+		key = gen_policy_key(g, gen_next(g, g->n_policies));
 		bh_world_remove(g->w, &key);
 	} else if (what < 91) {
 		gen_namespace(g);
@@ -451,9 +465,9 @@ static inline void gen_fill(struct gen *g)
 	gen_node(g, 2);
 	for (i = 0; i < BH_ARRAY_LEN(gen_spaces); i++)
 		gen_namespace(g);
-	for (i = 0; i < GEN_PODS; i++)
+	for (i = 0; i < g->n_pods; i++)
 		gen_pod(g, i);
-	for (i = 0; i < GEN_POLICIES; i++)
+	for (i = 0; i < g->n_policies; i++)
 		gen_policy(g, i);
 }
 
