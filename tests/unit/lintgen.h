@@ -97,8 +97,8 @@ static inline bool lintgen_make(struct simgen *s, uint64_t seed, uint32_t n_step
 	return has_twin;
 }
 
-static inline bool lintgen_run_init(struct lintgen *r, uint64_t seed, uint32_t n_steps,
-				    enum lintgen_twin twin)
+static inline bool lintgen_init(struct lintgen *r, uint64_t seed, uint32_t n_steps,
+				enum lintgen_twin twin)
 {
 	struct simgen_cuts cuts = { .n = 0 };
 	bool has_twin = lintgen_make(&r->now, seed, n_steps, twin);
@@ -112,7 +112,7 @@ static inline bool lintgen_run_init(struct lintgen *r, uint64_t seed, uint32_t n
 	return has_twin;
 }
 
-static inline void lintgen_run_done(struct lintgen *r)
+static inline void lintgen_done(struct lintgen *r)
 {
 	simgen_done(&r->now);
 	simgen_done(&r->sides[0]);
@@ -225,7 +225,7 @@ static inline struct lintgen_found lintgen_found_of(const struct lintgen *r,
 	return ret;
 }
 
-static inline struct bh_lint *lintgen_ask_lint(const struct lintgen *r)
+static inline struct bh_lint *lintgen_lint(const struct lintgen *r)
 {
 	static const char *const check = "redundant";
 	const struct bh_lint_config config = { .only = &check, .n_only = 1 };

@@ -179,6 +179,19 @@ static void pods_label(const struct bh_policy *p, const struct bh_peer *peer, st
 		bh_selector_describe(&peer->namespaces, out);
 }
 
+/* What everybody may has no line of its own. */
+static void check_more(const struct run *r, const struct bh_exposure_peer *listed,
+		       const struct bh_conns *anyway)
+{
+	uint64_t more;
+
+	if (!listed || !r->conns.is_all)
+		return;
+	more = simgen_bits(&r->conns, listed->conns) & ~simgen_bits(&r->conns, anyway);
+	if (!more)
+		fail_about(r, listed->label, "is no more than what everybody may", 0);
+}
+
 /* Just the labels without which @sel does not match. */
 static bool has_just(const struct bh_labels *labels, const struct bh_selector *sel)
 {
@@ -230,6 +243,7 @@ static void check_pods(const struct run *r, const struct bh_policy *p, const str
 	pods_label(p, peer, &label);
 	listed = find_peer(r, bh_buf_str(&label));
 	said = listed ? simgen_bits(&r->conns, listed->conns) : cluster;
+	check_more(r, listed, r->e->cluster);
 	for (i = 0; i < N_PODS; i++) {
 		uint64_t bits;
 
@@ -264,6 +278,7 @@ static void check_block(const struct run *r, const struct bh_peer *peer)
 		assert_null(listed);
 		return;
 	}
+	check_more(r, listed, r->e->internet);
 	bits = ask(r, NULL, &first, simgen_all_bits(&r->conns));
 	if (listed)
 		check_same(r, bh_buf_str(&label), simgen_bits(&r->conns, listed->conns), bits);

@@ -47,12 +47,12 @@ static void what_changes_nothing_can_go(void **state)
 		for (i = 0; i < seeds.rounds; i++) {
 			bh_auto(bh_lint_free) struct bh_lint *l = NULL;
 
-			lintgen_run_init(&r, seed, 8 * (uint32_t)i,
-					 seed % 4 < 2 ? LINTGEN_NO_TWIN : LINTGEN_OTHER_TWIN);
-			l = lintgen_ask_lint(&r);
+			lintgen_init(&r, seed, 8 * (uint32_t)i,
+				     seed % 4 < 2 ? LINTGEN_NO_TWIN : LINTGEN_OTHER_TWIN);
+			l = lintgen_lint(&r);
 			note_found(&r, l);
 			check_found(&r, l);
-			lintgen_run_done(&r);
+			lintgen_done(&r);
 		}
 	assert_true((r.n_found > 10 && r.n_whole > 10) || getenv("BH_SEED"));
 }
@@ -94,10 +94,9 @@ static void of_two_that_are_the_same_one_is_found(void **state)
 	for (seed = seeds.first; seed <= seeds.last; seed++)
 		for (i = 0; i < seeds.rounds; i++) {
 			bh_auto(bh_lint_free) struct bh_lint *l = NULL;
-			bool has_twin =
-				lintgen_run_init(&r, seed, 8 * (uint32_t)i, LINTGEN_SAME_TWIN);
+			bool has_twin = lintgen_init(&r, seed, 8 * (uint32_t)i, LINTGEN_SAME_TWIN);
 
-			l = lintgen_ask_lint(&r);
+			l = lintgen_lint(&r);
 			if (has_twin && lintgen_is_finished(l) &&
 			    selects_somebody(&r, twin_in(&r))) {
 				if (!lintgen_is_found(&r, l, LINTGEN_TWIN, BH_INGRESS, SIZE_MAX))
@@ -105,7 +104,7 @@ static void of_two_that_are_the_same_one_is_found(void **state)
 						 (unsigned long long)seed);
 				n++;
 			}
-			lintgen_run_done(&r);
+			lintgen_done(&r);
 		}
 	assert_true(n > 5 || getenv("BH_SEED"));
 }
@@ -126,8 +125,8 @@ static void a_rule_that_makes_a_difference_is_not_found(void **state)
 			bool is_gone[BH_DIR_COUNT_][LINTGEN_TWIN_RULES] = { 0 };
 			size_t last;
 
-			if (!lintgen_run_init(&r, 2 * seed, 8 * (uint32_t)i, LINTGEN_OTHER_TWIN)) {
-				lintgen_run_done(&r);
+			if (!lintgen_init(&r, 2 * seed, 8 * (uint32_t)i, LINTGEN_OTHER_TWIN)) {
+				lintgen_done(&r);
 				continue;
 			}
 			lintgen_add_pods(&r);
@@ -135,13 +134,13 @@ static void a_rule_that_makes_a_difference_is_not_found(void **state)
 			last = twin_in(&r)->rules[BH_INGRESS].n - 1;
 			is_gone[BH_INGRESS][last] = true;
 			lintgen_keep_rules(&r, twin_in(&r), is_gone);
-			l = lintgen_ask_lint(&r);
+			l = lintgen_lint(&r);
 			if (!lintgen_is_same(&r, false, false)) {
 				assert_false(
 					lintgen_is_found(&r, l, LINTGEN_TWIN, BH_INGRESS, last));
 				n++;
 			}
-			lintgen_run_done(&r);
+			lintgen_done(&r);
 		}
 	assert_true(n > 5 || getenv("BH_SEED"));
 }
