@@ -52,12 +52,16 @@ static void add_end(struct lint_proof *p, struct end e)
 	p->ends[p->n_ends++] = e;
 }
 
+/* The first from @a on that is nobody's: a pod and a node are ends of their own. */
 static void add_addr(struct lint_proof *p, const struct bh_addr *a)
 {
 	const struct bh_world *w = p->worlds[0]->w;
+	struct bh_addr at = *a;
 
-	if (!bh_world_pod_by_addr(w, a) && !bh_world_node_by_addr(w, a))
-		add_end(p, (struct end){ .addr = *a });
+	while (bh_world_pod_by_addr(w, &at) || bh_world_node_by_addr(w, &at))
+		if (!bh_addr_next(&at))
+			return;
+	add_end(p, (struct end){ .addr = at });
 }
 
 /* Where a block begins, and where it has just ended: what lies between is judged alike. */
@@ -422,10 +426,9 @@ static void check_idle(struct lint *l)
 		if (policy->invalid)
 			continue;
 		if (is_policy_idle(&p, policy))
-			lint_policy(
-				l, policy, 0, "remove the policy",
-				"changes nothing, for the pods of the input: without it every "
-				"connection comes out the same");
+			lint_policy(l, policy, 0, "remove the policy",
+				    "changes nothing, for the pods of the input: without it every "
+				    "connection comes out the same");
 		else
 			try_rules(l, &p, policy);
 	}

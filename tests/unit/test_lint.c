@@ -234,6 +234,15 @@ static const struct row {
 				 "web") "]}, {from: [{podSelector: {matchLabels: {tier: a}}}], "
 					"ports: [{port: 1}]}]"),
 	  "ingress rule 1" },
+	/* A block that begins with a pod has other addresses in it. */
+	{ "redundant",
+	  POD_AT("shop", "web", "", "{ip: 10.0.0.4}")
+		  POLICY("shop", "a",
+			 TO("{ipBlock: {cidr: 10.0.0.4/32}}]}, {to: [{namespaceSelector: {}}")),
+	  POD_AT("shop", "web", "", "{ip: 10.0.0.4}")
+		  POLICY("shop", "a",
+			 TO("{ipBlock: {cidr: 10.0.0.4/30}}]}, {to: [{namespaceSelector: {}}")),
+	  "egress rule 0 changes nothing" },
 	/* Of a pod that two policies select nobody knows before it is there. */
 	{ "redundant",
 	  SHOP POD("shop", "x", "tier: x", "") POLICY("shop", "closed",
