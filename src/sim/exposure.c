@@ -349,6 +349,34 @@ static void add_peer(struct view *v, const char *label, const struct bh_conns *c
 	v->peers[v->n_peers++] = (struct bh_exposure_peer){ label, conns };
 }
 
+#define MAX_TRIES 4096
+
+static bool is_nobody(const struct view *v, const struct bh_addr *a)
+{
+	return !bh_world_pod_by_addr(v->f->w, a) && !bh_world_node_by_addr(v->f->w, a);
+}
+
+/* An address of the block, and not a pod's or node's of the input if there is another. */
+static bool find_addr(const struct view *v, const struct bh_peer *peer, struct bh_addr *ret)
+{
+	struct bh_addr first, at;
+	int i;
+
+	if (!bh_peer_first_addr(peer, &first))
+		return false;
+	at = first;
+	for (i = 0; i < MAX_TRIES && bh_cidr_contains(&peer->cidr, &at); i++) {
+		if (bh_peer_has_addr(peer, &at) && is_nobody(v, &at)) {
+			*ret = at;
+			return true;
+		}
+		if (!bh_addr_next(&at))
+			break;
+	}
+	*ret = first;
+	return true;
+}
+
 static void ask_peer(struct view *v, const struct bh_policy *p, const struct bh_peer *peer,
 		     const struct bh_exposure *e)
 {
@@ -361,8 +389,7 @@ static void ask_peer(struct view *v, const struct bh_policy *p, const struct bh_
 		if (pod)
 			add_peer(v, pods_label(v, p, peer), ask_selected(v, p, peer, pod),
 				 e->cluster);
-	} else if (peer->kind == BH_PEER_CIDR && is_narrow(&peer->cidr) &&
-		   bh_peer_first_addr(peer, &a)) {
+	} else if (peer->kind == BH_PEER_CIDR && is_narrow(&peer->cidr) && find_addr(v, peer, &a)) {
 		add_peer(v, block_label(v, peer), ask(v, NULL, &a), e->internet);
 	}
 }

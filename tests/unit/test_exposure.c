@@ -160,6 +160,22 @@ static void who_is_not_protected_is_open_to_everybody(void **state)
 	bh_sim_free(&sim);
 }
 
+static void a_block_that_begins_with_the_pod_itself_is_about_others(void **state)
+{
+	bh_auto(bh_sim_free) struct bh_sim *sim =
+		sim_text(POD_AT("shop", "web", "app: web", "{ip: 10.0.0.4}") POLICY(
+			"shop", "p",
+			"podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 10.0.0.4/30}}], "
+			"ports: [{port: 1}]}]"));
+	bh_auto(bh_exposures_free) struct bh_exposures *e = bh_exposures_new(sim);
+	bh_auto(bh_buf_done) struct bh_buf conns = { 0 };
+
+	(void)state;
+	bh_conns_format(conns_of(find(e, "web", BH_INGRESS), "addresses 10.0.0.4/30"), true,
+			&conns);
+	assert_string_equal(bh_buf_str(&conns), "TCP 1");
+}
+
 static void an_address_of_a_pod_has_the_ports_of_the_pod(void **state)
 {
 	bh_auto(bh_sim_free) struct bh_sim *sim = sim_text(
@@ -172,12 +188,12 @@ static void an_address_of_a_pod_has_the_ports_of_the_pod(void **state)
 			       "egress: "
 			       "[{to: [{podSelector: {}}], ports: [{port: pg}]}, {to: [{ipBlock: "
 			       "{cidr: "
-			       "10.0.0.4/30}}], ports: [{port: 443}]}]"));
+			       "10.0.0.4/32}}], ports: [{port: 443}]}]"));
 	bh_auto(bh_exposures_free) struct bh_exposures *e = bh_exposures_new(sim);
 	bh_auto(bh_buf_done) struct bh_buf conns = { 0 };
 
 	(void)state;
-	bh_conns_format(conns_of(find(e, "web", BH_EGRESS), "addresses 10.0.0.4/30"), true, &conns);
+	bh_conns_format(conns_of(find(e, "web", BH_EGRESS), "addresses 10.0.0.4/32"), true, &conns);
 	assert_string_equal(bh_buf_str(&conns), "TCP 443,5432");
 }
 
@@ -258,6 +274,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_it_says_is_so_once_they_are_there),
 		cmocka_unit_test(who_is_not_protected_is_open_to_everybody),
+		cmocka_unit_test(a_block_that_begins_with_the_pod_itself_is_about_others),
 		cmocka_unit_test(an_address_of_a_pod_has_the_ports_of_the_pod),
 		cmocka_unit_test(a_default_deny_in_audit_closes_nobody),
 		cmocka_unit_test(what_everybody_may_is_not_said_again_of_somebody),

@@ -260,6 +260,23 @@ static void check_pods(const struct run *r, const struct bh_policy *p, const str
 	assert_null(listed);
 }
 
+/* The first that is outside; the first of all if each of them is somebody's. */
+static bool first_addr(const struct run *r, const struct bh_peer *peer, struct bh_addr *ret)
+{
+	struct bh_addr at;
+	int i;
+
+	if (!bh_peer_first_addr(peer, ret))
+		return false;
+	at = *ret;
+	for (i = 0; i < 256; i++, bh_addr_next(&at))
+		if (bh_peer_has_addr(peer, &at) && simgen_is_outside(r->now.gen.w, &at)) {
+			*ret = at;
+			return true;
+		}
+	return true;
+}
+
 static void check_block(const struct run *r, const struct bh_peer *peer)
 {
 	bh_auto(bh_buf_done) struct bh_buf label = { 0 };
@@ -274,7 +291,7 @@ static void check_block(const struct run *r, const struct bh_peer *peer)
 		bh_buf_printf(&label, "%s%s", i ? "," : " except ",
 			      bh_cidr_format(&peer->except[i], text));
 	listed = find_peer(r, bh_buf_str(&label));
-	if (!bh_peer_first_addr(peer, &first) || peer->cidr.prefix_len == 0) {
+	if (!first_addr(r, peer, &first) || peer->cidr.prefix_len == 0) {
 		assert_null(listed);
 		return;
 	}
