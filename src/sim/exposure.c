@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "bh/alloc.h"
-#include "bh/selector.h"
 #include "bh/sim.h"
+#include "exposure_impl.h"
 #include "future.h"
 #include "named.h"
 
@@ -293,47 +293,6 @@ static const struct bh_conns *ask_cluster(struct view *v)
 	return all;
 }
 
-static const char *pods_label(struct view *v, const struct bh_policy *p, const struct bh_peer *peer)
-{
-	struct bh_buf text = { 0 };
-	const char *label;
-
-	if (peer->pods.n_reqs) {
-		bh_buf_puts(&text, "pods with ");
-		bh_selector_describe(&peer->pods, &text);
-	} else {
-		bh_buf_puts(&text, "all pods");
-	}
-	if (!peer->has_namespaces) {
-		bh_buf_puts(&text, " in namespace ");
-		bh_buf_escape(&text, p->namespace);
-	} else if (peer->namespaces.n_reqs) {
-		bh_buf_puts(&text, " in namespaces with ");
-		bh_selector_describe(&peer->namespaces, &text);
-	} else {
-		bh_buf_puts(&text, " in all namespaces");
-	}
-	label = bh_arena_strdup(v->out->arena, bh_buf_str(&text));
-	bh_buf_done(&text);
-	return label;
-}
-
-static const char *block_label(struct view *v, const struct bh_peer *peer)
-{
-	struct bh_buf text = { 0 };
-	char cidr[BH_CIDR_STRLEN];
-	const char *label;
-	size_t i;
-
-	bh_buf_printf(&text, "addresses %s", bh_cidr_format(&peer->cidr, cidr));
-	for (i = 0; i < peer->n_except; i++)
-		bh_buf_printf(&text, "%s%s", i ? "," : " except ",
-			      bh_cidr_format(&peer->except[i], cidr));
-	label = bh_arena_strdup(v->out->arena, bh_buf_str(&text));
-	bh_buf_done(&text);
-	return label;
-}
-
 /* What the cluster or the internet may do anyway needs no line of its own. */
 static void add_peer(struct view *v, const char *label, const struct bh_conns *conns,
 		     const struct bh_conns *anyway)
@@ -387,10 +346,11 @@ static void ask_peer(struct view *v, const struct bh_policy *p, const struct bh_
 		pod = future_pod(v->f, p->namespace,
 				 peer->has_namespaces ? &peer->namespaces : NULL, &peer->pods);
 		if (pod)
-			add_peer(v, pods_label(v, p, peer), ask_selected(v, p, peer, pod),
-				 e->cluster);
+			add_peer(v, exposure_pods_label(v->out->arena, p, peer),
+				 ask_selected(v, p, peer, pod), e->cluster);
 	} else if (peer->kind == BH_PEER_CIDR && is_narrow(&peer->cidr) && find_addr(v, peer, &a)) {
-		add_peer(v, block_label(v, peer), ask(v, NULL, &a), e->internet);
+		add_peer(v, exposure_block_label(v->out->arena, peer), ask(v, NULL, &a),
+			 e->internet);
 	}
 }
 
