@@ -38,23 +38,49 @@ struct lintgen_found {
 
 /* --- worlds -------------------------------------------------------------------------------- */
 
-/* A policy is there twice, and later once more with one rule that nobody else has. */
+/* A policy is there twice, or once more with a rule that nobody else has. */
 #define LINTGEN_TWIN       "twin"
 #define LINTGEN_OWN_PORT   4444
 #define LINTGEN_TWIN_RULES 8
 
-static inline struct bh_policy lintgen_twin_of(const struct bh_policy *p, bool has_own,
-					       struct bh_rule *room)
+/* A little more than @r: a port more at the end of a range, or nothing excepted. */
+static inline struct bh_rule lintgen_widen(struct gen *g, const struct bh_rule *r)
+{
+	struct bh_policy_port *ports = bh_arena_array(g->arena, r->n_ports, sizeof(*ports));
+	struct bh_peer *peers = bh_arena_array(g->arena, r->n_peers, sizeof(*peers));
+	struct bh_rule wide = *r;
+	size_t i;
+
+	wide.ports = ports;
+	wide.peers = peers;
+	for (i = 0; i < r->n_ports; i++) {
+		ports[i] = r->ports[i];
+		if (!ports[i].name && ports[i].last < UINT16_MAX && gen_chance(g, 40))
+			ports[i].last++;
+	}
+	for (i = 0; i < r->n_peers; i++) {
+		peers[i] = r->peers[i];
+		if (gen_chance(g, 40))
+			peers[i].n_except = 0;
+	}
+	return wide;
+}
+
+/* @room is for its ingress rules. */
+static inline struct bh_policy lintgen_twin_of(struct gen *g, const struct bh_policy *p,
+					       bool has_own, struct bh_rule *room)
 {
 	static const struct bh_policy_port port = { IPPROTO_TCP, NULL, LINTGEN_OWN_PORT,
 						    LINTGEN_OWN_PORT, 0 };
 	const struct bh_rules *rules = &p->rules[BH_INGRESS];
 	struct bh_policy twin = *p;
+	size_t i;
 
 	twin.name = LINTGEN_TWIN;
 	if (!has_own)
 		return twin;
-	memcpy(room, rules->items, rules->n * sizeof(*room));
+	for (i = 0; i < rules->n; i++)
+		room[i] = lintgen_widen(g, &rules->items[i]);
 	room[rules->n] = (struct bh_rule){ .has_ports = true, .ports = &port, .n_ports = 1 };
 	twin.rules[BH_INGRESS] = (struct bh_rules){ room, rules->n + 1 };
 	return twin;
@@ -72,7 +98,7 @@ static inline bool lintgen_add_twin(struct gen *g, bool has_own)
 
 		if (policies[i]->invalid || !policies[i]->isolates[BH_INGRESS])
 			continue;
-		f.policy = lintgen_twin_of(policies[i], has_own, room);
+		f.policy = lintgen_twin_of(g, policies[i], has_own, room);
 		gen_apply(g, &f);
 		return true;
 	}
@@ -88,8 +114,9 @@ static inline bool lintgen_make(struct simgen *s, uint64_t seed, uint32_t n_step
 
 	simgen_init(s, seed);
 	s->gen.is_plain = true;
-	s->gen.n_pods = 5;
-	s->gen.n_policies = 4;
+	s->gen.n_pods = 3;
+	s->gen.n_policies = 3;
+	s->gen.n_spaces = 1;
 	simgen_fill(s, n_steps);
 	if (twin != LINTGEN_NO_TWIN)
 		has_twin = lintgen_add_twin(&s->gen, twin == LINTGEN_OTHER_TWIN);
@@ -172,7 +199,7 @@ static inline void lintgen_add_to_come(struct lintgen *r)
 	simgen_add_spaces(&r->sides[1].gen);
 	for (i = 0; i < LINTGEN_N_TO_COME; i++) {
 		/* Every second one where policies are. */
-		size_t space = gen_next(g, i % 2 ? BH_ARRAY_LEN(gen_spaces) : SIMGEN_SPACES);
+		size_t space = gen_next(g, i % 2 ? g->n_spaces : SIMGEN_SPACES);
 		size_t set = gen_next(g, SIMGEN_LABEL_SETS);
 		struct lintgen_end e = { .is_to_come = true };
 

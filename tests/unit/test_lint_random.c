@@ -54,14 +54,17 @@ static void what_changes_nothing_can_go(void **state)
 			check_found(&r, l);
 			lintgen_done(&r);
 		}
-	assert_true((r.n_found > 10 && r.n_whole > 10) || getenv("BH_SEED"));
+	assert_true((r.n_found > 10 && r.n_whole > 5) || getenv("BH_SEED"));
 }
 
-/* Nothing is said of a selector that contradicts itself. */
+/* Nothing is said of a selector that contradicts itself, nor where there are no pods. */
 static bool selects_somebody(struct lintgen *r, const struct bh_policy *p)
 {
+	const struct bh_pod *const *pods;
 	size_t i;
 
+	if (bh_world_pods(r->now.gen.w, &pods) == 0)
+		return false;
 	for (i = 0; i < SIMGEN_LABEL_SETS; i++) {
 		struct bh_labels labels = simgen_labels(&r->now.gen, i);
 

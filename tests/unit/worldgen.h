@@ -21,8 +21,8 @@ struct gen {
 	struct bh_arena *arena; /* of everything that is told to the world */
 	enum bh_source source;
 	uint64_t seed;
-	uint32_t n_pods, n_policies; /* that there may be */
-	bool has_tiers;              /* ClusterNetworkPolicies too */
+	uint32_t n_pods, n_policies, n_spaces; /* that there may be */
+	bool has_tiers;                        /* ClusterNetworkPolicies too */
 	bool has_audit;
 	bool has_workloads;     /* of two pods, mostly alike; else each pod stands for itself */
 	bool is_plain;          /* selectors exclude values of tier only, and no namespaces */
@@ -95,6 +95,7 @@ static inline void gen_begin(struct gen *g, uint64_t seed, enum bh_source source
 			   .source = source,
 			   .n_pods = GEN_PODS,
 			   .n_policies = GEN_POLICIES,
+			   .n_spaces = BH_ARRAY_LEN(gen_spaces),
 			   .now_ns = 1 };
 	g->has_tiers = seed % 2;
 	g->has_audit = seed % 3 == 0;
@@ -191,7 +192,7 @@ static inline struct bh_key gen_pod_key(struct gen *g, uint32_t i)
 {
 	return (struct bh_key){ .kind = BH_KIND_POD,
 				.source = g->source,
-				.namespace = gen_spaces[i % BH_ARRAY_LEN(gen_spaces)],
+				.namespace = gen_spaces[i % g->n_spaces],
 				.name = bh_arena_printf(g->arena, "pod%u", i),
 				.uid = bh_arena_printf(g->arena, "uid%u", i) };
 }
@@ -376,7 +377,7 @@ static inline struct bh_key gen_policy_key(struct gen *g, uint32_t i)
 	struct bh_key key = { .kind = BH_KIND_POLICY,
 			      .source = g->source,
 			      .policy_kind = BH_NETWORK_POLICY,
-			      .namespace = gen_spaces[i % BH_ARRAY_LEN(gen_spaces)],
+			      .namespace = gen_spaces[i % g->n_spaces],
 			      .name = bh_arena_printf(g->arena, "pol%u", i) };
 
 	if (g->has_tiers && i % 2) {
