@@ -208,13 +208,21 @@ static struct bh_dir_verdict judge(const struct lint_proof *p, size_t world, enu
 {
 	const struct end *src = dir == BH_EGRESS ? own : other;
 	const struct end *dst = dir == BH_EGRESS ? other : own;
-	const struct bh_flow f = { .src = src->addr,
-				   .dst = dst->addr,
-				   .protocol = protocol,
-				   .dst_port = port,
-				   .src_pod = src->pods[world],
-				   .dst_pod = dst->pods[world] };
+	struct bh_flow f = { .src = src->addr,
+			     .dst = dst->addr,
+			     .protocol = protocol,
+			     .dst_port = port,
+			     .src_pod = src->pods[world],
+			     .dst_pod = dst->pods[world] };
 	struct bh_dir_verdict v;
+	struct bh_pod twin;
+
+	/* Of pods to come there may be two that are alike. */
+	if (own == other && own->pods[world]->n_addrs == 0) {
+		twin = *own->pods[world];
+		twin.uid = "another";
+		f.src_pod = &twin;
+	}
 
 	bh_eval_dir(p->worlds[world]->w, &f, dir, &v);
 	return v;

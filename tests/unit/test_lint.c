@@ -234,6 +234,14 @@ static const struct row {
 				 "web") "]}, {from: [{podSelector: {matchLabels: {tier: a}}}], "
 					"ports: [{port: 1}]}]"),
 	  "ingress rule 1" },
+	/* Pods to come may be several of a kind. */
+	{ "redundant",
+	  SHOP POLICY("shop", "a",
+		      "podSelector: {matchLabels: {app: db}}, ingress: [{from: [" APP(
+			      "db") "]}, {from: [" APP("db") "], ports: [{port: 1}]}]"),
+	  SHOP POLICY("shop", "a",
+		      "podSelector: {matchLabels: {app: db}}, ingress: [{from: [" APP("db") "]}]"),
+	  "ingress rule 1" },
 	/* A block that begins with a pod has other addresses in it. */
 	{ "redundant",
 	  POD_AT("shop", "web", "", "{ip: 10.0.0.4}")
