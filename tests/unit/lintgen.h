@@ -6,6 +6,7 @@
 
 #include "bh/selector.h"
 #include "simgen.h"
+#include "twingen.h"
 
 /* Pods of the input, nodes, addresses outside, and pods that there could be. */
 struct lintgen_end {
@@ -14,8 +15,8 @@ struct lintgen_end {
 	bool is_to_come;
 };
 
-#define LINTGEN_N_TO_COME 20
-#define LINTGEN_MAX_ENDS  80
+#define LINTGEN_ELSEWHERE 8
+#define LINTGEN_MAX_ENDS  128
 
 struct lintgen {
 	uint64_t seed;
@@ -38,94 +39,23 @@ struct lintgen_found {
 
 /* --- worlds -------------------------------------------------------------------------------- */
 
-/* A policy is there twice, or once more with a rule that nobody else has. */
-#define LINTGEN_TWIN       "twin"
-#define LINTGEN_OWN_PORT   4444
-#define LINTGEN_TWIN_RULES 8
-
-/* A little more than @r: a port more at the end of a range, or nothing excepted. */
-static inline struct bh_rule lintgen_widen(struct gen *g, const struct bh_rule *r)
+static inline bool lintgen_make(struct simgen *s, uint64_t seed, uint32_t n_steps, enum twin twin)
 {
-	struct bh_policy_port *ports = bh_arena_array(g->arena, r->n_ports, sizeof(*ports));
-	struct bh_peer *peers = bh_arena_array(g->arena, r->n_peers, sizeof(*peers));
-	struct bh_rule wide = *r;
-	size_t i;
-
-	wide.ports = ports;
-	wide.peers = peers;
-	for (i = 0; i < r->n_ports; i++) {
-		ports[i] = r->ports[i];
-		if (!ports[i].name && ports[i].last < UINT16_MAX && gen_chance(g, 40))
-			ports[i].last++;
-	}
-	for (i = 0; i < r->n_peers; i++) {
-		peers[i] = r->peers[i];
-		if (gen_chance(g, 40))
-			peers[i].n_except = 0;
-	}
-	return wide;
-}
-
-/* @room is for its ingress rules. */
-static inline struct bh_policy lintgen_twin_of(struct gen *g, const struct bh_policy *p,
-					       bool has_own, struct bh_rule *room)
-{
-	static const struct bh_policy_port port = { IPPROTO_TCP, NULL, LINTGEN_OWN_PORT,
-						    LINTGEN_OWN_PORT, 0 };
-	const struct bh_rules *rules = &p->rules[BH_INGRESS];
-	struct bh_policy twin = *p;
-	size_t i;
-
-	twin.name = LINTGEN_TWIN;
-	if (!has_own)
-		return twin;
-	for (i = 0; i < rules->n; i++)
-		room[i] = lintgen_widen(g, &rules->items[i]);
-	room[rules->n] = (struct bh_rule){ .has_ports = true, .ports = &port, .n_ports = 1 };
-	twin.rules[BH_INGRESS] = (struct bh_rules){ room, rules->n + 1 };
-	return twin;
-}
-
-/* Of the first policy that isolates ingress and is valid. */
-static inline bool lintgen_add_twin(struct gen *g, bool has_own)
-{
-	const struct bh_policy *const *policies;
-	size_t n = bh_world_policies(g->w, &policies), i;
-	struct bh_rule room[LINTGEN_TWIN_RULES];
-
-	for (i = 0; i < n; i++) {
-		struct bh_fact f = { .kind = BH_KIND_POLICY };
-
-		if (policies[i]->invalid || !policies[i]->isolates[BH_INGRESS])
-			continue;
-		f.policy = lintgen_twin_of(g, policies[i], has_own, room);
-		gen_apply(g, &f);
-		return true;
-	}
-	return false;
-}
-
-enum lintgen_twin { LINTGEN_NO_TWIN, LINTGEN_SAME_TWIN, LINTGEN_OTHER_TWIN };
-
-static inline bool lintgen_make(struct simgen *s, uint64_t seed, uint32_t n_steps,
-				enum lintgen_twin twin)
-{
-	bool has_twin = false;
+	bool is_for_group = twin == TWIN_OPEN || twin == TWIN_AMONG, has_twin;
 
 	simgen_init(s, seed);
 	s->gen.is_plain = true;
-	s->gen.n_pods = 3;
-	s->gen.n_policies = 3;
+	/* Who is for a group of pods matters least where there are few others. */
+	s->gen.n_pods = is_for_group ? 1 : 3;
+	s->gen.n_policies = is_for_group ? 2 : 3;
 	s->gen.n_spaces = 1;
 	simgen_fill(s, n_steps);
-	if (twin != LINTGEN_NO_TWIN)
-		has_twin = lintgen_add_twin(&s->gen, twin == LINTGEN_OTHER_TWIN);
+	has_twin = twin_add(&s->gen, twin);
 	bh_sim_finish(s->sim);
 	return has_twin;
 }
 
-static inline bool lintgen_init(struct lintgen *r, uint64_t seed, uint32_t n_steps,
-				enum lintgen_twin twin)
+static inline bool lintgen_init(struct lintgen *r, uint64_t seed, uint32_t n_steps, enum twin twin)
 {
 	struct simgen_cuts cuts = { .n = 0 };
 	bool has_twin = lintgen_make(&r->now, seed, n_steps, twin);
@@ -182,7 +112,7 @@ static inline void lintgen_add_addrs(struct lintgen *r)
 	enum bh_family f;
 
 	for (i = 0; i < n; i++)
-		if (gen_chance(&r->now.gen, 30) && simgen_is_outside(r->now.gen.w, &edges[i]))
+		if (simgen_is_outside(r->now.gen.w, &edges[i]))
 			lintgen_add_end(r, (struct lintgen_end){ .addr = edges[i] });
 	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
 		lintgen_add_end(r, (struct lintgen_end){ .addr = gen_node_addr(1, f) });
@@ -190,31 +120,38 @@ static inline void lintgen_add_addrs(struct lintgen *r)
 	}
 }
 
+static inline void lintgen_add_one_to_come(struct lintgen *r, size_t space, size_t set)
+{
+	struct lintgen_end e = { .is_to_come = true };
+	size_t side;
+
+	for (side = 0; side < 2; side++) {
+		simgen_add_pod(&r->sides[side].gen, space, set);
+		e.pods[side] = simgen_pod(&r->sides[side].gen, space, set);
+	}
+	lintgen_add_end(r, e);
+}
+
+/* All sets of labels where policies are, and some elsewhere. */
 static inline void lintgen_add_to_come(struct lintgen *r)
 {
 	struct gen *g = &r->now.gen;
-	size_t i, side;
+	size_t i;
 
 	simgen_add_spaces(&r->sides[0].gen);
 	simgen_add_spaces(&r->sides[1].gen);
-	for (i = 0; i < LINTGEN_N_TO_COME; i++) {
-		/* Every second one where policies are. */
-		size_t space = gen_next(g, i % 2 ? g->n_spaces : SIMGEN_SPACES);
-		size_t set = gen_next(g, SIMGEN_LABEL_SETS);
-		struct lintgen_end e = { .is_to_come = true };
-
-		for (side = 0; side < 2; side++) {
-			simgen_add_pod(&r->sides[side].gen, space, set);
-			e.pods[side] = simgen_pod(&r->sides[side].gen, space, set);
-		}
-		lintgen_add_end(r, e);
-	}
+	for (i = 0; i < SIMGEN_LABEL_SETS; i++)
+		lintgen_add_one_to_come(r, 0, i);
+	for (i = 0; i < LINTGEN_ELSEWHERE; i++)
+		lintgen_add_one_to_come(r, 1 + gen_next(g, SIMGEN_SPACES - 1), 3 * i);
 }
 
+/* Pods to come may be several of a kind. */
 static inline bool lintgen_can_meet(const struct lintgen_end *a, const struct lintgen_end *b)
 {
-	return a != b && (a->pods[0] || b->pods[0]) &&
-	       (a->is_to_come || b->is_to_come || a->addr.family == b->addr.family);
+	if (a->is_to_come || b->is_to_come)
+		return true;
+	return a != b && (a->pods[0] || b->pods[0]) && a->addr.family == b->addr.family;
 }
 
 /* --- findings -------------------------------------------------------------------------------- */
@@ -252,50 +189,10 @@ static inline struct lintgen_found lintgen_found_of(const struct lintgen *r,
 	return ret;
 }
 
-static inline struct bh_lint *lintgen_lint(const struct lintgen *r)
-{
-	static const char *const check = "redundant";
-	const struct bh_lint_config config = { .only = &check, .n_only = 1 };
-	struct bh_lint *l = NULL;
-
-	assert_ok(bh_lint_new(&l, r->now.sim, &config, NULL), NULL);
-	return l;
-}
-
 /* A finding of its own is that there was too much to prove. */
 static inline bool lintgen_is_about_policy(const struct bh_finding *f)
 {
 	return strcmp(f->subject, "input") != 0;
-}
-
-static inline bool lintgen_is_finished(const struct bh_lint *l)
-{
-	const struct bh_finding *f;
-	size_t n = bh_lint_findings(l, &f), i;
-
-	for (i = 0; i < n; i++)
-		if (!lintgen_is_about_policy(&f[i]))
-			return false;
-	return true;
-}
-
-static inline bool lintgen_is_found(const struct lintgen *r, const struct bh_lint *l,
-				    const char *policy, enum bh_dir dir, size_t rule)
-{
-	const struct bh_finding *f;
-	size_t n = bh_lint_findings(l, &f), i;
-
-	for (i = 0; i < n; i++) {
-		struct lintgen_found found = { 0 };
-
-		if (!lintgen_is_about_policy(&f[i]))
-			continue;
-		found = lintgen_found_of(r, &f[i]);
-		if (strcmp(found.policy->name, policy) == 0 &&
-		    (found.is_whole || (found.dir == dir && found.rule == rule)))
-			return true;
-	}
-	return false;
 }
 
 /* --- without them ---------------------------------------------------------------------------- */
@@ -313,10 +210,10 @@ static inline void lintgen_remove_policy(struct lintgen *r, const struct bh_poli
 
 /* The policy of the second world without those of its rules that are marked. */
 static inline void lintgen_keep_rules(struct lintgen *r, const struct bh_policy *p,
-				      const bool is_gone[BH_DIR_COUNT_][LINTGEN_TWIN_RULES])
+				      const bool is_gone[BH_DIR_COUNT_][TWIN_MAX_RULES])
 {
 	struct bh_fact f = { .kind = BH_KIND_POLICY, .policy = *p };
-	struct bh_rule rules[BH_DIR_COUNT_][LINTGEN_TWIN_RULES];
+	struct bh_rule rules[BH_DIR_COUNT_][TWIN_MAX_RULES];
 	enum bh_dir d;
 	size_t i;
 
@@ -334,7 +231,7 @@ static inline void lintgen_keep_rules(struct lintgen *r, const struct bh_policy 
 static inline void lintgen_remove_found(struct lintgen *r, const struct bh_lint *l,
 					const struct bh_policy *p, bool is_for_all)
 {
-	bool is_gone[BH_DIR_COUNT_][LINTGEN_TWIN_RULES] = { 0 };
+	bool is_gone[BH_DIR_COUNT_][TWIN_MAX_RULES] = { 0 };
 	const struct bh_finding *f;
 	size_t n = bh_lint_findings(l, &f), i;
 
@@ -373,11 +270,17 @@ static inline uint64_t lintgen_ask(const struct lintgen *r, size_t side,
 				   const struct lintgen_end *src, const struct lintgen_end *dst,
 				   uint64_t *ret_audited)
 {
-	const struct bh_flow f = { .src = src->addr,
-				   .dst = dst->addr,
-				   .src_pod = src->pods[side],
-				   .dst_pod = dst->pods[side] };
+	struct bh_flow f = { .src = src->addr,
+			     .dst = dst->addr,
+			     .src_pod = src->pods[side],
+			     .dst_pod = dst->pods[side] };
+	struct bh_pod other;
 
+	if (src == dst) {
+		other = *src->pods[side];
+		other.uid = "other";
+		f.dst_pod = &other;
+	}
 	return simgen_ask(r->sides[side].gen.w, f, &r->conns, simgen_all_bits(&r->conns),
 			  ret_audited);
 }
@@ -397,25 +300,40 @@ static inline const char *lintgen_name_of(const struct lintgen_end *e, char text
 	return e->pods[0] ? e->pods[0]->name : bh_addr_format(&e->addr, text);
 }
 
-static inline bool lintgen_is_same(const struct lintgen *r, bool with_to_come, bool must_be)
+static inline void lintgen_fail(const struct lintgen *r, const struct lintgen_end *src,
+				const struct lintgen_end *dst, uint64_t bits)
+{
+	char text[2][BH_ADDR_STRLEN];
+
+	fail_msg("seed %llu: %s => %s, %s changed", (unsigned long long)r->seed,
+		 lintgen_name_of(src, text[0]), lintgen_name_of(dst, text[1]),
+		 simgen_conn_text(&r->conns, bits));
+}
+
+/* Of the input; or of pods to come, with some of the addresses. */
+static inline bool lintgen_is_asked(struct lintgen *r, bool with_to_come,
+				    const struct lintgen_end *src, const struct lintgen_end *dst)
+{
+	bool is_to_come = src->is_to_come || dst->is_to_come;
+
+	return lintgen_can_meet(src, dst) && is_to_come == with_to_come &&
+	       (!is_to_come || (src->pods[0] && dst->pods[0]) || gen_chance(&r->now.gen, 20));
+}
+
+static inline bool lintgen_is_same(struct lintgen *r, bool with_to_come, bool must_be)
 {
 	size_t i, k;
 
 	for (i = 0; i < r->n_ends; i++)
 		for (k = 0; k < r->n_ends; k++) {
 			const struct lintgen_end *src = &r->ends[i], *dst = &r->ends[k];
-			char text[2][BH_ADDR_STRLEN];
 			uint64_t bits;
 
-			if (!lintgen_can_meet(src, dst) ||
-			    (!with_to_come && (src->is_to_come || dst->is_to_come)))
+			if (!lintgen_is_asked(r, with_to_come, src, dst))
 				continue;
 			bits = lintgen_differs(r, src, dst);
 			if (bits && must_be)
-				fail_msg("seed %llu: %s => %s, %s changed",
-					 (unsigned long long)r->seed, lintgen_name_of(src, text[0]),
-					 lintgen_name_of(dst, text[1]),
-					 simgen_conn_text(&r->conns, bits));
+				lintgen_fail(r, src, dst, bits);
 			if (bits)
 				return false;
 		}

@@ -30,6 +30,13 @@
 #define ADMIN(name, priority)                                                                      \
 	CLUSTER("v1alpha2", "ClusterNetworkPolicy", name, priority, "tier: Admin, ")
 
+#define FROM_PODS(name, priority, action, labels)                                                  \
+	"---\n{apiVersion: policy.networking.k8s.io/v1alpha2, kind: ClusterNetworkPolicy, "        \
+	"metadata: {name: " name "}, spec: {tier: Admin, priority: " priority                      \
+	", subject: {namespaces: {}}, ingress: [{action: " action                                  \
+	", from: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: {" labels              \
+	"}}}}]}]}}\n"
+
 static const struct row {
 	const char *check;
 	const char *world;  /* has it */
@@ -242,6 +249,18 @@ static const struct row {
 	  SHOP POLICY("shop", "a",
 		      "podSelector: {matchLabels: {app: db}}, ingress: [{from: [" APP("db") "]}]"),
 	  "ingress rule 1" },
+	/* Where tiers let some pods pass, one to come may have the labels of several rules. */
+	{ "redundant",
+	  SHOP DB FROM_PODS("a", "1", "Pass", "tier: x") FROM_PODS("b", "2", "Deny", "app: web")
+		  POLICY("shop", "c",
+			 "podSelector: {matchLabels: {app: db}}, ingress: [{from: [" APP(
+				 "web") "]}]"),
+	  NS("shop", "") POD("shop", "web", "app: web, tier: x", "")
+		  DB FROM_PODS("a", "1", "Pass", "tier: x") FROM_PODS("b", "2", "Deny", "app: web")
+			  POLICY("shop", "c",
+				 "podSelector: {matchLabels: {app: db}}, ingress: [{from: [" APP(
+					 "web") "]}]"),
+	  "ingress rule 0 changes nothing, for the pods of the input" },
 	/* A block that begins with a pod has other addresses in it. */
 	{ "redundant",
 	  POD_AT("shop", "web", "", "{ip: 10.0.0.4}")
