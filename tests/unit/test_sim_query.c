@@ -8,7 +8,7 @@
 
 #include "sim_text.h"
 #include "world_text.h"
-#include "worldgen.h"
+#include "simgen.h"
 
 /* A shop, with everything that an end can be. */
 static const char shop[] =
@@ -685,21 +685,16 @@ static void questions_to_random_worlds_are_answered_as_the_engine_does(void **st
 
 	(void)state;
 	for (seed = 1; seed <= N_SEEDS; seed++) {
-		struct bh_sim *sim = bh_sim_new(&(struct bh_sim_config){ .world.node = "n1" });
-		struct gen g;
+		struct simgen s;
 
-		gen_init(&g, seed);
-		bh_world_free(&g.w);
-		g.w = bh_sim_world(sim);
-		gen_fill(&g);
-		bh_sim_finish(sim);
+		simgen_init(&s, seed);
+		simgen_fill(&s, 0);
+		bh_sim_finish(s.sim);
 		for (i = 0; i < N_QUESTIONS; i++)
-			ask_random(&g, sim, &n_asked);
+			ask_random(&s.gen, s.sim, &n_asked);
 		for (i = 0; i < 4; i++)
-			ask_spans(&g, sim, &n_spans);
-		g.w = NULL;
-		gen_done(&g);
-		bh_sim_free(&sim);
+			ask_spans(&s.gen, s.sim, &n_spans);
+		simgen_done(&s);
 	}
 	assert_true(n_asked > N_SEEDS * N_QUESTIONS / 2 && n_spans > N_SEEDS);
 }
@@ -769,7 +764,6 @@ static void a_service_of_a_random_world_is_all_of_its_pods(void **state)
 	(void)state;
 	/* Even ones: without tiers, so that only pods that differ are undecidable. */
 	for (seed = 2; seed <= 4000; seed += 2) {
-		struct bh_sim *sim = bh_sim_new(&(struct bh_sim_config){ .world.node = "n1" });
 		const char *ns, *key, *value, *target;
 		const struct bh_pod *src;
 		struct bh_sim_query q;
@@ -778,27 +772,26 @@ static void a_service_of_a_random_world_is_all_of_its_pods(void **state)
 		char from[64], to[64];
 		bool is_headless;
 		struct bh_key pod;
-		struct gen g;
+		struct simgen s;
+		struct gen *g = &s.gen;
 		int want, r;
 
-		gen_init(&g, seed);
-		bh_world_free(&g.w);
-		g.w = bh_sim_world(sim);
-		gen_fill(&g);
-		ns = GEN_PICK(&g, gen_spaces);
-		key = GEN_PICK(&g, gen_keys);
-		value = GEN_PICK(&g, gen_values);
-		is_headless = gen_chance(&g, 20);
-		target = gen_chance(&g, 40) ? GEN_PICK(&g, gen_names) : "80";
-		add_service(&g, sim, ns, key, value, is_headless, target);
-		bh_sim_finish(sim);
-		pod = gen_pod_key(&g, gen_next(&g, GEN_PODS));
-		src = bh_world_pod_by_name(g.w, pod.namespace, pod.name);
+		simgen_init(&s, seed);
+		simgen_fill(&s, 0);
+		ns = GEN_PICK(g, gen_spaces);
+		key = GEN_PICK(g, gen_keys);
+		value = GEN_PICK(g, gen_values);
+		is_headless = gen_chance(g, 20);
+		target = gen_chance(g, 40) ? GEN_PICK(g, gen_names) : "80";
+		add_service(g, s.sim, ns, key, value, is_headless, target);
+		bh_sim_finish(s.sim);
+		pod = gen_pod_key(g, gen_next(g, GEN_PODS));
+		src = bh_world_pod_by_name(g->w, pod.namespace, pod.name);
 		snprintf(from, sizeof(from), "%s/%s", pod.namespace, pod.name);
 		snprintf(to, sizeof(to), "%s/svc", ns);
 		q = query(from, to, IPPROTO_TCP, 1234);
-		want = expected(&g, src, ns, key, value, is_headless, target);
-		r = bh_sim_ask(sim, &q, &a, &err);
+		want = expected(g, src, ns, key, value, is_headless, target);
+		r = bh_sim_ask(s.sim, &q, &a, &err);
 		if (want == -1) {
 			assert_err(r, &err, -ENOENT, "leads to no pod");
 			n_nowhere++;
@@ -809,9 +802,7 @@ static void a_service_of_a_random_world_is_all_of_its_pods(void **state)
 		}
 		if (r == 0)
 			bh_sim_answers_done(&a);
-		g.w = NULL;
-		gen_done(&g);
-		bh_sim_free(&sim);
+		simgen_done(&s);
 	}
 	assert_true(n[1] > 20 && n[2] > 20 && n[3] > 0 && n_nowhere > 20);
 }
