@@ -1,6 +1,7 @@
 #include "bh/model.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bh/alloc.h"
@@ -42,6 +43,35 @@ NAMES(miss, BH_MISS_COUNT_, [BH_MISS_PROTOCOL] = "protocol", [BH_MISS_PORT] = "p
       [BH_MISS_NAMESPACE_SELECTOR] = "namespaceSelector")
 NAMES(entity, BH_ENTITY_COUNT_, [BH_ENTITY_POD] = "pod", [BH_ENTITY_NODE] = "node",
       [BH_ENTITY_EXTERNAL] = "external")
+
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
+struct bh_key bh_fact_key(const struct bh_fact *fact)
+{
+	struct bh_key key = { .kind = fact->kind, .source = fact->source, .namespace = "" };
+
+	switch (fact->kind) {
+	case BH_KIND_POD:
+		key.namespace = or_empty(fact->pod.namespace);
+		key.name = fact->pod.name;
+		key.uid = fact->pod.uid;
+		break;
+	case BH_KIND_NAMESPACE: key.name = fact->ns.name; break;
+	case BH_KIND_NODE: key.name = fact->node.name; break;
+	case BH_KIND_POLICY:
+		key.policy_kind = fact->policy.kind;
+		key.namespace = or_empty(fact->policy.namespace);
+		key.name = fact->policy.name;
+		break;
+	case BH_KIND_COUNT_: abort();
+	}
+	key.name = or_empty(key.name);
+	key.uid = or_empty(key.uid);
+	return key;
+}
 
 const char *bh_labels_get(const struct bh_labels *labels, const char *key)
 {

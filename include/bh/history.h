@@ -25,8 +25,9 @@ struct bh_history *bh_history_new(uint64_t keep_ns, size_t max);
 void bh_history_free(struct bh_history **h);
 /*
  * What changed in the world since it was settled last, once for each settle.
- * Nothing is known of the time before the first call.  The same pod with other
- * labels is another holder, so that records show the labels of their time.
+ * Nothing is known of the time before the first call, or before one at which the
+ * clock had been set back.  The same pod with other labels is another holder, so that
+ * records show the labels of their time.
  */
 void bh_history_note(struct bh_history *h, const struct bh_changes *changes, uint64_t now_ns);
 

@@ -30,6 +30,9 @@ struct bh_key {
 	const char *uid; /* BH_KIND_POD; "" if the source has none */
 };
 
+/* Of the object that @fact is of; borrows its strings, none of which is NULL then. */
+struct bh_key bh_fact_key(const struct bh_fact *fact);
+
 struct bh_sink {
 	void *ctx;
 	/* A new or changed object.  @fact is borrowed during the call. */

@@ -24,3 +24,8 @@ uint32_t bh_backoff_ms(unsigned int n_failures, uint32_t first_ms, uint32_t last
 		ms *= 2;
 	return bh_jittered(ms < last_ms ? (uint32_t)ms : last_ms);
 }
+
+uint32_t bh_at_least_ms(uint32_t ms, uint32_t at_least_ms)
+{
+	return ms < at_least_ms ? at_least_ms + bh_random_below(at_least_ms / 4 + 1) : ms;
+}

@@ -66,33 +66,11 @@ static enum bh_kube_resource resource_of(const struct bh_key *key)
 	abort();
 }
 
-static struct bh_key key_of(const struct bh_fact *fact)
-{
-	struct bh_key key = { .kind = fact->kind, .source = BH_SOURCE_KUBE, .namespace = "" };
-
-	switch (fact->kind) {
-	case BH_KIND_NAMESPACE: key.name = fact->ns.name; return key;
-	case BH_KIND_NODE: key.name = fact->node.name; return key;
-	case BH_KIND_POD:
-		key.namespace = fact->pod.namespace;
-		key.name = fact->pod.name;
-		key.uid = fact->pod.uid;
-		return key;
-	case BH_KIND_POLICY:
-		key.policy_kind = fact->policy.kind;
-		key.namespace = fact->policy.namespace;
-		key.name = fact->policy.name;
-		return key;
-	case BH_KIND_COUNT_: break;
-	}
-	abort();
-}
-
 static void on_fact(void *ctx, const struct bh_fact *fact)
 {
 	struct reading *r = ctx;
 	struct bh_agent *a = r->cache->agent;
-	const struct bh_key key = key_of(fact);
+	const struct bh_key key = bh_fact_key(fact);
 
 	if (r->stats.resources[resource_of(&key)].is_synced || bh_world_is_told(a->world, &key) ||
 	    !bh_kube_adopt(a->sources.kube, &key))
@@ -120,7 +98,8 @@ static void use(struct bh_cache *c)
 
 	end_reading(c);
 	c->is_in_use = true;
-	bh_log_warning("the Kubernetes API does not answer: using its state of %s, %zu objects",
+	bh_log_warning("the Kubernetes API has not listed everything yet: using its state of %s, "
+		       "%zu objects",
 		       bh_time_format(c->state_ns, time), c->n_used);
 	bh_reconcile_defer(&c->agent->reconcile, true);
 	bh_agent_update_ready(c->agent);
@@ -148,9 +127,10 @@ static void on_read_timer(uv_timer_t *timer)
 	struct bh_err err = { 0 };
 
 	if (fd < 0 && errno == ENOENT) {
-		bh_log_warning("the Kubernetes API does not answer and there is no '%s' yet: "
-			       "rules stay as they are in the kernel",
-			       c->path);
+		bh_log_warning(
+			"the Kubernetes API has not listed everything and there is no '%s' yet: "
+			"rules stay as they are in the kernel",
+			c->path);
 		return;
 	}
 	if (fd < 0)
@@ -264,11 +244,12 @@ static void write_in_child(struct bh_cache *c)
 	struct bh_err err = { 0 };
 	int fds[2], r;
 
+	c->last_write_ms = uv_now(c->agent->loop);
 	if (pipe2(fds, O_CLOEXEC) < 0) {
 		count(c, 0, "no pipe to write the state");
+		arm(c);
 		return;
 	}
-	c->last_write_ms = uv_now(c->agent->loop);
 	c->is_changed = false;
 	c->child = fork_without_handlers();
 	if (c->child == 0) {
@@ -283,6 +264,7 @@ static void write_in_child(struct bh_cache *c)
 		close(fds[0]);
 		c->child = 0;
 		count(c, 0, "no process to write the state");
+		arm(c);
 		return;
 	}
 	c->answer_fd = fds[0];

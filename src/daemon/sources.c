@@ -9,25 +9,13 @@
 #include "bh/log.h"
 
 /* "Pod shop/web-1" */
-static const char *subject_of(enum bh_kind kind, const char *namespace, const char *name,
-			      char buf[BH_ERR_MAX])
+static const char *subject_of(const struct bh_key *key, char buf[BH_ERR_MAX])
 {
-	snprintf(buf, BH_ERR_MAX, "%s %s%s%s", bh_kind_str(kind), namespace, *namespace ? "/" : "",
-		 name);
-	return buf;
-}
+	const char *namespace = key->namespace ? key->namespace : "";
 
-static const char *subject_of_fact(const struct bh_fact *fact, char buf[BH_ERR_MAX])
-{
-	switch (fact->kind) {
-	case BH_KIND_POD: return subject_of(fact->kind, fact->pod.namespace, fact->pod.name, buf);
-	case BH_KIND_NAMESPACE: return subject_of(fact->kind, "", fact->ns.name, buf);
-	case BH_KIND_NODE: return subject_of(fact->kind, "", fact->node.name, buf);
-	case BH_KIND_POLICY:
-		return subject_of(fact->kind, fact->policy.namespace, fact->policy.name, buf);
-	case BH_KIND_COUNT_: break;
-	}
-	abort();
+	snprintf(buf, BH_ERR_MAX, "%s %s%s%s", bh_kind_str(key->kind), namespace,
+		 *namespace ? "/" : "", key->name);
+	return buf;
 }
 
 /* A pod of this node is about to send packets: it does not wait for a burst to end. */
@@ -44,20 +32,21 @@ static bool is_urgent(const struct bh_sources *s, const struct bh_fact *fact)
 
 static void put(struct bh_sources *s, const struct bh_fact *fact)
 {
+	const struct bh_key key = bh_fact_key(fact);
 	struct bh_agent *a = s->agent;
 	char subject[BH_ERR_MAX];
 	struct bh_err err = { 0 };
 	int r = bh_world_apply(a->world, fact, &err);
 
 	if (r < 0) {
-		subject_of_fact(fact, subject);
+		subject_of(&key, subject);
 		if (bh_problems_set(&a->problems, fact->source, subject, bh_err_text(&err)))
 			bh_log_error("%s: %s, keeping its previous state", subject,
 				     bh_err_text(&err));
 		return;
 	}
 	if (a->problems.n > 0)
-		bh_problems_clear(&a->problems, fact->source, subject_of_fact(fact, subject));
+		bh_problems_clear(&a->problems, fact->source, subject_of(&key, subject));
 	bh_reconcile_defer(&a->reconcile, is_urgent(s, fact));
 }
 
@@ -136,9 +125,7 @@ static void on_delete(void *ctx, const struct bh_key *key)
 	note_source(s, key->source);
 	bh_world_remove(s->agent->world, key);
 	if (s->agent->problems.n > 0)
-		bh_problems_clear(&s->agent->problems, key->source,
-				  subject_of(key->kind, key->namespace ? key->namespace : "",
-					     key->name, subject));
+		bh_problems_clear(&s->agent->problems, key->source, subject_of(key, subject));
 	if (is_own_node(s, key->kind, key->name)) {
 		tell_own_node(s, key->source, NULL, 0);
 		put_own_node(s, BH_SOURCE_CRI, NULL);

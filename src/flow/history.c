@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "bh/alloc.h"
+#include "bh/clock.h"
 #include "bh/hash.h"
 
 struct holder {
@@ -30,10 +31,13 @@ struct change {
 	UT_hash_handle hh;    /* the newest of an address */
 };
 
+/* A clock that is set back by more than that makes what was noted of no use. */
+#define MAX_BACK_NS (2 * BH_NS_PER_S)
+
 struct bh_history {
 	uint64_t keep_ns;
 	size_t max;
-	uint64_t known_since_ns;
+	uint64_t known_since_ns, last_ns;
 	struct change *by_addr;
 	struct change *first, *last;
 	size_t n;
@@ -240,10 +244,21 @@ static void note_begins(struct bh_history *h, const struct bh_pod_change *c, uin
 	}
 }
 
+static void begin(struct bh_history *h, uint64_t now_ns)
+{
+	while (h->first)
+		forget_first(h);
+	h->known_since_ns = now_ns;
+}
+
 void bh_history_note(struct bh_history *h, const struct bh_changes *changes, uint64_t now_ns)
 {
-	if (h->known_since_ns == UINT64_MAX) {
-		h->known_since_ns = now_ns;
+	const bool is_first = h->known_since_ns == UINT64_MAX;
+	const bool is_back = now_ns + MAX_BACK_NS < h->last_ns;
+
+	h->last_ns = now_ns;
+	if (is_first || is_back) {
+		begin(h, now_ns);
 		return;
 	}
 	prune(h, now_ns);

@@ -146,26 +146,11 @@ static int decode(const struct bh_kube_facts *f, const struct bh_kube_item *item
 /* What was read of the object by both of us is the same. */
 static bool is_about(const struct bh_fact *fact, const struct bh_kube_entry *e)
 {
-	const char *namespace = "", *name = NULL;
+	const struct bh_key key = bh_fact_key(fact);
 
-	switch (fact->kind) {
-	case BH_KIND_POD:
-		if (strcmp(fact->pod.uid, bh_kube_entry_uid(e)) != 0)
-			return false;
-		namespace = fact->pod.namespace;
-		name = fact->pod.name;
-		break;
-	case BH_KIND_NAMESPACE: name = fact->ns.name; break;
-	case BH_KIND_NODE: name = fact->node.name; break;
-	case BH_KIND_POLICY:
-		namespace
-		= fact->policy.namespace;
-		name = fact->policy.name;
-		break;
-	case BH_KIND_COUNT_: break;
-	}
-	return name && strcmp(name, bh_kube_entry_name(e)) == 0 &&
-	       strcmp(namespace, bh_kube_entry_namespace(e)) == 0;
+	return strcmp(key.name, bh_kube_entry_name(e)) == 0 &&
+	       strcmp(key.namespace, bh_kube_entry_namespace(e)) == 0 &&
+	       (key.kind != BH_KIND_POD || strcmp(key.uid, bh_kube_entry_uid(e)) == 0);
 }
 
 /* What was left out of it; NULL: nothing. */

@@ -135,7 +135,7 @@ static void pause_session(struct bh_kube *k, uint32_t at_least_ms)
 	k->phase = AWAY;
 	k->n_failures = was_steady ? 1 : k->n_failures + 1;
 	ms = bh_backoff_ms(k->n_failures, FIRST_PAUSE_MS, LAST_PAUSE_MS);
-	uv_timer_start(&k->timer, on_timer, ms > at_least_ms ? ms : at_least_ms, 0);
+	uv_timer_start(&k->timer, on_timer, bh_at_least_ms(ms, at_least_ms), 0);
 }
 
 static void go_away(struct bh_kube *k, const char *text, uint32_t at_least_ms)

@@ -119,9 +119,7 @@ static void back_off(struct bh_reflector *r, uint32_t at_least_ms)
 {
 	uint32_t ms = bh_backoff_ms(++r->n_failures, FIRST_PAUSE_MS, LAST_PAUSE_MS);
 
-	if (ms < at_least_ms)
-		ms = at_least_ms + bh_random_below(at_least_ms / 4 + 1);
-	pause_for(r, ms);
+	pause_for(r, bh_at_least_ms(ms, at_least_ms));
 }
 
 static void tell(const struct bh_reflector *r, const char *text)

@@ -436,10 +436,16 @@ static void a_binding_nearby_is_recent_and_a_pod_nobody_knows_is_unknown(void **
 	receive(&lab, prefix, &scan, T0, T0);
 	assert_fields(record(&lab, 0), "{\"source.k8s.pod.name\":\"attacker\","
 				       "\"source.identity.confidence\":\"recent\"}");
+	/* Three seconds are more than clocks differ. */
+	receive(&lab, prefix, &(struct sent){ "10.0.0.5", "10.0.0.4", IPPROTO_TCP, 1, 81, 0 },
+		T0 + 2 * S, T0 + 2 * S);
+	assert_fields(record(&lab, 1), "{\"source.entity\":\"external\","
+				       "\"source.k8s.pod.name\":null,"
+				       "\"source.identity.confidence\":\"none\"}");
 	/* The judged end is a pod for sure, but nobody said which. */
 	receive(&lab, prefix, &(struct sent){ "10.9.9.9", "10.9.9.8", IPPROTO_TCP, 1, 80, 0 }, T0,
 		T0);
-	assert_fields(record(&lab, 1), "{\"source.entity\":\"external\","
+	assert_fields(record(&lab, 2), "{\"source.entity\":\"external\","
 				       "\"destination.entity\":\"unknown\","
 				       "\"destination.identity.confidence\":\"none\"}");
 	close_lab(&lab);

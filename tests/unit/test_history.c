@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "bh/clock.h"
 #include "bh/history.h"
 
 #include "world_text.h"
@@ -212,6 +213,35 @@ static void a_clock_that_goes_back_loses_nobody(void **state)
 	end(&p);
 }
 
+static void a_clock_that_is_set_back_begins_anew(void **state)
+{
+	const uint64_t hour_ns = 3600 * BH_NS_PER_S;
+	struct past p;
+
+	(void)state;
+	begin(&p, 100, "pod shop/a 10.0.0.1 at=1\n");
+	tell(&p, "pod shop/b 10.0.0.1 at=2\n", 2 * hour_ns);
+	tell(&p, "pod shop/c 10.0.0.1 at=3\n", hour_ns);
+	assert_string_equal(who(&p, "10.0.0.1", hour_ns + 1), "-");
+	assert_int_equal(since(&p, "10.0.0.1"), hour_ns);
+	assert_int_equal(bh_history_count(p.h), 0);
+	end(&p);
+}
+
+static void a_pod_that_moves_to_another_node_is_another_holder(void **state)
+{
+	struct bh_addr a = wt_addr("10.0.0.1");
+	uint64_t distance_ns = 9;
+	struct past p;
+
+	(void)state;
+	begin(&p, 100, "pod shop/a 10.0.0.1 node=n1\n");
+	tell(&p, "pod shop/a 10.0.0.1 node=n2\n", 1000);
+	assert_string_equal(bh_history_near(p.h, &a, 950, &distance_ns)->node, "n1");
+	assert_int_equal(distance_ns, 0);
+	end(&p);
+}
+
 static void near_is_the_nearest_of_those_that_had_it(void **state)
 {
 	static const struct {
@@ -256,6 +286,8 @@ int main(void)
 		cmocka_unit_test(changes_are_forgotten_by_age),
 		cmocka_unit_test(at_most_so_many_changes_are_kept_oldest_first_out),
 		cmocka_unit_test(a_clock_that_goes_back_loses_nobody),
+		cmocka_unit_test(a_clock_that_is_set_back_begins_anew),
+		cmocka_unit_test(a_pod_that_moves_to_another_node_is_another_holder),
 		cmocka_unit_test(near_is_the_nearest_of_those_that_had_it),
 	};
 
