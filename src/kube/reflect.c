@@ -24,14 +24,13 @@
  */
 #include "reflect.h"
 
-#include <curl/curl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bh/alloc.h"
 #include "bh/backoff.h"
 #include "bh/buf.h"
 #include "bh/clock.h"
+#include "place.h"
 
 #define PAGE_SIZE      500
 #define FIRST_PAUSE_MS 200
@@ -40,9 +39,8 @@
 #define HEAD_MS 30000
 #define LIST_MS 60000
 /* A stream that stops before its end: the server does not know of WatchList. */
-#define STREAM_MS         20000
-#define SILENCE_MS        150000
-#define MIN_WATCH_SECONDS 300
+#define STREAM_MS  20000
+#define SILENCE_MS 150000
 /* A watch that lasted that long was none of those that end at once. */
 #define STEADY_MS UINT64_C(10000)
 /* Watches that fail one after the other until a list is made instead. */
@@ -73,10 +71,8 @@ struct bh_reflector {
 	struct bh_kube_stream *stream;
 	struct bh_kube_facts facts;
 	enum phase phase;
-	char *version;         /* where a watch goes on; NULL: list first */
-	char *continuation;    /* of the next page; NULL: the first */
-	bool has_watch_list;   /* the server offers it, as far as we know */
-	bool wants_whole_list; /* a token expired: not in pages this time */
+	struct bh_kube_place place;
+	bool has_watch_list; /* the server offers it, as far as we know */
 	bool has_head;
 	bool has_problem;
 	bool is_problem_inside;   /* of an answer with status 200 */
@@ -155,27 +151,6 @@ static void expect_life(struct bh_reflector *r)
 	uv_timer_start(&r->timer, on_timer, ms, 0);
 }
 
-static void forget_version(struct bh_reflector *r)
-{
-	free(r->version);
-	r->version = NULL;
-}
-
-static void forget_place(struct bh_reflector *r)
-{
-	forget_version(r);
-	free(r->continuation);
-	r->continuation = NULL;
-}
-
-static void set_version(struct bh_reflector *r, const char *version)
-{
-	if (!*version || (r->version && strcmp(r->version, version) == 0))
-		return;
-	free(r->version);
-	r->version = bh_strdup(version);
-}
-
 /* --- answers --------------------------------------------------------------------- */
 
 static bool is_status(const struct bh_kube_answer *a, int status)
@@ -197,10 +172,10 @@ static bool is_our_asking(int status)
 
 static void doubt_place(struct bh_reflector *r)
 {
-	if (r->phase == LISTING && r->continuation)
-		forget_place(r);
+	if (r->phase == LISTING && r->place.continuation)
+		bh_kube_place_forget(&r->place);
 	else if (r->phase == WATCHING && ++r->n_watch_failures > MAX_WATCH_FAILURES)
-		forget_version(r);
+		bh_kube_place_forget_version(&r->place);
 }
 
 static void on_refused(struct bh_reflector *r, const struct bh_kube_answer *a)
@@ -231,7 +206,7 @@ static void on_refused(struct bh_reflector *r, const struct bh_kube_answer *a)
  */
 static void on_absent(struct bh_reflector *r)
 {
-	forget_version(r);
+	bh_kube_place_forget_version(&r->place);
 	clear_problem(r);
 	if (r->n_absences < MAX_ABSENCES)
 		r->n_absences++;
@@ -247,7 +222,7 @@ static void on_absent(struct bh_reflector *r)
 
 static void start_over(struct bh_reflector *r)
 {
-	forget_place(r);
+	bh_kube_place_forget(&r->place);
 	back_off(r, 0);
 }
 
@@ -270,7 +245,7 @@ static void on_failed(struct bh_reflector *r, const struct bh_kube_answer *a)
 		end_call(r);
 		act(r);
 	} else if (is_status(a, 410)) {
-		r->wants_whole_list = r->phase == LISTING;
+		r->place.wants_whole_list = r->phase == LISTING;
 		start_over(r);
 	} else if (is_status(a, 404) && r->kind->is_optional) {
 		on_absent(r);
@@ -293,10 +268,8 @@ static void delete_the_rest(struct bh_reflector *r)
 
 static void end_list(struct bh_reflector *r, const char *version)
 {
-	set_version(r, version);
-	free(r->continuation);
-	r->continuation = NULL;
-	r->wants_whole_list = false;
+	bh_kube_place_set_version(&r->place, version);
+	bh_kube_place_set_page(&r->place, "");
 	r->n_absences = 0;
 	r->n_watch_failures = 0;
 	r->stats.n_lists++;
@@ -323,9 +296,8 @@ static void on_page(struct bh_reflector *r)
 						       .text = "the list has no version" });
 		return;
 	}
-	free(r->continuation);
-	r->continuation = *next ? bh_strdup(next) : NULL;
-	if (!r->continuation)
+	bh_kube_place_set_page(&r->place, next);
+	if (!r->place.continuation)
 		end_list(r, version);
 	r->n_failures = 0;
 	end_call(r);
@@ -385,7 +357,7 @@ static int on_event(void *ctx, struct bh_kube_stream *s, const struct bh_kube_it
 		bh_kube_facts_put(&r->facts, s, item);
 	}
 	if (r->phase == WATCHING)
-		set_version(r, bh_kube_stream_slot(s, BH_SLOT_VERSION));
+		bh_kube_place_set_version(&r->place, bh_kube_stream_slot(s, BH_SLOT_VERSION));
 	return 0;
 }
 
@@ -492,71 +464,44 @@ static void call(struct bh_reflector *r, enum phase phase, enum bh_frame frame, 
 
 /* --- what to ask for ------------------------------------------------------------- */
 
-/* Tokens and versions are the server's; they must not say more than they are. */
-static void add_escaped(struct bh_buf *path, const char *text)
-{
-	char *s = curl_easy_escape(NULL, text, 0);
-
-	if (!s)
-		abort();
-	bh_buf_puts(path, s);
-	curl_free(s);
-}
-
 static void watch(struct bh_reflector *r)
 {
-	struct bh_buf path = { 0 };
+	bh_auto(bh_buf_done) struct bh_buf path = { 0 };
 
-	bh_buf_printf(&path, "%s?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u%s",
-		      r->kind->path, MIN_WATCH_SECONDS + bh_random_below(MIN_WATCH_SECONDS),
-		      r->kind->selector);
-	bh_buf_puts(&path, "&resourceVersion=");
-	add_escaped(&path, r->version);
+	bh_kube_place_watch(&r->place, r->kind, &path);
 	r->stats.n_watches++;
 	call(r, WATCHING, BH_FRAME_WATCH, bh_buf_str(&path));
-	bh_buf_done(&path);
 }
 
 static void stream(struct bh_reflector *r)
 {
-	struct bh_buf path = { 0 };
+	bh_auto(bh_buf_done) struct bh_buf path = { 0 };
 
 	begin_list(r);
-	bh_buf_printf(&path,
-		      "%s?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
-		      "&allowWatchBookmarks=true&timeoutSeconds=%u%s",
-		      r->kind->path, MIN_WATCH_SECONDS + bh_random_below(MIN_WATCH_SECONDS),
-		      r->kind->selector);
+	bh_kube_place_stream(r->kind, &path);
 	r->stats.n_watches++;
 	call(r, STREAMING, BH_FRAME_WATCH, bh_buf_str(&path));
-	bh_buf_done(&path);
 }
 
 static void list_page(struct bh_reflector *r)
 {
 	uint32_t size = r->config->page_size ? r->config->page_size : PAGE_SIZE;
-	struct bh_buf path = { 0 };
+	bh_auto(bh_buf_done) struct bh_buf path = { 0 };
 
-	if (!r->continuation)
+	if (!r->place.continuation)
 		begin_list(r);
-	bh_buf_printf(&path, "%s?limit=%u%s", r->kind->path, r->wants_whole_list ? 0 : size,
-		      r->kind->selector);
-	if (r->continuation) {
-		bh_buf_puts(&path, "&continue=");
-		add_escaped(&path, r->continuation);
-	}
+	bh_kube_place_page(&r->place, r->kind, size, &path);
 	call(r, LISTING, BH_FRAME_LIST, bh_buf_str(&path));
-	bh_buf_done(&path);
 }
 
 static void act(struct bh_reflector *r)
 {
 	uv_timer_stop(&r->timer);
-	if (r->version)
+	if (r->place.version)
 		watch(r);
-	else if (!r->continuation && !r->owner->may_list(r->owner->ctx, r))
+	else if (!r->place.continuation && !r->owner->may_list(r->owner->ctx, r))
 		r->phase = HELD;
-	else if (r->has_watch_list && !r->continuation)
+	else if (r->has_watch_list && !r->place.continuation)
 		stream(r);
 	else
 		list_page(r);
@@ -571,7 +516,7 @@ static void on_timer(uv_timer_t *timer)
 	} else if (r->phase == WATCHING && r->has_head) {
 		/* Twice without as much as a bookmark: perhaps it hears nothing. */
 		if (++r->n_watch_failures > 1)
-			forget_version(r);
+			bh_kube_place_forget_version(&r->place);
 		act(r);
 	} else if (r->phase == STREAMING && r->has_head) {
 		r->has_watch_list = false;
@@ -609,7 +554,7 @@ void bh_reflector_nudge(struct bh_reflector *r)
 
 void bh_reflector_relist(struct bh_reflector *r)
 {
-	forget_place(r);
+	bh_kube_place_forget(&r->place);
 	if (r->phase == STOPPED)
 		return;
 	end_call(r);
@@ -619,13 +564,12 @@ void bh_reflector_relist(struct bh_reflector *r)
 
 bool bh_reflector_is_behind(const struct bh_reflector *r)
 {
-	return r->stats.is_synced && !r->version;
+	return r->stats.is_synced && !r->place.version;
 }
 
-/* Versions are opaque but for this: they are numbers (KEP-5504). */
 uint64_t bh_reflector_revision(const struct bh_reflector *r)
 {
-	return r->version ? strtoull(r->version, NULL, 10) : 0;
+	return bh_kube_place_revision(&r->place);
 }
 
 const char *bh_reflector_uid(const struct bh_reflector *r, const char *namespace, const char *name)
@@ -689,7 +633,7 @@ void bh_reflector_free(struct bh_reflector **rp)
 		return;
 	*rp = NULL;
 	bh_reflector_stop(r);
-	forget_place(r);
+	bh_kube_place_forget(&r->place);
 	bh_kube_facts_done(&r->facts);
 	uv_close((uv_handle_t *)&r->timer, on_closed);
 }

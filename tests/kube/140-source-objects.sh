@@ -53,27 +53,7 @@ kubectl delete pod -n shop static-n1 --force --grace-period=0 >/dev/null 2>&1
 told 'key == "shop/static-n1" and event == "delete" and e["uid"] == "0123456789abcdef0123456789abcdef"'
 
 step "ClusterNetworkPolicies are followed once the server has them"
-write "the CRD" <<YAML
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata:
-  name: clusternetworkpolicies.policy.networking.k8s.io
-  annotations: {api-approved.kubernetes.io: "unapproved, a test's own"}
-spec:
-  group: policy.networking.k8s.io
-  scope: Cluster
-  names:
-    plural: clusternetworkpolicies
-    singular: clusternetworkpolicy
-    kind: ClusterNetworkPolicy
-    listKind: ClusterNetworkPolicyList
-  versions:
-  - name: v1alpha2
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-YAML
-wait_until 20 "the kind is there" kubectl get clusternetworkpolicies || fail "it is not"
+cluster_policies
 write "a ClusterNetworkPolicy" <<YAML
 apiVersion: policy.networking.k8s.io/v1alpha2
 kind: ClusterNetworkPolicy

@@ -3,10 +3,8 @@
 . ./lib.sh
 server_node_up
 namespace a-tenant
-sed -n '/^apiVersion: apiextensions/,/^YAML/p' 140-source-objects.sh | sed '/^YAML/d' |
-	kubectl apply -f - >/dev/null || fail "no ClusterNetworkPolicies"
-wait_until 20 "the kind is there" kubectl get clusternetworkpolicies || fail "it is not"
-kubectl apply -f - >/dev/null <<YAML || fail "no policy"
+cluster_policies
+write "a ClusterNetworkPolicy" <<YAML
 apiVersion: policy.networking.k8s.io/v1alpha2
 kind: ClusterNetworkPolicy
 metadata: {name: no-tenant}

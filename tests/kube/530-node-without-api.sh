@@ -2,27 +2,24 @@
 # enforced, for pods that the API has never seen and for those that get another address.
 . ./clusterlib.sh
 cluster_up
-apply <<YAML
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: v1
-kind: Pod
-metadata: {namespace: shop, name: web, labels: {app: web}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-  - {name: main, image: $CLUSTER_AGNHOST, command: [/agnhost, netexec, --http-port=8080]}
----
-apiVersion: v1
-kind: Pod
-metadata: {namespace: shop, name: client, labels: {app: client}}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-  - {name: main, image: $CLUSTER_AGNHOST, command: [/agnhost, pause]}
-YAML
+# pod_yaml NAME APP COMMAND...
+pod_yaml() {
+	local name=$1 app=$2
+	shift 2
+	cat <<-YAML
+		apiVersion: v1
+		kind: Pod
+		metadata: {namespace: shop, name: $name, labels: {app: $app}}
+		spec:
+		  terminationGracePeriodSeconds: 1
+		  containers:
+		  - {name: main, image: $CLUSTER_AGNHOST, command: [$(printf '"%s",' "$@")]}
+	YAML
+}
+server=(/agnhost netexec --http-port=8080)
+kubectl create namespace shop >/dev/null
+pod_yaml web web "${server[@]}" | apply web
+pod_yaml client client /agnhost pause | apply client
 kubectl wait -n shop --for=condition=Ready pod --all --timeout=60s >/dev/null || fail "no pods"
 netpol shop/web <<YAML
 podSelector: {matchLabels: {app: web}}
@@ -46,17 +43,7 @@ find_pod() {
 	ln -sfn "$(cri netns "$id")" "/run/netns/${1/\//.}"
 }
 # static NAME APP: a pod that the kubelet has from a file
-static() {
-	cat >"$CLUSTER_DIR/static/$1.yaml" <<-YAML
-		apiVersion: v1
-		kind: Pod
-		metadata: {namespace: shop, name: $1, labels: {app: $2}}
-		spec:
-		  terminationGracePeriodSeconds: 1
-		  containers:
-		  - {name: main, image: $CLUSTER_AGNHOST, command: [/agnhost, netexec, --http-port=8080]}
-	YAML
-}
+static() { pod_yaml "$1" "$2" "${server[@]}" >"$CLUSTER_DIR/static/$1.yaml"; }
 answers() { [ "$(try_one 4 500 "$@")" = open ]; }
 find_pod shop/web
 find_pod shop/client

@@ -11,6 +11,7 @@
 #	pod_gone shop/web		both go
 #	remote_pod shop/web ADDR4 ADDR6 LABEL...
 #					the object of a pod elsewhere
+#	cluster_policies		the server has ClusterNetworkPolicies from now on
 #	relay_start, relay COMMAND	a relay before the server (tests/tools/relay.c)
 # and what agent.sh has.
 . ../netns/lib.sh
@@ -99,6 +100,12 @@ pod() {
 pod_gone() {
 	kubectl delete pod -n "${1%/*}" "${1#*/}" --force --grace-period=0 >/dev/null 2>&1
 	ip netns del "$(netns_of "$1")" 2>/dev/null || true
+}
+
+cluster_policies() {
+	write "the kind" <clusternetworkpolicies.yaml
+	wait_until 20 "the kind is there" kubectl get clusternetworkpolicies ||
+		fail "there are no ClusterNetworkPolicies"
 }
 
 # --- the agent's source alone ----------------------------------------------------
