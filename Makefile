@@ -62,10 +62,10 @@ DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd 
 	containernetworking-plugins busybox-static
 
 # --- flags the code depends on; not overridable --------------------------------
-WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wcast-qual -Wstrict-prototypes \
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wvla -Wcast-qual -Wstrict-prototypes \
 	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wundef \
 	$(if $(findstring clang,$(CC)),,-Wno-format-truncation) $(if $(WERROR),-Werror)
-BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -Ulinux -Iinclude -Itests/lib -I$(B)/gen \
+BASE_CFLAGS = -std=gnu17 -D_GNU_SOURCE -Ulinux -Iinclude -Itests/lib -I$(B)/gen \
 	-DBH_VERSION='"$(VERSION)"' -fPIE -fstack-protector-strong $(WARN) -MMD -MP $(PKG_CFLAGS)
 BASE_LDFLAGS := -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 
