@@ -164,7 +164,8 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(TESTLIB) $(LIB)
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(if $(filter fuzz,$(VARIANT)),,$(B)/tests/fuzz/replay.o) $(LIB)
 	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-tests: $(UNIT_BIN) tools $(FUZZ_BIN)
+# Benchmarks too, so that they stay fit to be run.
+tests: $(UNIT_BIN) tools $(FUZZ_BIN) $(if $(filter fuzz,$(VARIANT)),,$(BENCH_BIN))
 tools: $(TOOL_BIN)
 benches: $(BENCH_BIN)
 

@@ -127,10 +127,10 @@ static void a_namespace_is_that_of_names_and_objects_without_one(void **state)
 static void a_folder_is_read_with_all_that_is_in_it(void **state)
 {
 	struct cli_test *t = *state;
-	bh_auto_free char *shop = put(t, "shop.yaml", shop_yaml);
-	bh_auto_free char *note = put(t, "NOTE.txt", "no manifest");
 	bh_auto_free char *dir = bh_asprintf("%s/in", t->dir);
 
+	free(put(t, "shop.yaml", shop_yaml));
+	free(put(t, "NOTE.txt", "no manifest"));
 	cli_run(t, "sim", "eval", "shop/web", "shop/sql", "3306", dir);
 	assert_status(t, 0);
 	assert_string_equal(bh_buf_str(&t->err), "");

@@ -499,8 +499,8 @@ static void a_line_without_an_answer_says_why(void **state)
 static void every_answer_of_a_batch_is_json_of_its_own(void **state)
 {
 	static const char *const lines[] = {
-		"{\"src\": \"shop/web\", \"dst\": \"shop/sql\", \"port\": 3306, \"note\": "
-		"\"\\u00fc\"}",
+		("{\"src\": \"shop/web\", \"dst\": \"shop/sql\", \"port\": 3306, \"note\": "
+		 "\"\\u00fc\"}"),
 		"{\"src\": \"203.0.113.9\", \"dst\": \"svc:shop/web\", \"port\": 80}",
 		"{\"src\": \"shop/web\", \"dst\": \"shop/none\", \"port\": 80}",
 	};
