@@ -18,7 +18,11 @@
 #include "bh/log.h"
 #include "handle.h"
 
-/* From one walk's end to the next one's begin: 20 times what it took, within these. */
+/*
+ * From one walk's end to the next one's begin: 20 times what it took, within these.
+ * The least where an address was forgotten: a client that takes a port again would be
+ * led to the pod that is gone, as long as conntrack remembers their last connection.
+ */
 #define MIN_PAUSE_MS 100
 #define MAX_PAUSE_MS 2000
 #define MAX_RETRIES  5
@@ -39,6 +43,7 @@ static void clear(struct bh_revoker *rv)
 	}
 	rv->is_all = false;
 	rv->is_due = false;
+	rv->has_forgotten = false;
 }
 
 static struct bh_touched *find(const struct bh_revoker *rv, const struct bh_addr *a)
@@ -90,7 +95,7 @@ static void arm(struct bh_revoker *rv, uint64_t delay_ms)
 }
 
 /* After a walk that took so long. */
-static void plan_next(struct bh_revoker *rv, uint64_t walk_ns)
+static void note_walk(struct bh_revoker *rv, uint64_t walk_ns)
 {
 	uint64_t pause_ms = 20 * walk_ns / BH_NS_PER_MS;
 
@@ -99,7 +104,8 @@ static void plan_next(struct bh_revoker *rv, uint64_t walk_ns)
 	if (pause_ms > MAX_PAUSE_MS)
 		pause_ms = MAX_PAUSE_MS;
 	uv_update_time(rv->agent->loop);
-	rv->next_walk_ms = uv_now(rv->agent->loop) + pause_ms;
+	rv->last_walk_ms = uv_now(rv->agent->loop);
+	rv->pause_ms = pause_ms;
 }
 
 static void walk(struct bh_revoker *rv)
@@ -114,7 +120,7 @@ static void walk(struct bh_revoker *rv)
 		return;
 	rv->n_walks++;
 	r = bh_conntrack_walk(judge, rv, &n_cut, &err);
-	plan_next(rv, bh_mono_ns() - start_ns);
+	note_walk(rv, bh_mono_ns() - start_ns);
 	rv->n_revoked += n_cut;
 	if (n_cut > 0)
 		bh_log_info("cut %zu connections that policy no longer allows", n_cut);
@@ -171,6 +177,7 @@ void bh_revoker_touch(struct bh_revoker *rv, const struct bh_addr *a)
 void bh_revoker_forget(struct bh_revoker *rv, const struct bh_addr *a)
 {
 	touch(rv, a)->is_forgotten = true;
+	rv->has_forgotten = true;
 }
 
 void bh_revoker_touch_all(struct bh_revoker *rv)
@@ -197,13 +204,14 @@ void bh_revoker_spare(struct bh_revoker *rv)
 
 void bh_revoker_commit(struct bh_revoker *rv)
 {
-	uint64_t now = uv_now(rv->agent->loop);
+	uint64_t now = uv_now(rv->agent->loop), next;
 
 	if (!rv->is_all && !rv->touched)
 		return;
 	rv->is_due = true;
-	if (now >= rv->next_walk_ms)
+	next = rv->last_walk_ms + (rv->has_forgotten ? MIN_PAUSE_MS : rv->pause_ms);
+	if (rv->n_walks == 0 || now >= next)
 		walk(rv);
 	else
-		arm(rv, rv->next_walk_ms - now);
+		arm(rv, next - now);
 }

@@ -16,9 +16,10 @@ struct bh_touched;
 struct bh_revoker {
 	struct bh_agent *agent;
 	uv_timer_t timer;
-	uint64_t next_walk_ms; /* loop time before which none begins */
+	uint64_t last_walk_ms; /* loop time of its end */
+	uint64_t pause_ms;     /* after it */
 	unsigned int n_retries;
-	bool is_due, is_all;
+	bool is_due, is_all, has_forgotten;
 	struct bh_touched *touched;
 	uint64_t n_walks, n_revoked, n_failed;
 };
