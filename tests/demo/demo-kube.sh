@@ -168,7 +168,7 @@ service=$(kubectl get service -n shop api -o 'jsonpath={.spec.clusterIP}')
 db=$(kubectl get service -n shop db -o 'jsonpath={.spec.clusterIP}')
 # traffic FROM ADDRESS PORT open|blocked FILE: over and over
 traffic() {
-	exec nsenter --net="/run/netns/$1" "$PROBE" matrix -t 900 -n 0 <<<"tcp $2 $3 $4" >"$5" 2>&1
+	exec nsenter --net="/run/netns/$1" "$PROBE" matrix -t 900 -n 0 -i 1 <<<"tcp $2 $3 $4" >"$5" 2>&1
 }
 traffic web "$service" 8080 open "$DIR/allowed" &
 allowed=$!

@@ -111,7 +111,9 @@ collect &
 step "rolled twice, while the client asks through the Service and others try what they may not"
 echo "tcp $service 80 open" >"$WORK/allowed"
 echo "tcp $db 5432 blocked" >"$WORK/denied"
-spawn shop/client "$PROBE" matrix -t 900 -n 0 <"$WORK/allowed" >"$WORK/log/allowed" 2>&1
+# Slow enough that no port is taken again meanwhile: what conntrack remembers of a pod
+# that is gone would lead there.
+spawn shop/client "$PROBE" matrix -t 900 -n 0 -i 1 <"$WORK/allowed" >"$WORK/log/allowed" 2>&1
 allowed=$!
 spawn shop/client "$PROBE" matrix -t 200 -n 0 <"$WORK/denied" >"$WORK/log/denied" 2>&1
 denied=$!

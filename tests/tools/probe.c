@@ -2,10 +2,10 @@
  * Packets for tests: a server and a matrix of probes for TCP, UDP, SCTP, ICMP.
  *
  *	probe serve PROTO:PORT...      answers on both families; prints "ready"
- *	probe matrix [-t MS] [-n N] [-s ADDR]
+ *	probe matrix [-t MS] [-n N] [-i MS] [-s ADDR]
  *	                               reads "PROTO ADDR PORT [open|blocked]" lines and
  *	                               probes all of them at once; N rounds (0: until
- *	                               SIGTERM); exit 1 if one is not as expected
+ *	                               SIGTERM), MS apart; exit 1 if one is not as expected
  *	probe try [-t MS] [-s ADDR] PROTO ADDR [PORT]
  *	                               one probe: prints open, refused or timeout
  *	probe stream [-i MS] PROTO ADDR PORT
@@ -557,7 +557,7 @@ static void read_matrix(void)
 	}
 }
 
-static int matrix(long timeout_ms, long n_rounds)
+static int matrix(long timeout_ms, long n_rounds, int interval_ms)
 {
 	size_t n_wrong = 0;
 	long round = 0;
@@ -577,6 +577,8 @@ static int matrix(long timeout_ms, long n_rounds)
 		}
 		fflush(stdout);
 		round++;
+		if (interval_ms > 0)
+			poll(NULL, 0, interval_ms);
 	} while (!is_ended && (n_rounds == 0 || round < n_rounds));
 	if (n_rounds != 1)
 		printf("%ld rounds of %zu probes, %zu wrong\n", round, n_probes, n_wrong);
@@ -682,7 +684,7 @@ int main(int argc, char **argv)
 {
 	struct sigaction term = { .sa_handler = on_term };
 	long timeout_ms = 1000, n_rounds = 1;
-	int c, interval_ms = 100;
+	int c, interval_ms = -1;
 	const char *verb = argc > 1 ? argv[1] : "";
 
 	sigaction(SIGTERM, &term, NULL);
@@ -702,11 +704,11 @@ int main(int argc, char **argv)
 	if (strcmp(verb, "serve") == 0)
 		return serve(argc, argv);
 	if (strcmp(verb, "matrix") == 0)
-		return matrix(timeout_ms, n_rounds);
+		return matrix(timeout_ms, n_rounds, interval_ms);
 	if (strcmp(verb, "try") == 0)
 		return try_one(timeout_ms, argc, argv);
 	if (strcmp(verb, "stream") == 0)
-		return stream(interval_ms, argc, argv);
+		return stream(interval_ms < 0 ? 100 : interval_ms, argc, argv);
 	if (strcmp(verb, "pull") == 0)
 		return pull(argc, argv);
 	usage();
