@@ -6,8 +6,9 @@
  * cuts what is denied.  Its next packet is then judged as new by the rules that
  * are in the kernel already, so whatever was wrongly cut comes back.
  *
- * Walks cost time in proportion to the table, entries or not; they are merged so
- * that they take a twentieth of the time at most, and none is left out.
+ * Walks cost time in proportion to the table, entries or not; they are merged, and
+ * none is left out.  Those that judge take a twentieth of the time at most; those
+ * that forget, which come with the end of a pod of this node, do not wait for that.
  */
 #include "revoke.h"
 
