@@ -104,6 +104,12 @@ static bool is_real(const struct bh_change *c)
 		(w)->out.n_##what = n_;                                                            \
 	} while (0)
 
+/* Modes of policies depend on it, or on whose annotations count. */
+static bool is_mode_changed(const struct bh_world *w)
+{
+	return w->mode != w->settled_mode || w->is_trust_changed;
+}
+
 static void free_array(const void *array)
 {
 	void *p;
@@ -128,7 +134,7 @@ const struct bh_changes *bh_world_changes(struct bh_world *w)
 	FILL_OUT(w, BH_KIND_NAMESPACE, namespaces, namespace);
 	FILL_OUT(w, BH_KIND_NODE, nodes, node);
 	FILL_OUT(w, BH_KIND_POLICY, policies, policy);
-	w->out.is_mode_changed = w->mode != w->settled_mode;
+	w->out.is_mode_changed = is_mode_changed(w);
 	return &w->out;
 }
 
@@ -140,7 +146,7 @@ bool bh_world_is_dirty(const struct bh_world *w)
 		for (i = 0; i < w->changes[kind].n; i++)
 			if (is_real(&w->changes[kind].items[i]))
 				return true;
-	return w->mode != w->settled_mode;
+	return is_mode_changed(w);
 }
 
 static void forget_changes(struct bh_world *w)
@@ -173,6 +179,7 @@ void bh_world_settle(struct bh_world *w)
 	forget_out(w);
 	forget_changes(w);
 	w->settled_mode = w->mode;
+	w->is_trust_changed = false;
 	free_buried(w);
 	doomed = w->doomed;
 	w->doomed = (struct bh_ptrs){ 0 };
@@ -183,27 +190,69 @@ void bh_world_settle(struct bh_world *w)
 
 /* --- life --------------------------------------------------------------------------------- */
 
-static void free_config(struct bh_world *w)
+static void free_names(char **names, size_t n)
 {
 	size_t i;
 
+	for (i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+static char **copy_names(const char *const *names, size_t n)
+{
+	char **copy = bh_calloc(n, sizeof(*copy));
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		copy[i] = bh_strdup(names[i]);
+	return copy;
+}
+
+static void free_config(struct bh_world *w)
+{
 	free(w->node);
-	for (i = 0; i < w->n_exempt; i++)
-		free(w->exempt[i]);
-	free(w->exempt);
+	free_names(w->exempt, w->n_exempt);
+	free_names(w->trusted, w->n_trusted);
 }
 
 static void copy_config(struct bh_world *w, const struct bh_world_config *config)
 {
-	size_t i;
-
 	w->node = bh_strdup(config->node ? config->node : "");
 	memcpy(w->default_deny, config->default_deny, sizeof(w->default_deny));
 	w->n_exempt = config->n_exempt_namespaces;
-	w->exempt = bh_calloc(w->n_exempt, sizeof(*w->exempt));
-	for (i = 0; i < w->n_exempt; i++)
-		w->exempt[i] = bh_strdup(config->exempt_namespaces[i]);
+	w->exempt = copy_names(config->exempt_namespaces, w->n_exempt);
 	w->mode = config->mode;
+	memcpy(w->trust, config->trust.of, sizeof(w->trust));
+	w->n_trusted = config->trust.n_namespaces;
+	w->trusted = copy_names(config->trust.namespaces, w->n_trusted);
+}
+
+static bool is_same_trust(const struct bh_world *w, const struct bh_world_config *config)
+{
+	size_t i;
+
+	if (memcmp(w->trust, config->trust.of, sizeof(w->trust)) != 0 ||
+	    w->n_trusted != config->trust.n_namespaces)
+		return false;
+	for (i = 0; i < w->n_trusted; i++)
+		if (strcmp(w->trusted[i], config->trust.namespaces[i]) != 0)
+			return false;
+	return true;
+}
+
+/* What a namespace's audit covers depends on what the configuration demands. */
+static bool is_same_demand(const struct bh_world *w, const struct bh_world_config *config)
+{
+	size_t i;
+
+	if (memcmp(w->default_deny, config->default_deny, sizeof(w->default_deny)) != 0 ||
+	    w->n_exempt != config->n_exempt_namespaces)
+		return false;
+	for (i = 0; i < w->n_exempt; i++)
+		if (strcmp(w->exempt[i], config->exempt_namespaces[i]) != 0)
+			return false;
+	return true;
 }
 
 struct bh_world *bh_world_new(const struct bh_world_config *config)
@@ -232,6 +281,7 @@ void bh_world_configure(struct bh_world *w, const struct bh_world_config *config
 {
 	bool is_moved = strcmp(w->node, config->node ? config->node : "") != 0;
 
+	w->is_trust_changed |= !is_same_trust(w, config) || !is_same_demand(w, config);
 	free_config(w);
 	copy_config(w, config);
 	update_denies(w);

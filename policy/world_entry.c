@@ -329,39 +329,18 @@ void bh_space_unuse(struct bh_world *w, struct bh_space *space)
 
 /* --- default deny -------------------------------------------------------------------------- */
 
-static bool is_exempt(const struct bh_world *w, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < w->n_exempt; i++)
-		if (strcmp(w->exempt[i], name) == 0)
-			return true;
-	return false;
-}
-
-static const bool *wanted_deny(const struct bh_world *w, const struct bh_space *space)
-{
-	static const bool none[BH_DIR_COUNT_];
-	const struct bh_namespace *ns;
-
-	if (!space->entry.live)
-		return none;
-	ns = &bh_item(space->entry.live, struct bh_ns_obj, obj)->pub;
-	if (ns->has_default_deny)
-		return ns->default_deny;
-	return is_exempt(w, ns->name) ? none : w->default_deny;
-}
-
 void bh_space_update_deny(struct bh_world *w, struct bh_space *space)
 {
 	static const struct bh_rule deny_all = { .action = BH_DENY };
 	const struct entry_key key = { BH_DEFAULT_DENY, space->entry.name, "default-deny" };
-	const bool *dirs = wanted_deny(w, space);
+	bool dirs[BH_DIR_COUNT_] = { false };
 	struct bh_entry *e = &space->deny;
 	struct bh_fact fact = { .kind = BH_KIND_POLICY };
 	struct bh_obj *o = NULL;
 	size_t d;
 
+	if (space->entry.live)
+		bh_world_wanted_deny(w, bh_obj_public(space->entry.live), dirs);
 	fact.policy = (struct bh_policy){ .kind = BH_DEFAULT_DENY,
 					  .tier = BH_TIER_DEFAULT_DENY,
 					  .namespace = key.namespace,

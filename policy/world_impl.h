@@ -196,6 +196,10 @@ struct bh_world {
 	char **exempt;
 	size_t n_exempt;
 	enum bh_mode mode, settled_mode;
+	enum bh_trust trust[BH_ANNOTATION_COUNT_];
+	char **trusted;
+	size_t n_trusted;
+	bool is_trust_changed; /* since the last settle */
 
 	struct bh_table strings;
 	struct bh_table pods; /* first of each name */
@@ -302,6 +306,15 @@ void bh_entry_reap(struct bh_world *w, struct bh_entry *e);
 void bh_space_update_deny(struct bh_world *w, struct bh_space *space);
 /* Evaluation order: tier, priority, kind, name, namespace. */
 int bh_policy_cmp(const struct bh_policy *a, const struct bh_policy *b);
+
+/* world_trust.c */
+/* Whether @ns ("": the whole cluster) is trusted. */
+bool bh_world_trusts(const struct bh_world *w, const char *ns);
+/* What the configuration demands in a namespace, whatever its annotations say. */
+const bool *bh_world_demanded_deny(const struct bh_world *w, const char *ns);
+/* What is denied in @ns by default, with its annotation as far as it counts. */
+void bh_world_wanted_deny(const struct bh_world *w, const struct bh_namespace *ns,
+			  bool ret[BH_DIR_COUNT_]);
 
 /* world.c */
 /*

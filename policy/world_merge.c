@@ -119,6 +119,7 @@ static struct bh_pod_obj *merge(struct bh_world *w, const struct group *g, const
 	}
 	if (runtime)
 		from = runtime;
+	pod.has_ignored_ports = from->pub.has_ignored_ports;
 	ports = unite_ports(g, &pod.n_ports);
 	pod.ports = ports;
 	pod.uid = uid;
@@ -303,6 +304,13 @@ int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *
 		return bh_err_wrap(err, -E2BIG, "pod %s/%s", pod.namespace, pod.name);
 
 	pod.is_local = is_local(w, pod.node, fact->source == BH_SOURCE_CRI, fact->source);
+	pod.has_ignored_ports = false;
+	/* The runtime knows of ports by the annotation alone. */
+	if (fact->source == BH_SOURCE_CRI && pod.n_ports > 0 &&
+	    !bh_world_honours(w, BH_ANNOTATION_PORTS, pod.namespace, NULL)) {
+		pod.has_ignored_ports = true;
+		pod.n_ports = 0;
+	}
 	p = bh_pod_new(w, space, &pod, fact->source, old ? old->told : ++w->last_told);
 	if (old && bh_pod_same(old, p)) {
 		bh_obj_drop_role(w, &p->obj, 0);

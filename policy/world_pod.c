@@ -210,6 +210,7 @@ bool bh_pod_same(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 	       p->created_ns == q->created_ns && p->workload_kind == q->workload_kind &&
 	       p->workload_name == q->workload_name && str_same(p->sandbox_id, q->sandbox_id) &&
 	       p->file == q->file && p->line == q->line &&
+	       p->has_ignored_ports == q->has_ignored_ports &&
 	       addrs_same(bh_pod_claimed(a), a->n_claims, bh_pod_claimed(b), b->n_claims);
 }
 

@@ -107,16 +107,6 @@ enum bh_mode bh_world_mode(const struct bh_world *w)
 	return w->mode;
 }
 
-enum bh_mode bh_world_policy_mode(const struct bh_world *w, const struct bh_policy *p)
-{
-	const struct bh_namespace *ns;
-
-	if (w->mode == BH_AUDIT || p->mode == BH_AUDIT)
-		return BH_AUDIT;
-	ns = *p->namespace ? bh_world_namespace(w, p->namespace) : NULL;
-	return ns && ns->mode == BH_AUDIT ? BH_AUDIT : BH_ENFORCE;
-}
-
 /* --- listings ----------------------------------------------------------------------- */
 
 static int cmp_pods(const void *a, const void *b)

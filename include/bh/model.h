@@ -89,6 +89,7 @@ struct bh_pod {
 	bool is_host_network;   /* spec.hostNetwork */
 	bool is_finished;       /* status.phase Succeeded or Failed, or sandbox not ready */
 	bool has_no_labels_yet; /* they are unknown, as opposed to none: it is closed */
+	bool has_ignored_ports; /* told by an annotation that does not count; set by the world */
 	int line;               /* 1-based, of file; 0 if unknown */
 	uint64_t created_ns;    /* creation time since 1970; 0 where unknown */
 	const char *workload_kind, *workload_name; /* controlling owner; NULL if none */

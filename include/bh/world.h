@@ -20,6 +20,9 @@
  * Namespaces that nobody described exist with the one label
  * kubernetes.io/metadata.name as soon as an object names them.
  *
+ * Annotations.  Which of them count is a matter of configuration, see trust.h: facts
+ * tell what is written, the world decides what of it is in force.
+ *
  * Default deny.  From the configuration and the namespaces' annotation the
  * world makes one policy of kind BH_DEFAULT_DENY, in a tier of its own behind
  * Baseline, per namespace that needs one: it selects every pod of the namespace and has in
@@ -31,6 +34,7 @@
 
 #include "bh/err.h"
 #include "bh/source.h"
+#include "bh/trust.h"
 
 /* Objects beyond these are refused with -E2BIG. */
 #define BH_MAX_PODS       500000
@@ -52,6 +56,7 @@ struct bh_world_config {
 	const char *const *exempt_namespaces;
 	size_t n_exempt_namespaces;
 	enum bh_mode mode; /* of every policy */
+	struct bh_trust_config trust;
 };
 
 struct bh_world;
@@ -110,8 +115,32 @@ size_t bh_world_policies(const struct bh_world *w, const struct bh_policy *const
 
 /* The world's own mode, of which its configuration tells. */
 enum bh_mode bh_world_mode(const struct bh_world *w);
-/* The effective mode: audit if the policy, its namespace or the world is in audit. */
+/*
+ * The effective mode: audit if the policy, its namespace or the world is in audit,
+ * as far as the annotation counts.
+ */
 enum bh_mode bh_world_policy_mode(const struct bh_world *w, const struct bh_policy *p);
+
+/*
+ * Whether annotation @a counts on objects of @ns ("" for those of the whole cluster);
+ * where it does not, @why (may be NULL) says so, beginning with "ignored".
+ */
+bool bh_world_honours(const struct bh_world *w, enum bh_annotation a, const char *ns,
+		      struct bh_err *why);
+/* The same, for what would loosen what the configuration's default deny demands. */
+bool bh_world_lets_override(const struct bh_world *w, enum bh_annotation a, const char *ns,
+			    struct bh_err *why);
+
+/* An annotation that is there and does not count, or not in full. */
+struct bh_ignored {
+	enum bh_annotation annotation;
+	const char *kind; /* "Namespace", "Pod" or a policy's */
+	const char *namespace, *name;
+	const char *why; /* valid during the call */
+};
+/* Calls @on_ignored (may be NULL) for each; returns how many there are. */
+size_t bh_world_ignored(const struct bh_world *w,
+			void (*on_ignored)(void *ctx, const struct bh_ignored *i), void *ctx);
 
 /*
  * Policies that can select pods of @ns in @dir: those of the namespace and the

@@ -253,17 +253,43 @@ bool bh_cli_denies(const struct bh_cli *cli, enum bh_dir dir)
 	return value && (!strcmp(value, "both") || !strcmp(value, bh_dir_str(dir)));
 }
 
-size_t bh_cli_exempt_namespaces(const struct bh_cli *cli, const char **ret)
+/* Any given name replaces the default, "" is none. */
+static size_t names_of(const struct bh_cli *cli, const char *option, const char *by_default,
+		       const char **ret)
 {
 	const char *name;
 	size_t i, n = 0;
 
-	for (i = 0; (name = bh_cli_nth_value(cli, "exempt-namespace", i)); i++)
+	for (i = 0; (name = bh_cli_nth_value(cli, option, i)); i++)
 		if (*name)
 			ret[n++] = name;
 	if (i == 0)
-		ret[n++] = BH_DEFAULT_EXEMPT_NAMESPACE;
+		ret[n++] = by_default;
 	return n;
+}
+
+size_t bh_cli_exempt_namespaces(const struct bh_cli *cli, const char **ret)
+{
+	return names_of(cli, "exempt-namespace", BH_DEFAULT_EXEMPT_NAMESPACE, ret);
+}
+
+int bh_cli_trust(const struct bh_cli *cli, const char **names, struct bh_trust_config *ret,
+		 struct bh_err *err)
+{
+	struct bh_trust_config trust = { .namespaces = names };
+	const char *text;
+	size_t i;
+
+	for (i = 0; (text = bh_cli_nth_value(cli, "annotations", i)); i++) {
+		int r = bh_trust_parse(text, trust.of, err);
+
+		if (r < 0)
+			return bh_err_wrap(err, r, "--annotations");
+	}
+	trust.n_namespaces =
+		names_of(cli, "trusted-namespace", BH_DEFAULT_TRUSTED_NAMESPACE, names);
+	*ret = trust;
+	return 0;
 }
 
 int bh_cli_parse_duration(const char *s, uint64_t *ret_ns, struct bh_err *err)

@@ -15,6 +15,7 @@
 #include "bh/buf.h"
 #include "bh/err.h"
 #include "bh/model.h"
+#include "bh/trust.h"
 
 /* Exit status of every command; stable, and part of bulkhead(1). */
 enum bh_cli_exit {
@@ -108,6 +109,13 @@ bool bh_cli_denies(const struct bh_cli *cli, enum bh_dir dir);
  * "" is none.  @ret has room for BH_CLI_MAX_ARGS names.
  */
 size_t bh_cli_exempt_namespaces(const struct bh_cli *cli, const char **ret);
+
+/*
+ * --annotations and --trusted-namespace as the agent reads them.  @ret borrows @names,
+ * which has room for BH_CLI_MAX_ARGS.  -EINVAL with text.
+ */
+int bh_cli_trust(const struct bh_cli *cli, const char **names, struct bh_trust_config *ret,
+		 struct bh_err *err);
 
 /* "10s", "15m", "2h", "7d" or a number of seconds -> nanoseconds. */
 int bh_cli_parse_duration(const char *s, uint64_t *ret_ns, struct bh_err *err);

@@ -93,9 +93,10 @@ static int parse_number(const struct bh_cli *cli, const char *option, unsigned l
 	return 0;
 }
 
-static struct bh_world *make_world(const struct bh_cli *cli)
+/* NULL with text where an option is wrong. */
+static struct bh_world *make_world(const struct bh_cli *cli, struct bh_err *err)
 {
-	const char *exempt[BH_CLI_MAX_ARGS];
+	const char *exempt[BH_CLI_MAX_ARGS], *trusted[BH_CLI_MAX_ARGS];
 	const char *mode = bh_cli_value(cli, "mode");
 	struct bh_world_config config = {
 		.node = bh_cli_value(cli, "node"),
@@ -105,6 +106,8 @@ static struct bh_world *make_world(const struct bh_cli *cli)
 		.mode = mode && !strcmp(mode, "audit") ? BH_AUDIT : BH_ENFORCE,
 	};
 
+	if (bh_cli_trust(cli, trusted, &config.trust, err) < 0)
+		return NULL;
 	return bh_world_new(&config);
 }
 
@@ -148,13 +151,18 @@ static int render_offline(const struct bh_cli *cli)
 	unsigned long group = BH_DEFAULT_LOG_GROUP, rate = BH_DEFAULT_LOG_RATE;
 	struct bh_compile_config config;
 	struct offline o = { 0 };
+	struct bh_err err = { 0 };
 	int r = BH_CLI_FAILED;
 
 	if (parse_number(cli, "nflog-group", UINT16_MAX, &group) < 0 ||
 	    parse_number(cli, "log-rate", 1000000, &rate) < 0)
 		return BH_CLI_USAGE;
 	config = bh_compile_config_of((uint16_t)group, (uint32_t)rate);
-	o.world = make_world(cli);
+	o.world = make_world(cli, &err);
+	if (!o.world) {
+		bh_log_error("%s", bh_err_text(&err));
+		return BH_CLI_USAGE;
+	}
 	if (load(cli, &o)) {
 		print_plan(o.world, &config);
 		r = o.n_problems == 0 ? BH_CLI_YES : BH_CLI_FAILED;
@@ -188,6 +196,12 @@ static const struct bh_cli_option options[] = {
 	{ .name = "mode", .arg = "enforce|audit", .text = "as of bulkheadd(8)" },
 	{ .name = "default-deny", .arg = "ingress|egress|both|none", .text = "as of bulkheadd(8)" },
 	{ .name = "exempt-namespace",
+	  .arg = "NAME",
+	  .text = "as of bulkheadd(8); may be repeated" },
+	{ .name = "annotations",
+	  .arg = "[KEY=]WHO",
+	  .text = "as of bulkheadd(8); may be repeated" },
+	{ .name = "trusted-namespace",
 	  .arg = "NAME",
 	  .text = "as of bulkheadd(8); may be repeated" },
 	{ .name = "nflog-group", .arg = "N", .text = "as of bulkheadd(8)" },

@@ -41,9 +41,10 @@ static void on_problem(void *ctx, const char *file, const char *text)
 	report(ctx, file, text);
 }
 
-static struct bh_sim *make_sim(const struct bh_cli *cli)
+/* NULL with text where an option is wrong. */
+static struct bh_sim *make_sim(const struct bh_cli *cli, struct bh_err *err)
 {
-	const char *exempt[BH_CLI_MAX_ARGS];
+	const char *exempt[BH_CLI_MAX_ARGS], *trusted[BH_CLI_MAX_ARGS];
 	const char *mode = bh_cli_value(cli, "mode"), *compat = bh_cli_value(cli, "compat");
 	struct bh_sim_config config = {
 		.world = {
@@ -55,7 +56,17 @@ static struct bh_sim *make_sim(const struct bh_cli *cli)
 		.is_compat = compat && strcmp(compat, "none") != 0,
 	};
 
+	if (bh_cli_trust(cli, trusted, &config.world.trust, err) < 0)
+		return NULL;
 	return bh_sim_new(&config);
+}
+
+static void on_ignored(void *ctx, const struct bh_ignored *i)
+{
+	(void)ctx;
+	bh_log_warning("%s %s%s%s: annotation " BH_ANNOTATION_PREFIX "%s: %s", i->kind,
+		       i->namespace, *i->namespace ? "/" : "", i->name,
+		       bh_annotation_str(i->annotation), i->why);
 }
 
 /* A negative errno where it makes no sense to go on. */
@@ -91,9 +102,14 @@ static int load(const struct bh_cli *cli, const char *const *paths, size_t n, bo
 {
 	struct loading l = { .keeps_going = bh_cli_has(cli, "keep-going"),
 			     .takes_invalid = takes_invalid };
-	bh_auto(bh_sim_free) struct bh_sim *sim = make_sim(cli);
+	struct bh_err err = { 0 };
+	bh_auto(bh_sim_free) struct bh_sim *sim = make_sim(cli, &err);
 	int r;
 
+	if (!sim) {
+		bh_log_error("%s", bh_err_text(&err));
+		return BH_CLI_SIM_FAILED;
+	}
 	l.sim = sim;
 	r = read_paths(cli, paths, n, &l);
 	if (r < 0 || (l.n_problems && !l.keeps_going)) {
@@ -106,6 +122,7 @@ static int load(const struct bh_cli *cli, const char *const *paths, size_t n, bo
 			       "policy that is not valid closes the pods it selects",
 			       l.n_problems, l.n_problems == 1 ? "" : "s");
 	bh_sim_finish(sim);
+	bh_world_ignored(bh_sim_world(sim), on_ignored, NULL);
 	*ret = bh_take_ptr(sim);
 	return BH_CLI_YES;
 }

@@ -31,6 +31,12 @@ enum bh_cli_sim_exit {
 		{ .name = "exempt-namespace",                                                      \
 		  .arg = "NAME",                                                                   \
 		  .text = "as of bulkheadd(8); may be repeated" },                                 \
+		{ .name = "annotations",                                                           \
+		  .arg = "[KEY=]WHO",                                                              \
+		  .text = "as of bulkheadd(8); may be repeated" },                                 \
+		{ .name = "trusted-namespace",                                                     \
+		  .arg = "NAME",                                                                   \
+		  .text = "as of bulkheadd(8); may be repeated" },                                 \
 	{                                                                                          \
 		.name = "mode", .arg = "enforce|audit", .text = "as of bulkheadd(8)"               \
 	}

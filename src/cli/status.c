@@ -287,6 +287,31 @@ static void add_problems(const struct bh_cli *cli, struct bh_buf *out, const jso
 	}
 }
 
+static void add_ignored(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *list = json_object_get(status, "ignored_annotations"), *item;
+	json_int_t total = bh_cli_int(status, "ignored_annotations_total");
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		return;
+	bh_buf_putc(out, '\n');
+	bh_cli_paint(cli, out, BH_CLI_YELLOW, "IGNORED ANNOTATIONS");
+	bh_buf_putc(out, '\n');
+	json_array_foreach(list, i, item)
+	{
+		bh_buf_puts(out, "  ");
+		add_name(out, item);
+		bh_buf_puts(out, ": ");
+		bh_buf_escape(out, bh_cli_str(item, "annotation"));
+		bh_buf_puts(out, ": ");
+		bh_buf_escape(out, bh_cli_str(item, "reason"));
+		bh_buf_putc(out, '\n');
+	}
+	if (total > (json_int_t)i)
+		bh_buf_printf(out, "  and %lld more\n", (long long)total - (long long)i);
+}
+
 /* The kernel refused something: these pods get nothing through. */
 static void add_closed(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
 {
@@ -331,6 +356,7 @@ static void show(const struct bh_cli *cli, const json_t *status)
 	add_events(cli, &out, status);
 	add_packets(cli, &out, status);
 	add_policies(cli, &out, status);
+	add_ignored(cli, &out, status);
 	add_problems(cli, &out, status);
 	bh_cli_print(&out);
 	bh_buf_done(&out);

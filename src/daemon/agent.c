@@ -21,14 +21,19 @@
 
 struct bh_world_config bh_world_config_of(const struct bh_config *c)
 {
-	return (struct bh_world_config){
+	struct bh_world_config world = {
 		.node = c->node,
 		.default_deny = { [BH_INGRESS] = c->default_deny[BH_INGRESS],
 				  [BH_EGRESS] = c->default_deny[BH_EGRESS] },
 		.exempt_namespaces = (const char *const *)c->exempt_namespaces,
 		.n_exempt_namespaces = c->n_exempt_namespaces,
 		.mode = c->mode,
+		.trust.namespaces = (const char *const *)c->trusted_namespaces,
+		.trust.n_namespaces = c->n_trusted_namespaces,
 	};
+
+	memcpy(world.trust.of, c->annotations, sizeof(world.trust.of));
+	return world;
 }
 
 struct bh_kube_config bh_kube_config_of(const struct bh_config *c)

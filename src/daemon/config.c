@@ -141,18 +141,33 @@ static int parse_default_deny(struct bh_config *c, const char *value, struct bh_
 }
 
 /* An empty name stands for no namespace at all. */
-static int parse_exempt(struct bh_config *c, const char *value, struct bh_err *err)
+static int add_namespace(char ***list, size_t *n, const char *value, struct bh_err *err)
 {
 	if (!*value)
 		return 0;
-	if (c->n_exempt_namespaces == BH_CONFIG_MAX_LIST)
+	if (*n == BH_CONFIG_MAX_LIST)
 		return bh_err(err, -E2BIG, "over %d namespaces", BH_CONFIG_MAX_LIST);
 	if (strlen(value) > 63)
 		return bh_err(err, -EINVAL, "a namespace name has at most 63 characters");
-	c->exempt_namespaces = bh_reallocarray(c->exempt_namespaces, c->n_exempt_namespaces + 1,
-					       sizeof(*c->exempt_namespaces));
-	c->exempt_namespaces[c->n_exempt_namespaces++] = bh_strdup(value);
+	*list = bh_reallocarray(*list, *n + 1, sizeof(**list));
+	(*list)[(*n)++] = bh_strdup(value);
 	return 0;
+}
+
+static int parse_exempt(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	return add_namespace(&c->exempt_namespaces, &c->n_exempt_namespaces, value, err);
+}
+
+static int parse_trusted(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	return add_namespace(&c->trusted_namespaces, &c->n_trusted_namespaces, value, err);
+}
+
+/* An empty list restricts nothing beyond the defaults. */
+static int parse_annotations(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	return *value ? bh_trust_parse(value, c->annotations, err) : 0;
 }
 
 static int parse_control(struct bh_config *c, const char *value, struct bh_err *err)
@@ -311,6 +326,20 @@ static const struct option_spec specs[] = {
 	  .def = BH_DEFAULT_EXEMPT_NAMESPACE,
 	  .help = "namespace without default deny; may be repeated, \"\" exempts none",
 	  .parse = parse_exempt,
+	  .is_list = true },
+	{ .name = "annotations",
+	  .arg = "[KEY=]all|no-override|trusted-namespaces|none",
+	  .help = "where the bulkhead.dev/ annotation KEY (mode, default-deny, ports) counts, or "
+		  "all of them; may be repeated (default: no-override, for ports all)",
+	  .parse = parse_annotations,
+	  .is_list = true },
+	{ .name = "trusted-namespace",
+	  .arg = "NAME",
+	  .def = BH_DEFAULT_TRUSTED_NAMESPACE,
+	  .help = "namespace whose annotations count wherever not none; may be repeated, \"\" "
+		  "trusts "
+		  "none",
+	  .parse = parse_trusted,
 	  .is_list = true },
 	{ .name = "flow-log",
 	  .arg = "FILE|-",
@@ -585,6 +614,13 @@ int bh_config_parse(int argc, char *const *argv, struct bh_config *ret, struct b
 	return 0;
 }
 
+static void free_names(char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
 void bh_config_done(struct bh_config *c)
 {
 	free(c->policies);
@@ -595,9 +631,8 @@ void bh_config_done(struct bh_config *c)
 	free(c->node);
 	free(c->node_name);
 	free(c->flow_log);
-	for (size_t i = 0; i < c->n_exempt_namespaces; i++)
-		free(c->exempt_namespaces[i]);
-	free(c->exempt_namespaces);
+	free_names(c->exempt_namespaces, c->n_exempt_namespaces);
+	free_names(c->trusted_namespaces, c->n_trusted_namespaces);
 	free(c->control);
 	free(c->metrics);
 	free(c->file);

@@ -16,6 +16,7 @@
 #include "bh/err.h"
 #include "bh/log.h"
 #include "bh/model.h"
+#include "bh/trust.h"
 
 /* Exit codes; stable, and part of the manual. */
 enum bh_exit { BH_EXIT_OK = 0, BH_EXIT_FAILED = 1, BH_EXIT_USAGE = 2 };
@@ -42,6 +43,9 @@ struct bh_config {
 	bool default_deny[BH_DIR_COUNT_];
 	char **exempt_namespaces;
 	size_t n_exempt_namespaces;
+	enum bh_trust annotations[BH_ANNOTATION_COUNT_];
+	char **trusted_namespaces;
+	size_t n_trusted_namespaces;
 	char *control;
 	char *metrics; /* NULL: none */
 	uint16_t nflog_group;

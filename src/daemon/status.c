@@ -137,6 +137,30 @@ static json_t *policies_json(const struct bh_agent *a)
 	return list;
 }
 
+/* Beyond these only the number is told. */
+#define MAX_IGNORED 1000
+
+static void add_ignored(void *ctx, const struct bh_ignored *i)
+{
+	json_t *list = ctx;
+
+	if (json_array_size(list) == MAX_IGNORED)
+		return;
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s+, s:s}", "kind", i->kind,
+					      "namespace", i->namespace, "name", i->name,
+					      "annotation", BH_ANNOTATION_PREFIX,
+					      bh_annotation_str(i->annotation), "reason", i->why));
+}
+
+static void set_ignored(json_t *o, const struct bh_agent *a)
+{
+	json_t *list = json_array();
+	size_t n = bh_world_ignored(a->world, add_ignored, list);
+
+	json_object_set_new(o, "ignored_annotations", list);
+	json_object_set_new(o, "ignored_annotations_total", json_integer((json_int_t)n));
+}
+
 static json_t *last_commit_json(const struct bh_reconcile *r)
 {
 	char time[BH_TIME_STRLEN];
@@ -205,6 +229,7 @@ json_t *bh_policies_json(struct bh_agent *a)
 	set_int(o, "generation", a->reconcile.generation);
 	set_int(o, "wanted_generation", bh_reconcile_wanted(&a->reconcile));
 	json_object_set_new(o, "policies", policies_json(a));
+	set_ignored(o, a);
 	return o;
 }
 
@@ -239,6 +264,7 @@ json_t *bh_status_json(struct bh_agent *a)
 	set_int(s, "elements", plan.n_elems);
 	json_object_set_new(s, "problems", bh_problems_json(&a->problems));
 	json_object_set_new(s, "policies_status", policies_json(a));
+	set_ignored(s, a);
 	json_object_set_new(s, "packets", bh_packets_json(&a->packets));
 	set_int(s, "tamper_events", a->reconcile.n_tampers);
 	set_int(s, "revoked_connections", a->revoker.n_revoked);

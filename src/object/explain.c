@@ -10,6 +10,7 @@
 struct step {
 	const struct bh_policy *policy;
 	bool is_selecting, is_audited, is_asked;
+	bool is_audit_ignored; /* an annotation says so, and does not count */
 	struct bh_policy_word word;
 };
 
@@ -51,6 +52,13 @@ static void mark_asked(struct walk *walk, enum bh_dir dir)
 	}
 }
 
+static bool says_audit(const struct bh_world *w, const struct bh_policy *p)
+{
+	const struct bh_namespace *ns = *p->namespace ? bh_world_namespace(w, p->namespace) : NULL;
+
+	return p->mode == BH_AUDIT || (ns && ns->mode == BH_AUDIT);
+}
+
 static struct walk walk_of(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
 			   const struct bh_pod *pod)
 {
@@ -64,6 +72,7 @@ static struct walk walk_of(const struct bh_world *w, const struct bh_flow *flow,
 		s->policy = policies[i];
 		s->is_selecting = bh_world_selects(w, policies[i], pod);
 		s->is_audited = bh_world_policy_mode(w, policies[i]) == BH_AUDIT;
+		s->is_audit_ignored = !s->is_audited && says_audit(w, policies[i]);
 		bh_eval_policy(w, flow, dir, policies[i], &s->word);
 	}
 	mark_asked(&walk, dir);
@@ -145,7 +154,9 @@ static void add_step(const struct tale *t, const struct step *s, enum bh_dir dir
 			      s->policy->priority);
 	if (s->is_audited)
 		bh_buf_puts(b, ", in audit");
-	else if (!s->is_asked)
+	if (s->is_audit_ignored)
+		bh_buf_puts(b, ", enforced as its annotation bulkhead.dev/mode does not count");
+	if (!s->is_audited && !s->is_asked)
 		bh_buf_puts(b, ", not asked any more");
 	add_word(t, s, dir);
 	bh_buf_putc(b, '\n');
@@ -270,6 +281,8 @@ static json_t *step_json(const struct step *s, enum bh_dir dir)
 	if (p->tier != BH_TIER_NETWORK_POLICY)
 		set(json, "priority", json_integer(p->priority));
 	set(json, "mode", json_string(bh_mode_str(s->is_audited ? BH_AUDIT : BH_ENFORCE)));
+	if (s->is_audit_ignored)
+		set(json, "audit_ignored", json_true());
 	set(json, "selects", json_boolean(s->is_selecting));
 	if (!s->word.is_about)
 		return json;

@@ -66,17 +66,25 @@ static void put(struct future *f, struct bh_fact *fact)
 	bh_world_apply(f->w, fact, NULL);
 }
 
-/* The world made it from its configuration, which the copy does not have. */
+/*
+ * The world made it from its configuration, which the copy does not have.  The modes of
+ * other policies are copied with them.
+ */
 static void copy_default_deny(struct maker *m, struct bh_namespace *ns)
 {
 	const struct bh_policy *const *policies;
 	size_t i, n = bh_world_policies_of(m->old, ns->name, &policies), d;
 
 	ns->has_default_deny = true;
+	ns->mode = BH_ENFORCE;
 	memset(ns->default_deny, 0, sizeof(ns->default_deny));
-	for (i = 0; i < n; i++)
-		for (d = 0; policies[i]->kind == BH_DEFAULT_DENY && d < BH_DIR_COUNT_; d++)
+	for (i = 0; i < n; i++) {
+		if (policies[i]->kind != BH_DEFAULT_DENY)
+			continue;
+		ns->mode = bh_world_policy_mode(m->old, policies[i]);
+		for (d = 0; d < BH_DIR_COUNT_; d++)
 			ns->default_deny[d] |= policies[i]->rules[d].n > 0;
+	}
 }
 
 static void copy_world(struct maker *m)
@@ -375,7 +383,11 @@ struct future *future_new(const struct bh_world *w, const struct future_limits *
 {
 	static const struct bh_selector everybody;
 	/* Else a default deny of a world in audit would close its pods. */
-	const struct bh_world_config config = { .mode = bh_world_mode(w) };
+	const struct bh_world_config config = {
+		.mode = bh_world_mode(w),
+		.trust.of = { [BH_ANNOTATION_MODE] = BH_TRUST_ALL,
+			      [BH_ANNOTATION_DEFAULT_DENY] = BH_TRUST_ALL },
+	};
 	struct future *f = bh_calloc(1, sizeof(*f));
 	struct maker m = { .f = f, .limits = limits, .old = w };
 	const struct bh_policy *const *policies;

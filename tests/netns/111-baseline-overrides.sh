@@ -81,11 +81,20 @@ YAML
 settle
 blocked lab/tool tcp shop/db 80
 
-step "the namespace's word wins over the agent's, exempt or not"
+step "a namespace that is not trusted takes nothing away from what the agent denies"
 namespace shop "bulkhead.dev/default-deny: none"
-namespace lab "bulkhead.dev/default-deny: ingress"
 unpolicy shop.db
 unpolicy shop.web
+settle
+blocked shop/web tcp out 80
+blocked out tcp shop/web 80
+status .ignored_annotations.0.reason | grep -q "shop is no trusted namespace" ||
+	fail "not said: $(status .ignored_annotations)"
+agent_stop
+
+step "a trusted namespace's word wins over the agent's, exempt or not"
+agent_start --default-deny both --exempt-namespace lab --trusted-namespace shop
+namespace lab "bulkhead.dev/default-deny: ingress"
 settle
 open shop/web tcp shop/db 80
 open out tcp shop/web 80

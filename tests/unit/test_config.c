@@ -222,6 +222,29 @@ static void the_file_sets_options_and_the_command_line_wins(void **state)
 	assert_string_equal(c.exempt_namespaces[0], "z");
 }
 
+static void who_may_set_annotations_is_a_list_of_keys(void **state)
+{
+	static const char yaml[] = "policies: /p\n"
+				   "annotations: [none, mode=trusted-namespaces]\n"
+				   "trusted-namespace: [ops, infra]\n";
+	bh_auto(bh_config_done) struct bh_config c = { 0 }, plain = { 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	assert_ok(parse_file(yaml, strlen(yaml), "", &c, &err), &err);
+	assert_int_equal(c.annotations[BH_ANNOTATION_MODE], BH_TRUST_NAMESPACES);
+	assert_int_equal(c.annotations[BH_ANNOTATION_DEFAULT_DENY], BH_TRUST_NONE);
+	assert_int_equal(c.n_trusted_namespaces, 2);
+	assert_string_equal(c.trusted_namespaces[1], "infra");
+
+	assert_ok(parse("--policies /p", &plain, &err), &err);
+	assert_int_equal(plain.annotations[BH_ANNOTATION_MODE], BH_TRUST_DEFAULT);
+	assert_int_equal(plain.n_trusted_namespaces, 1);
+	assert_string_equal(plain.trusted_namespaces[0], "kube-system");
+	assert_err(parse("--policies /p --annotations mode=whoever", &plain, &err), &err, -EINVAL,
+		   "--annotations: 'whoever' is none of");
+}
+
 static void an_empty_list_exempts_no_namespace(void **state)
 {
 	static const char yaml[] = "policies: /p\nexempt-namespace: []\n";
@@ -302,6 +325,7 @@ int main(void)
 		cmocka_unit_test(help_and_version_need_no_policies),
 		cmocka_unit_test(wrong_command_lines_name_the_option_and_the_rule),
 		cmocka_unit_test(the_file_sets_options_and_the_command_line_wins),
+		cmocka_unit_test(who_may_set_annotations_is_a_list_of_keys),
 		cmocka_unit_test(an_empty_list_exempts_no_namespace),
 		cmocka_unit_test(wrong_files_are_refused_with_file_and_line),
 		cmocka_unit_test(

@@ -412,6 +412,7 @@ static const struct bh_policy *deny_of(const struct bh_world *w, const char *ns)
 }
 
 static const char *const exempt[] = { "kube-system" };
+static const char *const trusted[] = { "lab" };
 
 static void default_deny_comes_from_configuration_and_annotation(void **state)
 {
@@ -419,6 +420,7 @@ static void default_deny_comes_from_configuration_and_annotation(void **state)
 		.default_deny = { true, false },
 		.exempt_namespaces = exempt,
 		.n_exempt_namespaces = 1,
+		.trust = { .namespaces = trusted, .n_namespaces = 1 },
 	};
 	static const struct {
 		const char *text, *ns;
@@ -427,8 +429,10 @@ static void default_deny_comes_from_configuration_and_annotation(void **state)
 		{ "pod shop/web", "shop", 1, 0 },
 		{ "pod kube-system/dns", "kube-system", 0, 0 },
 		{ "ns kube-system deny=both", "kube-system", 1, 1 },
-		{ "ns shop deny=none", "shop", 0, 0 },
-		{ "ns shop deny=egress", "shop", 0, 1 },
+		{ "ns shop deny=none", "shop", 1, 0 },
+		{ "ns shop deny=egress", "shop", 1, 1 },
+		{ "ns lab deny=none", "lab", 0, 0 },
+		{ "ns lab deny=egress", "lab", 0, 1 },
 	};
 	size_t i;
 
@@ -452,7 +456,10 @@ static void default_deny_comes_from_configuration_and_annotation(void **state)
 
 static void configuring_default_deny_changes_policies(void **state)
 {
-	static const struct bh_world_config deny = { .default_deny = { true, true } };
+	static const struct bh_world_config deny = {
+		.default_deny = { true, true },
+		.trust.of = { [BH_ANNOTATION_DEFAULT_DENY] = BH_TRUST_ALL },
+	};
 	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
 	const struct bh_changes *c;
 
@@ -507,6 +514,190 @@ static void audit_of_policy_namespace_or_world_is_audit(void **state)
 
 		world_text(w, KUBE, t[i].text);
 		assert_int_equal(bh_world_policy_mode(w, policy(w, "p")), t[i].want);
+	}
+}
+
+/* --- which annotations count --------------------------------------------------------- */
+
+#define TRUST(mode, deny)                                                                          \
+	{                                                                                          \
+		.of = { [BH_ANNOTATION_MODE] = BH_TRUST_##mode,                                    \
+			[BH_ANNOTATION_DEFAULT_DENY] = BH_TRUST_##deny },                          \
+		.namespaces = trusted, .n_namespaces = 1                                           \
+	}
+
+static void note_ignored(void *ctx, const struct bh_ignored *i)
+{
+	struct bh_buf *b = ctx;
+
+	assert_memory_equal(i->why, "ignored", 7);
+	bh_buf_printf(b, "%s%s", b->len ? " " : "", i->kind);
+	bh_buf_printf(b, " %s:%s", i->name, bh_annotation_str(i->annotation));
+}
+
+/* Modes of a policy, of the default deny, and what is said to be ignored. */
+static void annotations_count_where_configuration_lets_them(void **state)
+{
+	static const struct bh_trust_config by_default = TRUST(DEFAULT, DEFAULT),
+					    all = TRUST(ALL, ALL), none = TRUST(NONE, NONE),
+					    in_trusted = TRUST(NAMESPACES, NAMESPACES);
+	static const struct {
+		const struct bh_trust_config *trust;
+		const char *text, *ns;
+		enum bh_mode policy, deny;
+		const char *ignored;
+	} t[] = {
+		/* A tenant's own policy is its own to audit: it could delete it. */
+		{ &by_default, "policy shop/p types=both audit", "shop", BH_AUDIT, BH_ENFORCE, "" },
+		{ &all, "policy shop/p types=both audit", "shop", BH_AUDIT, BH_ENFORCE, "" },
+		{ &none, "policy shop/p types=both audit", "shop", BH_ENFORCE, BH_ENFORCE,
+		  "NetworkPolicy p:mode" },
+		{ &none, "policy lab/p types=both audit", "lab", BH_ENFORCE, BH_ENFORCE,
+		  "NetworkPolicy p:mode" },
+		{ &in_trusted, "policy shop/p types=both audit", "shop", BH_ENFORCE, BH_ENFORCE,
+		  "NetworkPolicy p:mode" },
+		{ &in_trusted, "policy lab/p types=both audit", "lab", BH_AUDIT, BH_ENFORCE, "" },
+		/* What the configuration denies is not the namespace's. */
+		{ &by_default, "ns shop audit\npolicy shop/p types=both", "shop", BH_AUDIT,
+		  BH_ENFORCE, "Namespace shop:mode" },
+		{ &by_default, "ns lab audit\npolicy lab/p types=both", "lab", BH_AUDIT, BH_AUDIT,
+		  "" },
+		{ &all, "ns shop audit\npolicy shop/p types=both", "shop", BH_AUDIT, BH_AUDIT, "" },
+		{ &none, "ns lab audit\npolicy lab/p types=both", "lab", BH_ENFORCE, BH_ENFORCE,
+		  "Namespace lab:mode" },
+		{ &in_trusted, "ns shop audit\npolicy shop/p types=both", "shop", BH_ENFORCE,
+		  BH_ENFORCE, "Namespace shop:mode" },
+		{ &in_trusted, "ns lab audit\npolicy lab/p types=both", "lab", BH_AUDIT, BH_AUDIT,
+		  "" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		const struct bh_world_config config = { .default_deny = { true, true },
+							.trust = *t[i].trust };
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&config);
+		bh_auto(bh_buf_done) struct bh_buf ignored = { 0 };
+
+		world_text(w, KUBE, t[i].text);
+		assert_int_equal(bh_world_policy_mode(
+					 w, bh_world_policy(w, BH_NETWORK_POLICY, t[i].ns, "p")),
+				 t[i].policy);
+		assert_int_equal(bh_world_policy_mode(w, deny_of(w, t[i].ns)), t[i].deny);
+		bh_world_ignored(w, note_ignored, &ignored);
+		assert_string_equal(bh_buf_str(&ignored), t[i].ignored);
+	}
+}
+
+static void a_namespace_takes_nothing_from_the_default_deny_unless_trusted(void **state)
+{
+	static const struct {
+		enum bh_trust trust;
+		const char *text, *ns;
+		bool in, eg;
+		size_t n_ignored;
+	} t[] = {
+		{ BH_TRUST_DEFAULT, "ns shop deny=none", "shop", true, false, 1 },
+		{ BH_TRUST_DEFAULT, "ns shop deny=egress", "shop", true, true, 1 },
+		{ BH_TRUST_DEFAULT, "ns shop deny=both", "shop", true, true, 0 },
+		{ BH_TRUST_DEFAULT, "ns lab deny=none", "lab", false, false, 0 },
+		{ BH_TRUST_NO_OVERRIDE, "ns shop deny=none", "shop", true, false, 1 },
+		{ BH_TRUST_ALL, "ns shop deny=none", "shop", false, false, 0 },
+		{ BH_TRUST_NONE, "ns lab deny=none", "lab", true, false, 1 },
+		{ BH_TRUST_NONE, "ns shop deny=both", "shop", true, false, 1 },
+		{ BH_TRUST_NAMESPACES, "ns shop deny=both", "shop", true, false, 1 },
+		{ BH_TRUST_NAMESPACES, "ns lab deny=egress", "lab", false, true, 0 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		const struct bh_world_config config = {
+			.default_deny = { [BH_INGRESS] = true },
+			.trust = { .of = { [BH_ANNOTATION_DEFAULT_DENY] = t[i].trust },
+				   .namespaces = trusted,
+				   .n_namespaces = 1 },
+		};
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&config);
+		const struct bh_policy *p;
+
+		world_text(w, KUBE, t[i].text);
+		p = deny_of(w, t[i].ns);
+		assert_int_equal(p && p->rules[BH_INGRESS].n, t[i].in);
+		assert_int_equal(p && p->rules[BH_EGRESS].n, t[i].eg);
+		assert_int_equal(bh_world_ignored(w, NULL, NULL), t[i].n_ignored);
+	}
+}
+
+static void named_ports_of_an_annotation_count_where_they_may(void **state)
+{
+	static const char *const text = "pod shop/web 10.0.0.1 uid=u port=http:TCP:80";
+	const struct bh_world_config config = {
+		.trust = { .of = { [BH_ANNOTATION_PORTS] = BH_TRUST_NAMESPACES } },
+	};
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&config);
+	bh_auto(bh_buf_done) struct bh_buf ignored = { 0 };
+	const struct bh_pod *pod;
+
+	(void)state;
+	world_text(w, CRI, text);
+	pod = bh_world_pod_by_name(w, "shop", "web");
+	assert_int_equal(pod->n_ports, 0);
+	bh_world_ignored(w, note_ignored, &ignored);
+	assert_string_equal(bh_buf_str(&ignored), "Pod web:ports");
+	/* The API's word is no annotation. */
+	world_text(w, KUBE, text);
+	assert_int_equal(bh_world_pod_by_name(w, "shop", "web")->n_ports, 1);
+}
+
+static void whose_annotations_count_is_a_change(void **state)
+{
+	const struct bh_world_config none = { .trust = TRUST(NONE, NONE) };
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+
+	(void)state;
+	world_text(w, KUBE, "ns shop audit deny=both");
+	bh_world_settle(w);
+	bh_world_configure(w, &none);
+	assert_true(bh_world_changes(w)->is_mode_changed);
+	assert_null(deny_of(w, "shop"));
+	bh_world_settle(w);
+	assert_false(bh_world_is_dirty(w));
+}
+
+static void who_may_set_an_annotation_is_read_by_key_or_for_all(void **state)
+{
+	static const struct {
+		const char *text;
+		enum bh_trust mode, deny, ports;
+		const char *error;
+	} t[] = {
+		{ "mode=none", BH_TRUST_NONE, 0, 0, NULL },
+		{ "default-deny=trusted-namespaces", 0, BH_TRUST_NAMESPACES, 0, NULL },
+		{ "none", BH_TRUST_NONE, BH_TRUST_NONE, BH_TRUST_NONE, NULL },
+		{ "no-override", BH_TRUST_NO_OVERRIDE, BH_TRUST_NO_OVERRIDE, BH_TRUST_DEFAULT,
+		  NULL },
+		{ "mode=some", 0, 0, 0, "'some' is none of all, no-override, trusted-namespaces" },
+		{ "default", 0, 0, 0, "'default' is none of" },
+		{ "mod=all", 0, 0, 0, "'mod' is no annotation" },
+		{ "=all", 0, 0, 0, "'' is no annotation" },
+		{ "ports=no-override", 0, 0, 0, "ports overrides nothing" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
+		enum bh_trust of[BH_ANNOTATION_COUNT_] = { 0 };
+		struct bh_err err = { 0 };
+		int r = bh_trust_parse(t[i].text, of, &err);
+
+		if (t[i].error)
+			assert_err(r, &err, -EINVAL, t[i].error);
+		else
+			assert_ok(r, &err);
+		assert_int_equal(of[BH_ANNOTATION_MODE], t[i].mode);
+		assert_int_equal(of[BH_ANNOTATION_DEFAULT_DENY], t[i].deny);
+		assert_int_equal(of[BH_ANNOTATION_PORTS], t[i].ports);
 	}
 }
 
@@ -901,6 +1092,11 @@ int main(void)
 		cmocka_unit_test(configuring_default_deny_changes_policies),
 		cmocka_unit_test(nobody_else_makes_a_default_deny),
 		cmocka_unit_test(audit_of_policy_namespace_or_world_is_audit),
+		cmocka_unit_test(annotations_count_where_configuration_lets_them),
+		cmocka_unit_test(a_namespace_takes_nothing_from_the_default_deny_unless_trusted),
+		cmocka_unit_test(named_ports_of_an_annotation_count_where_they_may),
+		cmocka_unit_test(whose_annotations_count_is_a_change),
+		cmocka_unit_test(who_may_set_an_annotation_is_read_by_key_or_for_all),
 		cmocka_unit_test(changing_the_worlds_mode_is_a_change),
 		cmocka_unit_test(policies_of_a_namespace_come_in_evaluation_order),
 		cmocka_unit_test(listings_depend_on_names_only),

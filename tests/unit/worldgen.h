@@ -99,9 +99,13 @@ static inline void gen_begin(struct gen *g, uint64_t seed, enum bh_source source
 			   .now_ns = 1 };
 	g->has_tiers = seed % 2;
 	g->has_audit = seed % 3 == 0;
-	g->config = (struct bh_world_config){ .node = "n1",
-					      .exempt_namespaces = exempt,
-					      .n_exempt_namespaces = 1 };
+	g->config =
+		(struct bh_world_config){ .node = "n1",
+					  .exempt_namespaces = exempt,
+					  .n_exempt_namespaces = 1,
+					  .trust = { .namespaces = exempt, .n_namespaces = 1 } };
+	for (enum bh_annotation a = 0; a < BH_ANNOTATION_COUNT_; a++)
+		g->config.trust.of[a] = (enum bh_trust)((seed / 7 + a) % BH_TRUST_COUNT_);
 }
 
 static inline void gen_init(struct gen *g, uint64_t seed)
