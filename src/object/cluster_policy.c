@@ -4,7 +4,7 @@
  *
  * Fields of a rule that this version does not know close the rule, as the API
  * asks for peers it does not know: an Accept rule matches nothing then, and any
- * other denies everything.
+ * other denies everything.  In a manifest they make the whole policy invalid.
  *
  * Sources: sigs.k8s.io/network-policy-api, apis/v1alpha1 and apis/v1alpha2, with
  * the wording of the API server for a CustomResourceDefinition.
@@ -272,7 +272,8 @@ static void decode_rule(struct decoder *d, const struct field *f, const struct d
 	ret->action = decode_action(d, &action, dialect);
 	decode_ports(d, &ports, dialect, ret);
 	is_closed = !decode_peers(d, f, &peers, dialect, dir, ret);
-	if (is_closed || d->n_unknown > n_unknown)
+	/* A strict decoder closes the whole policy. */
+	if (is_closed || (!d->is_strict && d->n_unknown > n_unknown))
 		close_rule(d, f, dialect, ret);
 }
 

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
+#include "bh/nearest.h"
 #include "syntax.h"
 
 struct bh_decoded {
@@ -137,6 +139,83 @@ static const char *make_subject(struct decoder *d, const char *kind, const char 
 	return subject;
 }
 
+/* Kinds of networking.k8s.io that are no policies. */
+static const char *const networking_kinds[] = { "Ingress",     "IngressClass", "IPAddress",
+						"ServiceCIDR", "ClusterCIDR",  NULL };
+
+/* A group of Kubernetes itself, or a text that was meant for one. */
+static bool is_of_kubernetes(const char *group)
+{
+	size_t len = strlen(group), n = strlen(".k8s.io");
+
+	return !strchr(group, '.') || (len > n && strcmp(group + len - n, ".k8s.io") == 0);
+}
+
+static bool is_networking_kind(const char *name)
+{
+	for (size_t i = 0; networking_kinds[i]; i++)
+		if (strcmp(networking_kinds[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_policy_group(const char *group)
+{
+	return strcmp(group, "networking.k8s.io") == 0 || strcmp(group, POLICY_GROUP) == 0;
+}
+
+static bool resembles(const char *given, const char *name)
+{
+	struct bh_nearest n = { 0 };
+
+	bh_nearest_consider(&n, given, name);
+	return strcasecmp(given, name) == 0 || (n.word && n.distance <= 1);
+}
+
+/*
+ * The kind that an object of no known kind and group was surely meant for: skipping a policy
+ * for a letter that is wrong would leave its pods open.  NULL if there is none.
+ */
+static const struct kind *meant_kind(const char *group, bool has_version, const char *name)
+{
+	if (!is_of_kubernetes(group))
+		return NULL;
+	for (size_t i = 0; i < BH_ARRAY_LEN(kinds); i++) {
+		bool is_its_group = strcmp(group, kinds[i].group) == 0;
+
+		/* One that is known, but not wanted by the reader. */
+		if (is_its_group && has_version && strcmp(name, kinds[i].name) == 0)
+			return NULL;
+		if ((is_its_group || is_policy_group(kinds[i].group)) &&
+		    resembles(name, kinds[i].name))
+			return &kinds[i];
+	}
+	if (strcmp(group, POLICY_GROUP) == 0 ||
+	    (is_policy_group(group) && !is_networking_kind(name)))
+		for (size_t i = 0; i < BH_ARRAY_LEN(kinds); i++)
+			if (strcmp(kinds[i].group, group) == 0)
+				return &kinds[i];
+	return NULL;
+}
+
+/* Of a manifest: error for a kind or group that is misspelt. */
+static void check_kind(struct decoder *d, const struct field *kind, const char *version,
+		       const char *name)
+{
+	const char *slash = strchr(version, '/');
+	const char *group =
+		bh_arena_strndup(d->arena, version, slash ? (size_t)(slash - version) : 0);
+	bool has_version = slash || !strchr(version, '.');
+	const struct kind *meant = meant_kind(has_version ? group : version, has_version, name);
+
+	if (meant)
+		field_error(d, kind,
+			    "Unsupported value: %s: apiVersion %s has no such kind: did you mean "
+			    "%s of %s?",
+			    quoted(d, name), quoted(d, version), meant->name,
+			    *meant->group ? meant->group : "v1");
+}
+
 static void skip_kind(struct decoder *d, const struct field *root, const char *kind)
 {
 	size_t i;
@@ -181,9 +260,18 @@ static int decode_root(struct decoder *d, const struct field *root, struct bh_de
 		d, k, known && known->is_namespaced ? default_namespace(d) : NULL, &metadata);
 	if (!known) {
 		ret->status = BH_DECODE_SKIPPED;
+		if (d->is_strict)
+			check_kind(d, &kind, v, k);
+		if (d->error) {
+			bh_err(err, -EINVAL, "%s", d->error);
+			return wrap_place(err, -EINVAL, d, d->error_line, ret->subject);
+		}
 		skip_kind(d, root, k);
 		return 0;
 	}
+	if (d->is_strict && !*known->group && strcmp(v, "v1") != 0)
+		field_error(d, &version, "Unsupported value: %s: %s is served as v1 only",
+			    quoted(d, v), known->name);
 	decode_meta(d, &metadata, known->is_namespaced,
 		    strcmp(known->name, "Namespace") == 0 ? wrong_dns_label : wrong_dns_subdomain,
 		    &meta);
@@ -209,7 +297,11 @@ int bh_object_decode(const json_t *object, const struct bh_origin *origin, struc
 {
 	bh_auto(bh_decoded_free) struct bh_decoded *decoded = NULL;
 	struct bh_arena *arena = bh_arena_new();
-	struct decoder d = { .arena = arena, .origin = origin };
+	struct decoder d = {
+		.arena = arena,
+		.origin = origin,
+		.is_strict = !origin || origin->source != BH_SOURCE_KUBE,
+	};
 	struct field root = { .json = object };
 	struct size size = { 0 };
 	int r;

@@ -1,6 +1,9 @@
 #include "field.h"
 
 #include <string.h>
+#include <strings.h>
+
+#include "bh/nearest.h"
 
 /* Enough for a person; a file of nonsense must not become a book. */
 #define MAX_WARNINGS 50
@@ -112,6 +115,17 @@ static const char *message(struct decoder *d, const struct field *f, const char 
 	return text;
 }
 
+/* The first is what is wrong with the object, the others are warnings. */
+static void add_error(struct decoder *d, const char *text, int line)
+{
+	if (d->error) {
+		add_warning(d, text, line);
+		return;
+	}
+	d->error = text;
+	d->error_line = line;
+}
+
 void field_error(struct decoder *d, const struct field *f, const char *fmt, ...)
 {
 	const char *text;
@@ -123,12 +137,7 @@ void field_error(struct decoder *d, const struct field *f, const char *fmt, ...)
 	va_start(ap, fmt);
 	text = message(d, f, fmt, ap);
 	va_end(ap);
-	if (d->error) {
-		add_warning(d, text, field_line(d, f));
-		return;
-	}
-	d->error = text;
-	d->error_line = field_line(d, f);
+	add_error(d, text, field_line(d, f));
 }
 
 void field_warn(struct decoder *d, const struct field *f, const char *fmt, ...)
@@ -205,6 +214,14 @@ bool field_is_true(struct decoder *d, const struct field *f)
 	return !is_wrong(d, f, json_is_boolean(f->json), "a boolean") && json_is_true(f->json);
 }
 
+void field_warn_null(struct decoder *d, const struct field *up, const char *name, const char *then)
+{
+	struct field f = field_get(up, name);
+
+	if (json_is_null(json_object_get(up->json, name)))
+		field_warn(d, &f, "null is read as if it were absent: %s", then);
+}
+
 size_t field_list(struct decoder *d, const struct field *f)
 {
 	if (is_wrong(d, f, json_is_array(f->json), "a list"))
@@ -250,6 +267,40 @@ static bool is_among(const char *name, const char *const *names)
 	return false;
 }
 
+/* The path of @at, and the field that may have been meant or all that there are. */
+static const char *unknown_text(struct decoder *d, const struct field *at, const char *const *names)
+{
+	struct bh_nearest nearest = { 0 };
+	struct bh_buf path = { 0 }, b = { 0 };
+	const char *text;
+
+	add_path(&path, at);
+	bh_buf_printf(&b, "unknown field \"%s\"", bh_buf_str(&path));
+	bh_buf_done(&path);
+	for (size_t i = 0; d->is_strict && names[i]; i++)
+		bh_nearest_consider(&nearest, at->name, names[i]);
+	if (nearest.word)
+		bh_buf_printf(&b, ": did you mean \"%s\"?", nearest.word);
+	else if (d->is_strict)
+		bh_buf_puts(&b, ": known here are");
+	for (size_t i = 0; d->is_strict && !nearest.word && names[i]; i++)
+		bh_buf_printf(&b, "%s \"%s\"", i ? "," : "", names[i]);
+	text = bh_arena_strdup(d->arena, bh_buf_str(&b));
+	bh_buf_done(&b);
+	return text;
+}
+
+static void tell_unknown(struct decoder *d, const struct field *at, const char *const *names)
+{
+	d->n_unknown++;
+	if (d->is_strict ? d->n_errors++ > MAX_WARNINGS : d->n_warnings > MAX_WARNINGS)
+		return;
+	if (d->is_strict)
+		add_error(d, unknown_text(d, at, names), field_line(d, at));
+	else
+		add_warning(d, unknown_text(d, at, names), field_line(d, at));
+}
+
 void field_known(struct decoder *d, const struct field *f, const char *const *names)
 {
 	const char *key;
@@ -260,18 +311,42 @@ void field_known(struct decoder *d, const struct field *f, const char *const *na
 	/* jansson's iterators want a pointer that may change the object; we do not. */
 	json_object_foreach((json_t *)(uintptr_t)f->json, key, value)
 	{
-		struct field at = { .json = value, .up = f, .name = key };
-		struct bh_buf path = { 0 };
+		struct field at = { .json = json_is_null(value) ? NULL : value,
+				    .up = f,
+				    .name = key };
 
-		if (is_among(key, names))
-			continue;
-		d->n_unknown++;
-		add_path(&path, &at);
-		if (d->n_warnings <= MAX_WARNINGS)
-			add_warning(d,
-				    bh_arena_printf(d->arena, "unknown field \"%s\"",
-						    bh_buf_str(&path)),
-				    field_line(d, &at));
-		bh_buf_done(&path);
+		if (!is_among(key, names))
+			tell_unknown(d, &at, names);
+	}
+}
+
+/* Two wrong letters of a long name; of a short one they make another word. */
+static bool is_misspelt(const char *key, const char *const *names)
+{
+	struct bh_nearest n = { 0 };
+
+	for (size_t i = 0; names[i]; i++) {
+		bh_nearest_consider(&n, key, names[i]);
+		if (strcasecmp(key, names[i]) == 0)
+			return true;
+	}
+	return n.word && n.distance <= (strlen(n.word) < 8 ? 1 : 2);
+}
+
+void field_not_misspelt(struct decoder *d, const struct field *f, const char *const *names)
+{
+	const char *key;
+	json_t *value;
+
+	if (!d->is_strict || !json_is_object(f->json))
+		return;
+	json_object_foreach((json_t *)(uintptr_t)f->json, key, value)
+	{
+		struct field at = { .json = json_is_null(value) ? NULL : value,
+				    .up = f,
+				    .name = key };
+
+		if (!is_among(key, names) && is_misspelt(key, names))
+			tell_unknown(d, &at, names);
 	}
 }

@@ -26,7 +26,9 @@ struct decoder {
 	const char *error;              /* the first, NULL if none */
 	int error_line;
 	size_t n_errors;
-	size_t n_unknown;                   /* fields that field_known() warned of */
+	/* Not from an API server, which refuses or prunes what it does not know. */
+	bool is_strict;
+	size_t n_unknown;                   /* fields that field_known() found */
 	struct bh_decode_warning *warnings; /* malloc'ed */
 	size_t n_warnings, cap_warnings;
 };
@@ -52,14 +54,25 @@ void field_unsupported(struct decoder *d, const struct field *f, const char *tex
 /* False and an error where the value has another type; false where it is absent. */
 bool field_is_object(struct decoder *d, const struct field *f);
 bool field_is_true(struct decoder *d, const struct field *f);
+/* Warns of a key of @up with the value null, which reads as absent: @then says what follows. */
+void field_warn_null(struct decoder *d, const struct field *up, const char *name, const char *then);
 /* The number of elements, 0 where absent or no list. */
 size_t field_list(struct decoder *d, const struct field *f);
 /* In the object's own memory; NULL where absent or no string. */
 const char *field_string(struct decoder *d, const struct field *f);
 /* A 32-bit number, as every integer of these objects is. */
 bool field_int(struct decoder *d, const struct field *f, int32_t *ret);
-/* Warns of every key of @f that is not among @names, which ends with NULL. */
+/*
+ * Every key of @f that is not among @names, which ends with NULL, is an error where the
+ * decoder is strict, else a warning.
+ */
 void field_known(struct decoder *d, const struct field *f, const char *const *names);
+
+/*
+ * The same only for keys that differ from one of @names in their case or a letter or two: for
+ * objects of many fields, of which policy reads a few.  Nothing where the decoder is lenient.
+ */
+void field_not_misspelt(struct decoder *d, const struct field *f, const char *const *names);
 
 /* In quotes, escaped, cut after 64 bytes; in the arena. */
 const char *quoted(struct decoder *d, const char *s);

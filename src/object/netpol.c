@@ -22,6 +22,7 @@ static void decode_port(struct decoder *d, const struct field *f, struct bh_poli
 
 	field_is_object(d, f);
 	field_known(d, f, names);
+	field_warn_null(d, f, "port", "all ports of the protocol");
 	ret->line = field_line(d, f);
 	ret->protocol = decode_protocol(d, &protocol);
 	ret->last = UINT16_MAX;
@@ -88,6 +89,7 @@ static void decode_ip_block(struct decoder *d, const struct field *f, struct bh_
 
 	ret->kind = BH_PEER_CIDR;
 	field_known(d, f, names);
+	field_warn_null(d, f, "except", "the whole block");
 	text = json_string_value(cidr.json);
 	if (!cidr.json || (text && !*text)) {
 		field_error(d, &cidr, "Required value");
@@ -146,6 +148,8 @@ static void decode_rule(struct decoder *d, const struct field *f, const char *pe
 		field_warn(d, f, "null is an empty rule: it allows everything");
 	field_is_object(d, f);
 	field_known(d, f, names);
+	field_warn_null(d, f, "ports", "the rule allows all ports");
+	field_warn_null(d, f, peers_name, "the rule allows all peers");
 	ret->action = BH_ALLOW;
 	ret->line = field_line(d, f);
 
@@ -225,7 +229,7 @@ static void decode_spec(struct decoder *d, const struct field *spec, struct bh_p
 					     NULL };
 	struct field pods = field_get(spec, "podSelector");
 	struct field ingress = field_get(spec, "ingress"), egress = field_get(spec, "egress");
-	size_t n_errors = d->n_errors;
+	size_t n_errors;
 
 	if (!spec->json)
 		field_warn(d, spec,
@@ -233,6 +237,7 @@ static void decode_spec(struct decoder *d, const struct field *spec, struct bh_p
 			   "denies all ingress");
 	field_is_object(d, spec);
 	field_known(d, spec, names);
+	n_errors = d->n_errors;
 	p->pods = decode_selector(d, &pods);
 	if (d->n_errors > n_errors) /* unreadable: all pods of the namespace */
 		p->pods = (struct bh_selector){ 0 };

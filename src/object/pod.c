@@ -20,6 +20,8 @@ static const char *dup_string(struct decoder *d, const struct field *f)
 
 static void decode_container_port(struct decoder *d, const struct field *f, struct ports *ports)
 {
+	static const char *const names[] = { "name",     "containerPort", "protocol",
+					     "hostPort", "hostIP",        NULL };
 	struct field name = field_get(f, "name"), number = field_get(f, "containerPort");
 	struct field protocol = field_get(f, "protocol");
 	const char *s, *why;
@@ -27,6 +29,7 @@ static void decode_container_port(struct decoder *d, const struct field *f, stru
 	int32_t v = 0;
 
 	field_is_object(d, f);
+	field_known(d, f, names);
 	s = field_string(d, &name);
 	proto = decode_protocol(d, &protocol);
 	if (!field_int(d, &number, &v)) {
@@ -56,6 +59,7 @@ static void decode_container_port(struct decoder *d, const struct field *f, stru
 static void decode_containers(struct decoder *d, const struct field *f, bool only_sidecars,
 			      struct ports *ports)
 {
+	static const char *const names[] = { "name", "ports", "restartPolicy", NULL };
 	size_t i, k, n = field_list(d, f);
 
 	for (i = 0; i < n; i++) {
@@ -66,6 +70,7 @@ static void decode_containers(struct decoder *d, const struct field *f, bool onl
 		size_t n_ports;
 
 		field_is_object(d, &container);
+		field_not_misspelt(d, &container, names);
 		if (only_sidecars && (!policy || strcmp(policy, "Always") != 0))
 			continue;
 		n_ports = field_list(d, &list);
@@ -117,6 +122,7 @@ static size_t addr_list(struct decoder *d, const struct field *f)
 /* podIPs; a pod that was written by hand may have only podIP. */
 static void decode_pod_addrs(struct decoder *d, const struct field *status, struct bh_pod *pod)
 {
+	static const char *const names[] = { "ip", NULL };
 	struct field list = field_get(status, "podIPs"), one = field_get(status, "podIP");
 	size_t i, n = addr_list(d, &list);
 	struct bh_addr *addrs = bh_arena_array(d->arena, n + 1, sizeof(*addrs)), a;
@@ -125,6 +131,7 @@ static void decode_pod_addrs(struct decoder *d, const struct field *status, stru
 		struct field at = field_at(&list, i), ip = field_get(&at, "ip");
 
 		field_is_object(d, &at);
+		field_known(d, &at, names);
 		if (decode_addr(d, &ip, &a))
 			add_addr(addrs, &pod->n_addrs, &a);
 	}
@@ -186,12 +193,15 @@ static uint64_t decode_time(struct decoder *d, const struct field *f)
 
 void decode_pod_spec(struct decoder *d, const struct field *spec, struct bh_pod *pod)
 {
+	static const char *const names[] = { "nodeName", "hostNetwork", "containers",
+					     "initContainers", NULL };
 	struct field node = field_get(spec, "nodeName"), host = field_get(spec, "hostNetwork");
 	struct field containers = field_get(spec, "containers");
 	struct field init = field_get(spec, "initContainers");
 	struct ports ports = { 0 };
 
 	field_is_object(d, spec);
+	field_not_misspelt(d, spec, names);
 	pod->node = dup_string(d, &node);
 	pod->is_host_network = field_is_true(d, &host);
 	decode_containers(d, &containers, false, &ports);
@@ -219,6 +229,8 @@ void decode_pod(struct decoder *d, const struct field *root, const struct meta *
 {
 	static const char *const names[] = { "apiVersion", "kind",   "metadata",
 					     "spec",       "status", NULL };
+	static const char *const status_names[] = { "phase",  "podIP",   "podIPs",
+						    "hostIP", "hostIPs", NULL };
 	struct field metadata = field_get(root, "metadata"), spec = field_get(root, "spec");
 	struct field status = field_get(root, "status"), phase = field_get(&status, "phase");
 	struct field created = field_get(&metadata, "creationTimestamp");
@@ -237,6 +249,7 @@ void decode_pod(struct decoder *d, const struct field *root, const struct meta *
 	field_known(d, root, names);
 	decode_pod_spec(d, &spec, pod);
 	field_is_object(d, &status);
+	field_not_misspelt(d, &status, status_names);
 	s = field_string(d, &phase);
 	pod->is_finished = s && (strcmp(s, "Succeeded") == 0 || strcmp(s, "Failed") == 0);
 	decode_pod_addrs(d, &status, pod);
@@ -249,6 +262,8 @@ void decode_node(struct decoder *d, const struct field *root, const struct meta 
 {
 	static const char *const names[] = { "apiVersion", "kind",   "metadata",
 					     "spec",       "status", NULL };
+	static const char *const status_names[] = { "addresses", NULL };
+	static const char *const address_names[] = { "type", "address", NULL };
 	struct field status = field_get(root, "status");
 	struct field list = field_get(&status, "addresses");
 	size_t i, n = addr_list(d, &list);
@@ -258,12 +273,14 @@ void decode_node(struct decoder *d, const struct field *root, const struct meta 
 	ret->node = (struct bh_node){ .name = meta->name, .labels = meta->labels, .addrs = addrs };
 	field_known(d, root, names);
 	field_is_object(d, &status);
+	field_not_misspelt(d, &status, status_names);
 	for (i = 0; i < n; i++) {
 		struct field at = field_at(&list, i), type = field_get(&at, "type");
 		struct field address = field_get(&at, "address");
 		const char *s;
 
 		field_is_object(d, &at);
+		field_known(d, &at, address_names);
 		s = field_string(d, &type);
 		if (!s || (strcmp(s, "InternalIP") != 0 && strcmp(s, "ExternalIP") != 0))
 			continue;

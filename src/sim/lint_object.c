@@ -157,7 +157,7 @@ const struct lint_row lint_object_rows[] = {
 		     "rules of a direction that policyTypes does not list" },
 	  .on_world = check_remarks },
 	{ .check = { "questionable-field", BH_SEVERITY_WARNING,
-		     "a field that is unknown, or not what it looks like" },
+		     "a field that is not what it looks like" },
 	  .on_world = check_remarks },
 	{ .check = { "duplicate-name", BH_SEVERITY_ERROR,
 		     "two objects of one kind and name: the later replaces the earlier" },

@@ -1,11 +1,12 @@
 /*
- * golden [--node NAME] [--mode audit] [--default-deny ingress|egress|both] WORLD.yaml
+ * golden [--node NAME] [--mode audit] [--default-deny ingress|egress|both] [--as api] WORLD.yaml
  *	prints the table that the world's policies make
  * golden ... --eval FILE WORLD.yaml
  *	prints FILE's lines `SRC DST PORT/PROTOCOL` with the verdict and the reasons
  *
  * SRC and DST are NAMESPACE/POD or an address.  Every tuple is judged by the
  * evaluator and by a walk through the plan; where they differ the line says so.
+ * `--as api` reads objects as the API's, whose fields may be newer than this version.
  */
 #include <netinet/in.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "../unit/planwalk.h"
 #include "bh/compile.h"
 #include "bh/eval.h"
+#include "bh/file.h"
 #include "bh/manifest.h"
 #include "bh/render.h"
 
@@ -190,8 +192,47 @@ static void render(struct bh_compiler *c)
 	fputs(bh_buf_str(&text), stdout);
 }
 
+/* --- objects as the API's ------------------------------------------------------- */
+
+struct reading {
+	struct bh_world *world;
+	struct bh_origin origin;
+};
+
+static int on_object(void *ctx, json_t *object)
+{
+	bh_auto(bh_decoded_free) struct bh_decoded *d = NULL;
+	const struct reading *r = ctx;
+	struct bh_err err = { 0 };
+
+	if (bh_object_decode(object, &r->origin, &d, &err) < 0)
+		die("object", bh_err_text(&err));
+	if (bh_decoded_fact(d))
+		on_put(r->world, bh_decoded_fact(d));
+	return 0;
+}
+
+static void load_as_api(const char *path, struct bh_world *w)
+{
+	bh_auto(bh_docs_free) struct bh_docs *docs = NULL;
+	struct reading r = {
+		.world = w,
+		.origin = { .source = BH_SOURCE_KUBE, .file = path, .line_of = bh_docs_line },
+	};
+	bh_auto_free char *text = NULL;
+	struct bh_err err = { 0 };
+	size_t len;
+
+	if (bh_read_file(path, BH_MANIFEST_MAX_FILE, &text, &len, &err) < 0 ||
+	    bh_docs_parse(path, text, len, &docs, &err) < 0)
+		die(path, bh_err_text(&err));
+	r.origin.ctx = docs;
+	for (size_t i = 0; i < bh_docs_count(docs); i++)
+		bh_object_unpack(bh_docs_root(docs, i), on_object, &r);
+}
+
 static const char *read_options(int argc, char **argv, struct bh_world_config *config,
-				const char **eval)
+				const char **eval, bool *is_api)
 {
 	int i;
 
@@ -202,6 +243,8 @@ static const char *read_options(int argc, char **argv, struct bh_world_config *c
 			config->node = value;
 		else if (strcmp(argv[i], "--mode") == 0)
 			config->mode = strcmp(value, "audit") == 0 ? BH_AUDIT : BH_ENFORCE;
+		else if (strcmp(argv[i], "--as") == 0)
+			*is_api = strcmp(value, "api") == 0;
 		else if (strcmp(argv[i], "--eval") == 0)
 			*eval = value;
 		else if (strcmp(argv[i], "--default-deny") == 0) {
@@ -218,7 +261,8 @@ static const char *read_options(int argc, char **argv, struct bh_world_config *c
 int main(int argc, char **argv)
 {
 	struct bh_world_config config = { 0 };
-	const char *eval = NULL, *path = read_options(argc, argv, &config, &eval);
+	bool is_api = false;
+	const char *eval = NULL, *path = read_options(argc, argv, &config, &eval, &is_api);
 	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&config);
 	bh_auto(bh_compiler_free) struct bh_compiler *c = bh_compiler_new(w, &compile_config);
 	struct bh_sink sink = { .ctx = w,
@@ -228,7 +272,9 @@ int main(int argc, char **argv)
 				.on_problem = on_problem };
 	struct bh_err err = { 0 };
 
-	if (bh_manifest_load(path, &sink, &err) < 0)
+	if (is_api)
+		load_as_api(path, w);
+	else if (bh_manifest_load(path, &sink, &err) < 0)
 		die(path, bh_err_text(&err));
 	bh_compiler_update(c);
 	if (eval)

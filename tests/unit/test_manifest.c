@@ -223,10 +223,22 @@ static void warnings_are_told_and_are_no_problems(void **state)
 	const struct dir *d = *state;
 	bh_auto_free char *log = NULL;
 
-	put_file(d, "a.yaml", POLICY("p", "\n  podSelector: {}\n  ingres: []"));
+	put_file(d, "a.yaml", POLICY("p", "\n  podSelector: {}\n  ingress:\n  - ports:"));
 	assert_int_equal(load(d, &log), 0);
-	assert_contains(log, "+R shop/p\n!a.yaml: warning: line 8: NetworkPolicy shop/p: unknown "
-			     "field \"spec.ingres\"\n");
+	assert_contains(log, "+R shop/p\n!a.yaml: warning: line 9: NetworkPolicy shop/p: "
+			     "spec.ingress[0].ports: null is read as if it were absent: the rule "
+			     "allows all ports\n");
+}
+
+static void an_unknown_field_is_a_problem_and_closes_the_policy(void **state)
+{
+	const struct dir *d = *state;
+	bh_auto_free char *log = NULL;
+
+	put_file(d, "a.yaml", POLICY("p", "\n  podSelector: {}\n  ingres: []"));
+	assert_int_equal(load(d, &log), 1);
+	assert_contains(log, "+R shop/p invalid\n!a.yaml: line 8: NetworkPolicy shop/p: unknown "
+			     "field \"spec.ingres\": did you mean \"ingress\"?\n");
 }
 
 static void of_two_files_with_one_object_the_first_by_path_counts(void **state)
@@ -745,6 +757,7 @@ int main(void)
 		T(a_file_with_several_documents_and_lists_is_taken_apart),
 		T(a_file_that_was_never_good_is_applied_closed_as_far_as_it_goes),
 		T(warnings_are_told_and_are_no_problems),
+		T(an_unknown_field_is_a_problem_and_closes_the_policy),
 		T(of_two_files_with_one_object_the_first_by_path_counts),
 		T(what_is_no_regular_file_is_a_problem_and_stops_nothing),
 		T(a_folder_that_is_not_there_is_an_error),

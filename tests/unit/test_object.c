@@ -302,14 +302,22 @@ static void peers_tell_own_namespace_from_all_namespaces(void **state)
 	bh_decoded_free(&d);
 }
 
-static void unknown_fields_are_warned_about_with_their_path(void **state)
+/* Lenient with objects of the API, whose server pruned them; newer ones have more fields. */
+static void unknown_fields_of_the_api_are_warned_about_with_their_path(void **state)
 {
-	struct bh_decoded *d =
-		decode_spec("{'ingres':[],'ingress':[{'form':[],'ports':[{'Port':1}],"
-			    "'from':[{'podSelector':{'matchlabels':{}}}]}]}");
-	const char *text = warnings(d);
+	const struct bh_origin origin = { .source = BH_SOURCE_KUBE };
+	struct bh_decoded *d = NULL;
+	struct bh_err err = { 0 };
+	const char *text;
 
 	(void)state;
+	assert_ok(decode_as("{'apiVersion':'networking.k8s.io/v1','kind':'NetworkPolicy',"
+			    "'metadata':{'name':'web','namespace':'shop'},'spec':"
+			    "{'ingres':[],'ingress':[{'form':[],'ports':[{'Port':1}],"
+			    "'from':[{'podSelector':{'matchlabels':{}}}]}]}}",
+			    &origin, &d, &err),
+		  &err);
+	text = warnings(d);
 	assert_int_equal(bh_decoded_status(d), BH_DECODED);
 	assert_contains(text, "unknown field \"spec.ingres\"\n");
 	assert_contains(text, "unknown field \"spec.ingress[0].form\"\n");
@@ -697,7 +705,7 @@ int main(void)
 		cmocka_unit_test(missing_and_empty_lists_of_peers_and_ports_are_everything),
 		cmocka_unit_test(ports_have_their_defaults),
 		cmocka_unit_test(peers_tell_own_namespace_from_all_namespaces),
-		cmocka_unit_test(unknown_fields_are_warned_about_with_their_path),
+		cmocka_unit_test(unknown_fields_of_the_api_are_warned_about_with_their_path),
 		cmocka_unit_test(every_problem_after_the_first_is_a_warning),
 		cmocka_unit_test(objects_that_are_not_valid_are_errors_with_their_name),
 		cmocka_unit_test(kinds_that_policy_is_not_about_are_skipped),

@@ -355,11 +355,11 @@ static void warnings_and_errors_are_kept_with_their_place(void **state)
 	(void)state;
 	assert_int_equal(n, 2);
 	assert_true(r[0].is_error);
-	assert_int_equal(r[0].line, 4);
-	assert_contains(r[0].text, "spec.policyTypes[0]");
+	assert_int_equal(r[0].line, 3);
+	assert_contains(r[0].text, "spec.ingres");
 	assert_false(r[1].is_error);
-	assert_int_equal(r[1].line, 3);
-	assert_contains(r[1].text, "spec.ingres");
+	assert_int_equal(r[1].line, 4);
+	assert_contains(r[1].text, "spec.policyTypes[0]");
 	assert_string_equal(r[1].subject, "NetworkPolicy shop/p");
 	assert_string_equal(r[1].file, "test.yaml");
 	bh_sim_free(&sim);
