@@ -104,12 +104,34 @@ static struct local_pod *add_local(struct bh_compiler *c, const struct bh_pod *p
 	return l;
 }
 
+static void change_elem(struct bh_compiler *c, struct bh_plan_set *set, const struct bh_elem *e,
+			bool is_put)
+{
+	if (is_put)
+		bh_plan_put(c->plan, set, e);
+	else
+		bh_plan_drop(c->plan, set, e);
+}
+
+/* The pod's addresses as those of this node. */
+static void change_local(struct bh_compiler *c, const struct bh_pod *pod, bool is_put)
+{
+	for (size_t i = 0; i < pod->n_addrs; i++) {
+		struct bh_elem e = { .chain = NULL };
+
+		bh_plan_key(BH_SET_ADDR, &pod->addrs[i], 0, 0, e.key);
+		change_elem(c, c->local[pod->addrs[i].family], &e, is_put);
+	}
+}
+
 /* Map elements of what the pod has now, towards the profiles it has now. */
 static void change_elems(struct bh_compiler *c, const struct local_pod *l, bool is_put)
 {
 	enum bh_dir dir;
 	size_t i;
 
+	if (l->pod)
+		change_local(c, l->pod, is_put);
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
 		const struct profile *p = l->profile[dir];
 
@@ -118,10 +140,7 @@ static void change_elems(struct bh_compiler *c, const struct local_pod *l, bool 
 			struct bh_elem e = { .chain = p->n_chains ? p->chains[0] : NULL };
 
 			bh_plan_key(BH_SET_VERDICT_MAP, a, 0, 0, e.key);
-			if (is_put)
-				bh_plan_put(c->plan, c->maps[dir][a->family], &e);
-			else
-				bh_plan_drop(c->plan, c->maps[dir][a->family], &e);
+			change_elem(c, c->maps[dir][a->family], &e, is_put);
 		}
 	}
 }

@@ -117,9 +117,17 @@ static void add_shared_sets(struct bh_compiler *c)
 		[BH_INGRESS] = { "lim_in4", "lim_in6" },
 		[BH_EGRESS] = { "lim_eg4", "lim_eg6" },
 	};
+	static const char *const local_names[BH_FAMILY_COUNT_] = BH_LOCAL_SETS;
 	enum bh_dir dir;
 	enum bh_family f;
 
+	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
+		struct bh_set_spec local = { .name = local_names[f],
+					     .kind = BH_SET_ADDR,
+					     .family = f };
+
+		c->local[f] = bh_plan_add_set(c->plan, &local);
+	}
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
 		for (f = 0; f < BH_FAMILY_COUNT_; f++) {
 			struct bh_set_spec map = { .name = map_names[dir][f],

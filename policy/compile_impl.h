@@ -299,6 +299,7 @@ struct bh_compiler {
 
 	struct bh_plan_set *maps[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
 	struct bh_plan_set *limits[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
+	struct bh_plan_set *local[BH_FAMILY_COUNT_]; /* addresses of this node's pods */
 
 	struct atom *atoms;
 	struct atom_index index;

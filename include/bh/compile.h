@@ -41,6 +41,12 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
  */
 #define BH_LOG_PREFIX "bh:"
 
+/* Sets with the addresses of all pods of this node, whether policy selects them or not. */
+#define BH_LOCAL_SETS                                                                              \
+	{                                                                                          \
+		"local4", "local6"                                                                 \
+	}
+
 struct bh_compiler;
 
 /* @w is borrowed for the compiler's life.  The plan starts empty and dirty. */

@@ -44,6 +44,8 @@ struct bh_nft_state;
 int bh_nft_read(struct bh_nft *nft, struct bh_nft_state **ret, struct bh_err *err);
 void bh_nft_state_free(struct bh_nft_state **state);
 bool bh_nft_state_is_absent(const struct bh_nft_state *state);
+/* Packets come by it: it is there, awake, and has a chain with a hook. */
+bool bh_nft_state_is_in_force(const struct bh_nft_state *state);
 
 /*
  * The delta that takes the kernel from @state to @plan; NULL if they are the
@@ -52,6 +54,15 @@ bool bh_nft_state_is_absent(const struct bh_nft_state *state);
  * packet path adds (BH_SET_LOG_LIMIT) are not compared.
  */
 struct bh_delta *bh_nft_diff(const struct bh_nft_state *state, const struct bh_plan *plan);
+/*
+ * The part of that delta which may be committed while @plan comes of a part of the
+ * world: what it adds for addresses that are in none of the state's maps and none
+ * of its sets @known.  Nothing that is in force changes, so nothing opens.  NULL
+ * where there is nothing to add, where a set @known is missing, and where the table
+ * is of another make than the plan.
+ */
+struct bh_delta *bh_nft_diff_closing(const struct bh_nft_state *state, const struct bh_plan *plan,
+				     const char *const *known, size_t n_known);
 /* One line for each difference, at most @max, for the tamper record. */
 void bh_nft_diff_describe(const struct bh_delta *delta, size_t max, struct bh_buf *out);
 

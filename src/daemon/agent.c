@@ -45,6 +45,19 @@ struct bh_kube_config bh_kube_config_of(const struct bh_config *c)
 	};
 }
 
+/* What is in force although a source is missing. */
+static const char *instead_of_sources(const struct bh_agent *a)
+{
+	switch (a->reconcile.stage) {
+	case BH_STAGE_HELD: return ", the rules found in the kernel stay in force";
+	case BH_STAGE_PART: return ", what is known without it is in force";
+	case BH_STAGE_GRACE:
+	case BH_STAGE_FOUND:
+	case BH_STAGE_WHOLE: break;
+	}
+	return "";
+}
+
 static void add_sources(const struct bh_agent *a, json_t *reasons)
 {
 	const char *refused = bh_sources_refused(&a->sources);
@@ -61,7 +74,8 @@ static void add_sources(const struct bh_agent *a, json_t *reasons)
 					      "force",
 					      bh_source_str(s),
 					      bh_time_format(a->cache.state_ns, time))
-			       : json_sprintf("source %s is not in sync yet", bh_source_str(s)));
+			       : json_sprintf("source %s is not in sync yet%s", bh_source_str(s),
+					      instead_of_sources(a)));
 	}
 	if (refused)
 		json_array_append_new(reasons, json_sprintf("the Kubernetes API does not let us "
@@ -100,14 +114,28 @@ static void send_status(const struct bh_agent *a, const json_t *reasons)
 			       json_string_value(json_array_get(reasons, 0)));
 }
 
+/*
+ * The service manager's "started" lets others start, the kubelet among them,
+ * without which the API may never come.  So it asks for less than readiness: rules
+ * are in force.
+ */
+static void tell_started(struct bh_agent *a)
+{
+	if (a->is_started || !bh_reconcile_is_in_force(&a->reconcile) ||
+	    bh_reconcile_has_trouble(&a->reconcile) || a->bridges == BH_BRIDGE_BYPASSED)
+		return;
+	bh_notify_send(&a->notify, "READY=1");
+	a->is_started = true;
+}
+
 void bh_agent_update_ready(struct bh_agent *a)
 {
 	json_t *reasons = bh_agent_not_ready(a);
 	bool is_ready = json_array_size(reasons) == 0;
 
+	tell_started(a);
 	if (is_ready && !a->was_ready) {
 		bh_log_info("ready");
-		bh_notify_send(&a->notify, "READY=1");
 		a->was_ready = true;
 		bh_memory_trim();
 	} else if (is_ready && !a->is_ready) {
@@ -166,13 +194,13 @@ void bh_agent_reload(struct bh_agent *a)
 
 	bh_log_info("reading manifests again and reopening the flow log");
 	/* Before the first READY=1, nobody asked for a reload to end. */
-	if (a->was_ready)
+	if (a->is_started)
 		bh_notify_reloading(&a->notify);
 	if (bh_packets_reopen(&a->packets, &err) < 0)
 		bh_log_error("%s, writing to the file opened before", bh_err_text(&err));
 	if (a->sources.manifest)
 		bh_manifest_reload(a->sources.manifest);
-	if (a->was_ready)
+	if (a->is_started)
 		bh_notify_send(&a->notify, "READY=1");
 }
 

@@ -59,6 +59,7 @@ struct bh_agent {
 	unsigned int n_housekeeping;
 	enum bh_bridge_state bridges;
 	char bridges_text[BH_ERR_MAX]; /* why, while BH_BRIDGE_BYPASSED */
+	bool is_started;               /* the service manager was told so */
 	bool was_ready, is_ready;
 	bool is_stopping;
 };

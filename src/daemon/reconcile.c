@@ -6,11 +6,29 @@
  * all where a pod of this node came or changed.  It notes what changed (pass.c),
  * lets the compiler follow, and commits the plan's delta as one transaction.
  *
- * The kernel's table is the state that counts.  Nothing is written before all
- * sources are in sync for the first time; then the table that is there, of an
- * earlier run perhaps, is read back and patched: no flush, no window.  The same
- * is done after every doubt: an answer that was lost, a transaction that was cut,
- * a change by somebody else.
+ * The kernel's table is the state that counts.  Once all sources are in sync for
+ * the first time, the table that is there, of an earlier run perhaps, is read back
+ * and patched: no flush, no window.  The same is done after every doubt: an answer
+ * that was lost, a transaction that was cut, a change by somebody else.
+ *
+ * Before that, the world is a part of what it will be: policies are missing, which
+ * leaves pods open, and so are peers, which leaves what they may do closed.  A
+ * source may never answer, so after a grace time the part is used, in one of two
+ * ways (enum bh_stage):
+ *
+ *   no table in force   The part is committed as if it were all.  Without it,
+ *                       everything would be open, so nothing opens by it; and it
+ *                       is followed as it grows, since what the rules were before
+ *                       came of a part, too.
+ *   a table in force    It came of a whole world, or of the boot file.  Nothing
+ *                       that it says is changed: what the part lacks would open,
+ *                       and allowed traffic of peers not known yet would be cut.
+ *                       Only pods whose addresses the table does not know at all
+ *                       are added, with the policies that are known to isolate
+ *                       them: that closes and cannot open (nft/narrow.c).
+ *
+ * Nothing is revoked by a part of the world before it has stayed one for
+ * TRUST_PART_MS, and by a table that is held never.
  *
  * When the kernel refuses one set or chain, the profiles that need it are closed
  * and everything else is committed.  Any other error is tried again with
@@ -37,6 +55,13 @@
 #define MAX_TRIES    16
 #define MAX_DESCRIBE 32
 #define STUCK_MS     30000
+/* From the start: how long all sources are waited for before a part of the world is used. */
+#define GRACE_MS 1000
+/* From then on: how long what they might still allow is not cut. */
+#define TRUST_PART_MS 30000
+/* Between two looks at a table that is held: this times what the last one took. */
+#define HOLD_PAUSE_FACTOR 20
+#define MIN_HOLD_PAUSE_MS 50
 
 /* Who changed our table, as far as the kernel told. */
 struct culprit {
@@ -305,7 +330,9 @@ static void succeed(struct bh_reconcile *r)
 	if (r->is_adopted && r->change_ns > 0)
 		add_duration(&r->changes, bh_mono_ns() - r->change_ns);
 	r->change_ns = 0;
-	if (!r->is_adopted)
+	if (!r->is_adopted && r->stage == BH_STAGE_PART)
+		bh_log_warning("not all sources are in sync: rules of what is known are in force");
+	else if (!r->is_adopted)
 		bh_log_info("rules are in force");
 	else if (bh_reconcile_has_trouble(r))
 		bh_log_info("rules are up to date again");
@@ -387,20 +414,15 @@ static void pass_by(struct bh_reconcile *r)
 	r->change_ns = 0;
 }
 
-static void run_job(struct bh_reconcile *r)
+/* Commits what the plan is now. */
+static void follow(struct bh_reconcile *r)
 {
 	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
-	struct bh_agent *a = r->agent;
 	struct bh_err err = { 0 };
 	int e;
 
-	/* Also while sources are waited for: the world keeps what was until it is settled. */
-	bh_pass_note(&r->pass, a);
-	bh_compiler_update(a->compiler);
-	if (!bh_sources_are_usable(&a->sources))
-		return;
 	if (r->is_adopted && !r->is_doubtful) {
-		delta = bh_plan_delta(bh_compiler_plan(a->compiler));
+		delta = bh_plan_delta(bh_compiler_plan(r->agent->compiler));
 		if (!delta) {
 			pass_by(r);
 			return;
@@ -412,6 +434,140 @@ static void run_job(struct bh_reconcile *r)
 	finish(r, e, &err);
 }
 
+/* --- a part of the world ---------------------------------------------------------- */
+
+static const char *const local_sets[] = BH_LOCAL_SETS;
+
+static void hold(struct bh_reconcile *r)
+{
+	if (r->stage == BH_STAGE_HELD)
+		return;
+	r->stage = BH_STAGE_HELD;
+	bh_log_warning("not all sources are in sync: the rules that were in the kernel stay, "
+		       "and new pods are closed as far as policies are known");
+	bh_agent_update_ready(r->agent);
+}
+
+/* To what is in force, for addresses that it does not know. */
+static int add_closing(struct bh_reconcile *r, const struct bh_nft_state *state, struct bh_err *err)
+{
+	bh_auto(bh_delta_free) struct bh_delta *delta = bh_nft_diff_closing(
+		state, bh_compiler_plan(r->agent->compiler), local_sets, BH_ARRAY_LEN(local_sets));
+
+	return delta ? commit(r, delta, NULL, err) : 0;
+}
+
+static void note_hold(struct bh_reconcile *r, uint64_t took_ns)
+{
+	uint64_t pause_ms = HOLD_PAUSE_FACTOR * took_ns / BH_NS_PER_MS;
+
+	uv_update_time(r->agent->loop);
+	r->hold_ms = uv_now(r->agent->loop) +
+		     (pause_ms > MIN_HOLD_PAUSE_MS ? pause_ms : MIN_HOLD_PAUSE_MS);
+}
+
+/* What is in force is left as it is, and added to where that closes. */
+static void use_held(struct bh_reconcile *r)
+{
+	bh_auto(bh_nft_state_free) struct bh_nft_state *state = NULL;
+	uint64_t start_ns = bh_mono_ns(), now = uv_now(r->agent->loop);
+	struct bh_err err = { 0 };
+	int e;
+
+	if (now < r->hold_ms) {
+		arm(r, r->hold_ms - now);
+		return;
+	}
+	r->n_read_backs++;
+	e = bh_nft_read(r->agent->nft, &state, &err);
+	if (e == 0 && !bh_nft_state_is_in_force(state)) {
+		r->stage = BH_STAGE_PART;
+		follow(r);
+		return;
+	}
+	if (e == 0) {
+		hold(r);
+		e = add_closing(r, state, &err);
+	}
+	note_hold(r, bh_mono_ns() - start_ns);
+	if (e < 0) {
+		fail(r, &err);
+	} else {
+		r->trouble[0] = '\0';
+		r->backoff_ms = 0;
+	}
+}
+
+static void use_part(struct bh_reconcile *r)
+{
+	switch (r->stage) {
+	case BH_STAGE_GRACE: return;
+	case BH_STAGE_FOUND:
+	case BH_STAGE_HELD: use_held(r); return;
+	case BH_STAGE_PART: follow(r); return;
+	case BH_STAGE_WHOLE: return;
+	}
+	abort();
+}
+
+/* What a part of the world would have cut, wrongly perhaps, was not. */
+static void revoke_now(struct bh_reconcile *r)
+{
+	bh_revoker_touch_all(&r->agent->revoker);
+	bh_revoker_commit(&r->agent->revoker);
+}
+
+static void on_trust(uv_timer_t *timer)
+{
+	struct bh_reconcile *r = bh_container_of(timer, struct bh_reconcile, grace);
+
+	r->is_part_trusted = true;
+	revoke_now(r);
+}
+
+static void on_grace(uv_timer_t *timer)
+{
+	struct bh_reconcile *r = bh_container_of(timer, struct bh_reconcile, grace);
+
+	if (r->stage == BH_STAGE_GRACE)
+		r->stage = BH_STAGE_FOUND;
+	run_job(r);
+	if (r->stage == BH_STAGE_PART)
+		uv_timer_start(&r->grace, on_trust, TRUST_PART_MS, 0);
+}
+
+bool bh_reconcile_may_revoke(const struct bh_reconcile *r)
+{
+	return r->stage == BH_STAGE_WHOLE || (r->stage == BH_STAGE_PART && r->is_part_trusted);
+}
+
+bool bh_reconcile_is_in_force(const struct bh_reconcile *r)
+{
+	return r->is_adopted || r->stage == BH_STAGE_HELD;
+}
+
+/* --- the job --------------------------------------------------------------------------- */
+
+static void run_job(struct bh_reconcile *r)
+{
+	struct bh_agent *a = r->agent;
+	bool was_part = r->stage == BH_STAGE_PART;
+
+	/* Also while sources are waited for: the world keeps what was until it is settled. */
+	bh_pass_note(&r->pass, a);
+	bh_compiler_update(a->compiler);
+	if (!bh_sources_are_usable(&a->sources)) {
+		use_part(r);
+		return;
+	}
+	if (r->stage != BH_STAGE_WHOLE)
+		uv_timer_stop(&r->grace);
+	r->stage = BH_STAGE_WHOLE;
+	follow(r);
+	if (was_part)
+		revoke_now(r);
+}
+
 /* Somebody else's change to our table; the plan is what it was. */
 static void repair(struct bh_reconcile *r, const struct culprit *by)
 {
@@ -420,8 +576,11 @@ static void repair(struct bh_reconcile *r, const struct culprit *by)
 	uint64_t n_tampers = r->n_tampers;
 	int e;
 
-	if (!r->is_adopted)
+	if (!r->is_adopted) {
+		/* Whatever was found in force may be gone. */
+		bh_reconcile_defer(r, false);
 		return;
+	}
 	e = push(r, by, &delta, &err);
 	bh_delta_free(&delta);
 	if (e == 0 && n_tampers == r->n_tampers && !r->is_doubtful) {
@@ -462,6 +621,8 @@ int bh_reconcile_start(struct bh_reconcile *r, struct bh_agent *agent, struct bh
 
 	*r = (struct bh_reconcile){ .agent = agent };
 	uv_timer_init(agent->loop, &r->job);
+	uv_timer_init(agent->loop, &r->grace);
+	uv_timer_start(&r->grace, on_grace, GRACE_MS, 0);
 	e = uv_poll_init(agent->loop, &r->watch, bh_nft_watch_fd(agent->nft));
 	if (e < 0)
 		return bh_err(err, e, "cannot watch nftables: %s", uv_strerror(e));
@@ -472,6 +633,7 @@ int bh_reconcile_start(struct bh_reconcile *r, struct bh_agent *agent, struct bh
 void bh_reconcile_stop(struct bh_reconcile *r)
 {
 	bh_close_handle((uv_handle_t *)&r->job);
+	bh_close_handle((uv_handle_t *)&r->grace);
 	bh_close_handle((uv_handle_t *)&r->watch);
 	bh_pass_done(&r->pass);
 }

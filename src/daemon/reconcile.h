@@ -28,10 +28,23 @@ struct bh_durations {
 	double seconds;
 };
 
+/* What the kernel's table is made from; the theory is told in reconcile.c. */
+enum bh_stage {
+	BH_STAGE_GRACE, /* all sources are waited for */
+	BH_STAGE_FOUND, /* no longer; the kernel was not looked at yet */
+	BH_STAGE_HELD,  /* what was in force stays, with additions that close */
+	BH_STAGE_PART,  /* what is known, since nothing was in force */
+	BH_STAGE_WHOLE, /* everything: all sources were in sync, or their last state serves */
+};
+
 struct bh_reconcile {
 	struct bh_agent *agent;
 	struct bh_pass pass;
 	uv_timer_t job;
+	uv_timer_t grace; /* of BH_STAGE_GRACE, then until a part is trusted */
+	enum bh_stage stage;
+	bool is_part_trusted; /* what is missing will not come soon */
+	uint64_t hold_ms;     /* BH_STAGE_HELD: loop time of the next look, at the earliest */
 	uv_poll_t watch;
 	bool is_armed;
 	uint64_t deadline_ms; /* loop time by which an armed job runs at the latest */
@@ -64,6 +77,10 @@ uint64_t bh_reconcile_wanted(const struct bh_reconcile *r);
 bool bh_reconcile_has_trouble(const struct bh_reconcile *r);
 /* Reads back if anybody changed the ruleset since our last look. */
 void bh_reconcile_audit(struct bh_reconcile *r);
+/* What the kernel enforces is ours: of this run, or held from before it. */
+bool bh_reconcile_is_in_force(const struct bh_reconcile *r);
+/* The world is good enough to cut connections that it denies. */
+bool bh_reconcile_may_revoke(const struct bh_reconcile *r);
 /* The job is long overdue: something is wrong with this process. */
 bool bh_reconcile_is_stuck(const struct bh_reconcile *r);
 

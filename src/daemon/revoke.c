@@ -73,6 +73,9 @@ static enum bh_conn_fate judge(void *ctx, const struct bh_conn *conn)
 
 	if ((src && src->is_forgotten) || (dst && dst->is_forgotten))
 		return BH_CONN_FORGET;
+	/* What is still to be told may allow it. */
+	if (!bh_reconcile_may_revoke(&rv->agent->reconcile))
+		return unchanged;
 	if (!rv->is_all && !src && !dst)
 		return unchanged;
 	if (!is_local(rv->agent, &conn->src) && !is_local(rv->agent, &conn->dst))

@@ -105,7 +105,7 @@ static bool is_pending(const struct bh_changes *changes, const struct bh_policy 
 static bool is_kernel_ours(const struct bh_agent *a)
 {
 	return a->reconcile.is_adopted && !bh_reconcile_has_trouble(&a->reconcile) &&
-	       bh_sources_are_usable(&a->sources) && a->bridges != BH_BRIDGE_BYPASSED;
+	       a->bridges != BH_BRIDGE_BYPASSED;
 }
 
 static json_t *policies_json(const struct bh_agent *a)

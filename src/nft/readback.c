@@ -48,6 +48,20 @@ bool bh_nft_state_is_absent(const struct bh_nft_state *state)
 	return state->is_absent;
 }
 
+bool bh_nft_state_is_in_force(const struct bh_nft_state *state)
+{
+	if (state->is_absent || state->is_dormant)
+		return false;
+	/* Of what is beyond patching, not all was read. */
+	if (state->rebuild)
+		return true;
+	for (size_t i = 0; i < state->n_chains; i++) {
+		if (state->chains[i].hook != BH_HOOK_NONE)
+			return true;
+	}
+	return false;
+}
+
 /* Forgets what an interrupted dump has brought. */
 static void on_restart(void *ctx)
 {

@@ -1,4 +1,4 @@
-# Type=notify: ready after the first commit, watchdog, reload, stop.
+# Type=notify: started once rules are in force, watchdog, reload, stop.
 . ./lib.sh
 node_up
 pod shop/web 11 app=web
@@ -16,12 +16,18 @@ export NOTIFY_SOCKET=$WORK/notify WATCHDOG_USEC=400000
 agent_exec --runtime unix://$WORK/no-runtime.sock
 unset NOTIFY_SOCKET WATCHDOG_USEC
 
-step "not ready while a source is missing, but alive"
+step "a source is missing: started once rules are in force, alive, and not ready"
 says "STATUS=Not ready"
+grep -q READY=1 "$WORK/log/notify" && fail "it said READY=1 without rules"
 says "WATCHDOG=1"
-grep -q READY=1 "$WORK/log/notify" && fail "it said READY=1"
+says READY=1
+nft list table inet bulkhead >/dev/null || fail "started without rules"
+[ "$(status .ready)" = false ] || fail "it is ready"
+tail -n 1 "$WORK/log/notify" | grep -q "STATUS=Enforcing" && fail "it says that all is well"
 agent_stop
 says "STOPPING=1"
+nft delete table inet bulkhead
+: >"$WORK/log/notify"
 
 step "ready once the rules are in the kernel"
 export NOTIFY_SOCKET=$WORK/notify

@@ -790,6 +790,80 @@ static void an_absent_table_reads_as_such(void **state)
 	bh_nft_state_free(&s);
 }
 
+static struct bh_delta *closing(struct bh_nft *nft, const struct bh_plan *plan,
+				const char *const *known, size_t n_known)
+{
+	struct bh_nft_state *s = NULL;
+	struct bh_err err = { 0 };
+	struct bh_delta *d;
+
+	assert_ok(bh_nft_read(nft, &s, &err), &err);
+	assert_true(bh_nft_state_is_in_force(s));
+	d = bh_nft_diff_closing(s, plan, known, n_known);
+	bh_nft_state_free(&s);
+	return d;
+}
+
+/* A plan of a part of the world: without what 10.0.0.7 had, with two new addresses. */
+static struct bh_plan *a_part(void)
+{
+	struct bh_plan *plan = bh_plan_new();
+	struct bh_plan_set *in4 = add_set(plan, "in4", BH_SET_VERDICT_MAP, BH_IPV4, false);
+	struct bh_plan_set *in6 = add_set(plan, "in6", BH_SET_VERDICT_MAP, BH_IPV6, false);
+	struct bh_plan_set *p4 = add_set(plan, "p4", BH_SET_ADDR, BH_IPV4, false);
+	struct bh_plan_chain *in = bh_plan_add_chain(plan, "in_part", NULL, BH_HOOK_NONE, 0);
+
+	add_base_chains(plan, in4, in6);
+	add_set(plan, "local4", BH_SET_ADDR, BH_IPV4, false);
+	ADD_RULE(plan, in, LOOKUP(.set = p4, .key = BH_KEY_SADDR), VERDICT(.verdict = BH_V_RETURN));
+	ADD_RULE(plan, in, VERDICT(.verdict = BH_V_DROP));
+	put(plan, "p4", &(struct range){ .first = "10.0.0.50" });
+	jump(plan, in4, "10.0.0.7", in);
+	jump(plan, in4, "10.0.0.20", in);
+	jump(plan, in4, "10.0.0.21", in);
+	return plan;
+}
+
+static void a_part_of_the_world_only_adds_what_the_table_does_not_know(void **state)
+{
+	static const char *const known[] = { "local4" };
+	static const char *const others[] = { "local4", "local6" };
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = everything(), *part = a_part();
+	bh_auto(bh_buf_done) struct bh_buf before = { 0 }, after = { 0 };
+	struct bh_err err = { 0 };
+	struct bh_delta *d;
+
+	(void)state;
+	add_set(plan, "local4", BH_SET_ADDR, BH_IPV4, false);
+	put(plan, "local4", &(struct range){ .first = "10.0.0.21" });
+	must_commit(nft, plan);
+	read_all("nft -s list table inet bulkhead", &before);
+	assert_null(closing(nft, plan, known, 1));
+	/* A table that does not say which addresses it knows. */
+	assert_null(closing(nft, part, others, 2));
+
+	d = closing(nft, part, known, 1);
+	assert_non_null(d);
+	assert_ok(bh_nft_commit(nft, d, NULL, &err), &err);
+	bh_delta_free(&d);
+	run("nft get element inet bulkhead in4 '{ 10.0.0.20 : jump in_part }' >/dev/null");
+	run("nft get element inet bulkhead in4 '{ 10.0.0.7 : jump in_a }' >/dev/null");
+	run("! nft get element inet bulkhead in4 '{ 10.0.0.21 }' >/dev/null 2>&1");
+	run("nft get element inet bulkhead p4 '{ 10.0.0.50 }' >/dev/null");
+	assert_null(closing(nft, part, known, 1));
+
+	/* Nothing else was touched. */
+	run("nft delete element inet bulkhead in4 '{ 10.0.0.20 }'; "
+	    "nft delete chain inet bulkhead in_part; nft delete set inet bulkhead p4");
+	read_all("nft -s list table inet bulkhead", &after);
+	assert_string_equal(bh_buf_str(&before), bh_buf_str(&after));
+
+	/* A table of another make is left alone. */
+	run("nft insert rule inet bulkhead forward accept");
+	assert_null(closing(nft, part, known, 1));
+}
+
 static void cleanup_removes_our_table_and_no_other(void **state)
 {
 	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
@@ -933,6 +1007,7 @@ int main(void)
 		cmocka_unit_test(a_change_of_our_table_makes_the_next_commit_stale),
 		cmocka_unit_test(lost_notifications_are_told_once_and_make_commits_stale),
 		cmocka_unit_test(an_absent_table_reads_as_such),
+		cmocka_unit_test(a_part_of_the_world_only_adds_what_the_table_does_not_know),
 		cmocka_unit_test(cleanup_removes_our_table_and_no_other),
 		cmocka_unit_test(intervals_change_in_any_way_within_one_transaction),
 		cmocka_unit_test(counters_count_and_rules_judge),
