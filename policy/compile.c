@@ -44,7 +44,7 @@ struct bh_compiler *bh_compiler_new(struct bh_world *w, const struct bh_compile_
 
 	c->w = w;
 	c->config = *config;
-	c->plan = bh_plan_new();
+	c->plan = bh_plan_new(BH_TABLE_INET);
 	base_build(c);
 	return c;
 }

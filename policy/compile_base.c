@@ -13,6 +13,11 @@
 		.kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT                                    \
 	}
 
+#define IS(LOAD, FIRST, LAST)                                                                      \
+	{                                                                                          \
+		.kind = BH_EXPR_MATCH, .load = (LOAD), .value = (FIRST), .last = (LAST)            \
+	}
+
 #define ADD(c, chain, ...)                                                                         \
 	match_add_rule(c, chain, (const struct bh_expr[]){ __VA_ARGS__ },                          \
 		       BH_ARRAY_LEN(((const struct bh_expr[]){ __VA_ARGS__ })))
@@ -25,18 +30,16 @@ static void add_known(struct bh_compiler *c, struct bh_plan_chain *chain)
 {
 	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_ESTABLISHED }, ACCEPT);
 	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
-	    { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMP }, ACCEPT);
+	    IS(BH_LOAD_L4PROTO, IPPROTO_ICMP, IPPROTO_ICMP), ACCEPT);
 	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
-	    { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMPV6 }, ACCEPT);
+	    IS(BH_LOAD_L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6), ACCEPT);
 }
 
 static void add_icmp6(struct bh_compiler *c, struct bh_plan_chain *chain, uint32_t hop_limit,
 		      uint32_t first, uint32_t last)
 {
-	ADD(c, chain, { .kind = BH_EXPR_NFPROTO, .family = BH_IPV6 },
-	    { .kind = BH_EXPR_HOPLIMIT, .value = hop_limit },
-	    { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMPV6 },
-	    { .kind = BH_EXPR_ICMP6_TYPE, .value = first, .last = last }, ACCEPT);
+	ADD(c, chain, IS(BH_LOAD_HOPLIMIT, hop_limit, hop_limit),
+	    IS(BH_LOAD_ICMP6_TYPE, first, last), ACCEPT);
 }
 
 /*

@@ -10,12 +10,18 @@
 #include <assert.h>
 #include <string.h>
 
-struct bh_plan *bh_plan_new(void)
+struct bh_plan *bh_plan_new(enum bh_table table)
 {
 	struct bh_plan *plan = bh_calloc(1, sizeof(*plan));
 
+	plan->table = table;
 	plan->listing = bh_calloc(1, sizeof(*plan->listing));
 	return plan;
+}
+
+enum bh_table bh_plan_table(const struct bh_plan *plan)
+{
+	return plan->table;
 }
 
 static void free_set(struct bh_plan *plan, struct bh_plan_set_priv *s)
@@ -46,6 +52,7 @@ static void free_chain(struct bh_plan *plan, struct bh_plan_chain_priv *c)
 	free_rules(c->old_rules, c->n_old_rules);
 	free((void *)(uintptr_t)c->chain->name);
 	free((void *)(uintptr_t)c->chain->comment);
+	free((void *)(uintptr_t)c->chain->device);
 	free(c->chain);
 	free(c);
 }
@@ -113,18 +120,12 @@ static struct bh_plan_chain_priv *find_chain(const struct bh_plan *plan, const c
 	return c;
 }
 
-static bool is_same_spec(const struct bh_set_spec *a, const struct bh_set_spec *b)
-{
-	return a->kind == b->kind && a->family == b->family && a->is_interval == b->is_interval &&
-	       a->rate == b->rate && a->burst == b->burst;
-}
-
 struct bh_plan_set *bh_plan_add_set(struct bh_plan *plan, const struct bh_set_spec *spec)
 {
 	struct bh_plan_set_priv *s = find_set(plan, spec->name);
 
 	if (s) {
-		assert(s->is_removed && is_same_spec(&s->set->spec, spec));
+		assert(s->is_removed && plan_specs_equal(&s->set->spec, spec));
 		plan_set_empty(s);
 		s->is_removed = false;
 		plan->listing->has_sets = false;
@@ -172,31 +173,54 @@ static void bring_back(struct bh_plan_chain_priv *c)
 	c->is_removed = false;
 }
 
-struct bh_plan_chain *bh_plan_add_chain(struct bh_plan *plan, const char *name, const char *comment,
-					enum bh_hook hook, int32_t priority)
+/* Strings of @like are copied. */
+static struct bh_plan_chain *add_chain(struct bh_plan *plan, const struct bh_plan_chain *like)
 {
-	struct bh_plan_chain_priv *c = find_chain(plan, name);
+	struct bh_plan_chain_priv *c = find_chain(plan, like->name);
 
 	if (c) {
-		assert(c->is_removed && c->chain->hook == hook && c->chain->priority == priority);
+		assert(c->is_removed && c->chain->hook == like->hook &&
+		       c->chain->priority == like->priority &&
+		       plan_texts_equal(c->chain->device, like->device));
 		bring_back(c);
 		touch_chain(plan, c);
 		return c->chain;
 	}
-	assert(strlen(name) < BH_NAME_MAX);
+	assert(strlen(like->name) < BH_NAME_MAX);
 	c = bh_calloc(1, sizeof(*c));
 	c->chain = bh_calloc(1, sizeof(*c->chain));
 	*c->chain = (struct bh_plan_chain){
-		.name = bh_strdup(name),
-		.comment = comment ? bh_strdup(comment) : NULL,
-		.hook = hook,
-		.priority = priority,
+		.name = bh_strdup(like->name),
+		.comment = like->comment ? bh_strdup(like->comment) : NULL,
+		.hook = like->hook,
+		.priority = like->priority,
+		.device = like->device ? bh_strdup(like->device) : NULL,
 		.priv = c,
 	};
 	c->is_new = true;
 	HASH_ADD_KEYPTR(hh, plan->chains, c->chain->name, strlen(c->chain->name), c);
 	touch_chain(plan, c);
 	return c->chain;
+}
+
+struct bh_plan_chain *bh_plan_add_chain(struct bh_plan *plan, const char *name, const char *comment,
+					enum bh_hook hook, int32_t priority)
+{
+	assert(hook != BH_HOOK_INGRESS);
+	return add_chain(plan, &(struct bh_plan_chain){ .name = name,
+							.comment = comment,
+							.hook = hook,
+							.priority = priority });
+}
+
+struct bh_plan_chain *bh_plan_add_ingress(struct bh_plan *plan, const char *name,
+					  const char *device, int32_t priority)
+{
+	assert(plan->table == BH_TABLE_NETDEV);
+	return add_chain(plan, &(struct bh_plan_chain){ .name = name,
+							.hook = BH_HOOK_INGRESS,
+							.priority = priority,
+							.device = device });
 }
 
 void bh_plan_add_rule(struct bh_plan *plan, struct bh_plan_chain *chain,

@@ -112,7 +112,7 @@ static void add_changes(struct ops *o, struct bh_plan_set_priv *s)
 
 static bool is_map(const struct bh_plan_set_priv *s)
 {
-	return s->set->spec.kind == BH_SET_VERDICT_MAP;
+	return bh_set_shape_of(s->set->spec.kind)->is_map;
 }
 
 static void add_new_objects(struct ops *o)
@@ -242,7 +242,6 @@ struct bh_delta *bh_plan_delta(const struct bh_plan *plan)
 {
 	struct ops o = { .plan = plan, .is_cut = true };
 	bh_auto_free struct bh_op *grown = NULL;
-	size_t first;
 
 	if (!bh_plan_is_dirty(plan))
 		return NULL;
@@ -255,14 +254,16 @@ struct bh_delta *bh_plan_delta(const struct bh_plan *plan)
 		      cmp_chain);
 
 	o.delta = bh_calloc(1, sizeof(*o.delta));
+	o.delta->table = plan->table;
 	o.delta->arena = bh_arena_new();
 	add_new_objects(&o);
 	fill_new_objects(&o);
 	o.is_cut = false;
-	first = o.delta->n_ops;
+	o.delta->whole = o.delta->n_ops;
 	change_objects(&o);
-	if (first > 0 && first < o.delta->n_ops)
-		o.delta->ops[first].is_cut = true;
+	o.delta->rest = o.delta->n_ops;
+	if (o.delta->whole > 0 && o.delta->whole < o.delta->rest)
+		o.delta->ops[o.delta->whole].is_cut = true;
 	o.is_cut = true;
 	remove_objects(&o);
 

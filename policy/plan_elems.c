@@ -6,46 +6,14 @@
 #include <assert.h>
 #include <string.h>
 
-static size_t field_len(enum bh_set_kind kind, enum bh_family family)
-{
-	size_t addr = bh_family_len(family);
-
-	switch (kind) {
-	case BH_SET_ADDR:
-	case BH_SET_VERDICT_MAP:
-	case BH_SET_LOG_LIMIT: return addr;
-	case BH_SET_ADDR_PROTO_PORT: return addr + 8;
-	case BH_SET_PROTO_PORT: return 8;
-	case BH_SET_KIND_COUNT_: break;
-	}
-	abort();
-}
-
-void bh_plan_key(enum bh_set_kind kind, const struct bh_addr *addr, uint8_t protocol, uint16_t port,
-		 uint8_t ret[BH_KEY_MAX])
-{
-	size_t at = 0;
-
-	memset(ret, 0, BH_KEY_MAX);
-	if (kind != BH_SET_PROTO_PORT) {
-		at = bh_family_len(addr->family);
-		memcpy(ret, addr->bytes, at);
-	}
-	if (kind == BH_SET_PROTO_PORT || kind == BH_SET_ADDR_PROTO_PORT) {
-		ret[at] = protocol;
-		ret[at + 4] = (uint8_t)(port >> 8);
-		ret[at + 5] = (uint8_t)port;
-	}
-}
-
 void plan_set_init(struct bh_plan_set_priv *s)
 {
 	struct bh_plan_set *set = s->set;
 
-	set->key_len = field_len(set->spec.kind, set->spec.family);
+	set->key_len = bh_set_key_len(set->spec.kind, set->spec.family);
 	s->id_len = set->spec.is_interval ? 2 * set->key_len : set->key_len;
 	s->stride = s->id_len;
-	if (set->spec.kind == BH_SET_VERDICT_MAP)
+	if (bh_set_shape_of(set->spec.kind)->is_map)
 		s->stride += sizeof(struct bh_plan_chain *);
 }
 
@@ -320,7 +288,7 @@ static void change(struct bh_plan *plan, struct bh_plan_set *set, const struct b
 	struct bh_plan_set_priv *s = set->priv;
 	uint8_t record[2 * BH_KEY_MAX + sizeof(elem->chain)] = { 0 };
 
-	assert(!s->is_removed && set->spec.kind != BH_SET_LOG_LIMIT);
+	assert(!s->is_removed && !bh_set_shape_of(set->spec.kind)->is_dynamic);
 	pack(s, elem, record);
 	append(&s->pending, record, s->stride, is_put);
 	plan_touch_set(plan, s);

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-static bool same_text(const char *a, const char *b)
+bool plan_texts_equal(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
@@ -24,10 +24,14 @@ static bool same_chain(const struct bh_plan_chain *a, const struct bh_plan_chain
 
 static bool same_expr(const struct bh_expr *a, const struct bh_expr *b)
 {
-	return a->kind == b->kind && a->value == b->value && a->last == b->last &&
-	       a->family == b->family && same_set(a->set, b->set) && a->key == b->key &&
-	       same_text(a->name, b->name) && a->group == b->group && a->snaplen == b->snaplen &&
-	       a->verdict == b->verdict && same_chain(a->chain, b->chain);
+	return a->kind == b->kind && a->load == b->load && a->op == b->op && a->value == b->value &&
+	       a->last == b->last && a->family == b->family &&
+	       memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0 &&
+	       memcmp(a->mask, b->mask, sizeof(a->mask)) == 0 && same_set(a->set, b->set) &&
+	       a->key == b->key && a->is_negated == b->is_negated &&
+	       plan_texts_equal(a->name, b->name) && a->group == b->group &&
+	       a->snaplen == b->snaplen && a->verdict == b->verdict &&
+	       same_chain(a->chain, b->chain);
 }
 
 bool plan_rules_equal(const struct bh_plan_rule *a, size_t n_a, const struct bh_plan_rule *b,
@@ -46,6 +50,13 @@ bool plan_rules_equal(const struct bh_plan_rule *a, size_t n_a, const struct bh_
 		}
 	}
 	return true;
+}
+
+bool plan_specs_equal(const struct bh_set_spec *a, const struct bh_set_spec *b)
+{
+	return a->kind == b->kind && a->family == b->family && a->is_interval == b->is_interval &&
+	       a->rate == b->rate && a->burst == b->burst && a->size == b->size &&
+	       a->timeout_s == b->timeout_s;
 }
 
 static bool elems_equal(const struct bh_plan_set *a, const struct bh_plan_set *b)
@@ -74,10 +85,9 @@ static bool set_equal(const struct bh_plan_set *a, const struct bh_plan_set *b, 
 		bh_err(err, -ENOENT, "set %s against set %s", s->name, t->name);
 		return false;
 	}
-	if (s->kind != t->kind || s->family != t->family || s->is_interval != t->is_interval ||
-	    s->rate != t->rate || s->burst != t->burst)
+	if (!plan_specs_equal(s, t))
 		what = "type";
-	else if (!same_text(s->comment, t->comment))
+	else if (!plan_texts_equal(s->comment, t->comment))
 		what = "comment";
 	else if (a->n != b->n)
 		what = "number of elements";
@@ -98,9 +108,10 @@ static bool chain_equal(const struct bh_plan_chain *a, const struct bh_plan_chai
 		bh_err(err, -ENOENT, "chain %s against chain %s", a->name, b->name);
 		return false;
 	}
-	if (a->hook != b->hook || a->priority != b->priority)
+	if (a->hook != b->hook || a->priority != b->priority ||
+	    !plan_texts_equal(a->device, b->device))
 		what = "hook";
-	else if (!same_text(a->comment, b->comment))
+	else if (!plan_texts_equal(a->comment, b->comment))
 		what = "comment";
 	else if (!plan_rules_equal(a->rules, a->n_rules, b->rules, b->n_rules))
 		what = "rules";

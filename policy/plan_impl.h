@@ -61,6 +61,7 @@ struct plan_listing {
 };
 
 struct bh_plan {
+	enum bh_table table;
 	struct bh_plan_set_priv *sets; /* by name; removed ones too until the settle */
 	struct bh_plan_chain_priv *chains;
 	/* New, changed or removed since the settle. */
@@ -91,6 +92,8 @@ bool plan_set_find(const struct bh_plan_set_priv *s, const uint8_t *id, size_t *
 void plan_unpack(const struct bh_plan_set_priv *s, const uint8_t *record, struct bh_elem *ret);
 
 /* plan_equal.c */
+bool plan_specs_equal(const struct bh_set_spec *a, const struct bh_set_spec *b);
+bool plan_texts_equal(const char *a, const char *b);
 bool plan_rules_equal(const struct bh_plan_rule *a, size_t n_a, const struct bh_plan_rule *b,
 		      size_t n_b);
 

@@ -24,24 +24,27 @@ void bh_nft_set_max_batch(struct bh_nft *nft, size_t bytes);
 
 /* The operation that the kernel refused. */
 struct bh_nft_refusal {
+	enum bh_table table;
 	char name[BH_NAME_MAX]; /* set or chain; "" if none in particular */
 	int code;               /* the kernel's negative errno */
 };
 
 /*
- * Makes all of @delta visible at once.  0 once the kernel has acknowledged it.
+ * Makes all of @deltas, at most one for each table, visible at once; NULL entries
+ * are skipped.  0 once the kernel has acknowledged it.
  * A negative errno and nothing has changed, with three exceptions, after which
  * the caller reads back: -ENOBUFS, the answer was lost; -ESTALE, another
- * writer's change to our table is pending in the watch; -EINPROGRESS, the delta
- * was too large for one transaction and a later part failed.
+ * writer's change to our tables is pending in the watch; -EINPROGRESS, the deltas
+ * were too large for one transaction and a later part failed.
  * @refusal may be NULL.
  */
-int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *delta, struct bh_nft_refusal *refusal,
-		  struct bh_err *err);
+int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *const *deltas, size_t n,
+		  struct bh_nft_refusal *refusal, struct bh_err *err);
 
-/* The table as it is in the kernel; an absent one reads as empty. */
+/* A table as it is in the kernel; an absent one reads as empty. */
 struct bh_nft_state;
-int bh_nft_read(struct bh_nft *nft, struct bh_nft_state **ret, struct bh_err *err);
+int bh_nft_read(struct bh_nft *nft, enum bh_table table, struct bh_nft_state **ret,
+		struct bh_err *err);
 void bh_nft_state_free(struct bh_nft_state **state);
 bool bh_nft_state_is_absent(const struct bh_nft_state *state);
 /* Packets come by it: it is there, awake, and has a chain with a hook. */
@@ -78,16 +81,25 @@ int bh_nft_watch_read(struct bh_nft *nft,
 		      struct bh_err *err);
 
 struct bh_nft_counter {
+	enum bh_table table;
 	char name[BH_NAME_MAX];
 	uint64_t packets, bytes;
 };
-/* All named counters of the table.  The caller frees *ret. */
+/* All named counters of our tables.  The caller frees *ret. */
 int bh_nft_counters(struct bh_nft *nft, struct bh_nft_counter **ret, size_t *n, struct bh_err *err);
 
 /* The ruleset's generation id (NFTA_GEN_ID). */
 int bh_nft_generation(struct bh_nft *nft, uint32_t *ret, struct bh_err *err);
 
-/* Removes our table; 0 if there was none. */
+/*
+ * Adds @elems to the dynamic set @set of table inet, or begins their lives anew, in
+ * a transaction of their own.  0, or a negative errno and none was added; -ENFILE:
+ * the set is full.
+ */
+int bh_nft_add_elems(struct bh_nft *nft, const struct bh_plan_set *set, const struct bh_elem *elems,
+		     size_t n, struct bh_err *err);
+
+/* Removes our tables; 0 if there were none. */
 int bh_nft_cleanup(struct bh_nft *nft, struct bh_err *err);
 
 #endif

@@ -53,7 +53,7 @@ static bool may_remove(const struct bh_cli *cli)
 	return false;
 }
 
-static int remove_table(struct bh_err *err)
+static int remove_tables(struct bh_err *err)
 {
 	struct bh_nft *nft;
 	int r;
@@ -73,7 +73,7 @@ static int run(const struct bh_cli *cli)
 
 	if (!may_remove(cli))
 		return BH_CLI_NO;
-	r = remove_table(&err);
+	r = remove_tables(&err);
 	if (r == -EPERM || r == -EACCES) {
 		bh_log_error("removing rules needs CAP_NET_ADMIN: run this as root (%s)",
 			     bh_err_text(&err));
@@ -83,7 +83,8 @@ static int run(const struct bh_cli *cli)
 		bh_log_error("cannot remove the rules: %s", bh_err_text(&err));
 		return BH_CLI_FAILED;
 	}
-	puts("The table 'inet bulkhead' is gone from this network namespace.");
+	puts("The tables of Bulkhead ('inet bulkhead', 'netdev bulkhead' and 'bridge bulkhead') "
+	     "are gone from this network namespace.");
 	return BH_CLI_YES;
 }
 
@@ -99,8 +100,9 @@ const struct bh_cli_command bh_cli_cleanup = {
 	.operands = "",
 	.options = options,
 	.about =
-		"Removes the table 'inet bulkhead' from the network namespace that this runs in,\n"
-		"and with it all enforcement.  A stopped agent leaves its rules in force; this is\n"
+		"Removes the tables 'inet bulkhead', 'netdev bulkhead' and 'bridge bulkhead' from\n"
+		"the network namespace that this runs in, and with them all enforcement.  A "
+		"stopped agent leaves its rules in force; this is\n"
 		"how they go.  Other tables are not touched.  Needs CAP_NET_ADMIN.\n",
 	.examples = "  systemctl stop bulkheadd && bulkhead cleanup\n"
 		    "  ip netns exec lab bulkhead cleanup --yes\n",

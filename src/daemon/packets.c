@@ -106,7 +106,8 @@ static int read_counters(struct bh_packets *p, struct bh_err *err)
 		uint64_t value = 0; /* no table yet */
 
 		for (size_t k = 0; k < n; k++)
-			if (strcmp(counters[k].name, t[i].name) == 0)
+			if (counters[k].table == BH_TABLE_INET &&
+			    strcmp(counters[k].name, t[i].name) == 0)
 				value = counters[k].packets;
 		follow(t[i].base, value);
 	}

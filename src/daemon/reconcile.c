@@ -165,7 +165,7 @@ static int commit(struct bh_reconcile *r, const struct bh_delta *delta,
 		  struct bh_nft_refusal *refusal, struct bh_err *err)
 {
 	uint64_t start_ns = bh_mono_ns();
-	int e = bh_nft_commit(r->agent->nft, delta, refusal, err);
+	int e = bh_nft_commit(r->agent->nft, &delta, 1, refusal, err);
 
 	if (e == 0)
 		count_commit(r, delta->n_ops, bh_mono_ns() - start_ns);
@@ -222,7 +222,7 @@ static int read_back(struct bh_reconcile *r, const struct culprit *by,
 	int e;
 
 	r->n_read_backs++;
-	e = bh_nft_read(r->agent->nft, &state, err);
+	e = bh_nft_read(r->agent->nft, BH_TABLE_INET, &state, err);
 	if (e < 0)
 		return bh_err_wrap(err, e, "cannot read table inet %s", BH_TABLE);
 	delta = bh_nft_diff(state, bh_compiler_plan(r->agent->compiler));

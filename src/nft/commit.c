@@ -1,5 +1,5 @@
 /*
- * One delta, one transaction.
+ * The deltas of all tables, one transaction.
  *
  * nf_tables handles a batch within sendmsg(): when that returns, every answer
  * is in our receive buffer, and an empty buffer is the end of them.  An error
@@ -10,7 +10,7 @@
  *
  * Generations: the kernel counts transactions of all tables together and
  * refuses (ERESTART) a batch made for another count than the current one.  Then
- * somebody wrote; the watch says whether to our table.  Between the kernel's
+ * somebody wrote; the watch says whether to our tables.  Between the kernel's
  * count and its notifications there is a gap in which we would see the new
  * count and no message, so nft_sync() first sends an empty batch for that count:
  * it waits for the lock that the other transaction holds until it has notified.
@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
@@ -39,6 +40,8 @@
 /* What is kept of the batch's buffer between commits. */
 #define KEEP_BYTES (256u * 1024u)
 #define MAX_TRIES  32
+/* For elements that run out just now. */
+#define MAX_RACES 3
 /* From here on the watch is closed while the kernel works. */
 #define QUIET_BYTES (16u * 1024u)
 
@@ -95,7 +98,7 @@ static int on_generation(const struct nlmsghdr *msg, void *ctx)
 int bh_nft_generation(struct bh_nft *nft, uint32_t *ret, struct bh_err *err)
 {
 	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_MAX];
-	struct nlmsghdr *h = nft_put_request(buf, NFT_MSG_GETGEN, 0);
+	struct nlmsghdr *h = nft_put_request(buf, NFT_MSG_GETGEN, NFPROTO_UNSPEC, 0);
 	uint32_t generation = 0;
 	int r = bh_nl_request(nft->nl, h, on_generation, NULL, &generation, err);
 
@@ -259,12 +262,14 @@ static bool is_table(const struct bh_op *op)
 }
 
 /* Which element, rule or whole object of the operation it was. */
-static void describe_refused(const struct nft_batch *b, const struct answer *a,
-			     const struct bh_op *op, struct bh_buf *out)
+static void describe_refused(const struct nft_batch *b, const struct answer *a, struct bh_buf *out)
 {
 	const struct nft_batch_msg *m = &b->msgs[a->number];
+	const struct bh_op *op = m->op;
 	const uint8_t *key;
 
+	if (m->table != BH_TABLE_INET)
+		bh_buf_printf(out, "table %s " BH_TABLE ": ", bh_table_str(m->table));
 	bh_buf_printf(out, "%s ", op_nouns[op->kind]);
 	bh_buf_escape(out, is_table(op) ? BH_TABLE : op->name);
 	bh_buf_printf(out, ": cannot %s", op_verbs[op->kind]);
@@ -282,21 +287,20 @@ static void describe_refused(const struct nft_batch *b, const struct answer *a,
 	}
 }
 
-static int refuse(const struct nft_batch *b, const struct answer *a, const struct bh_delta *delta,
-		  struct bh_nft_refusal *refusal, struct bh_err *err)
+static int refuse(const struct nft_batch *b, const struct answer *a, struct bh_nft_refusal *refusal,
+		  struct bh_err *err)
 {
 	bh_auto(bh_buf_done) struct bh_buf what = { 0 };
-	const struct bh_op *op = NULL;
+	const struct bh_op *op = b->msgs[a->number].op;
 
-	if (a->number > 0)
-		op = &delta->ops[b->msgs[a->number].op];
 	if (refusal) {
 		refusal->code = a->code;
+		refusal->table = b->msgs[a->number].table;
 		if (op && !is_table(op))
 			snprintf(refusal->name, sizeof(refusal->name), "%s", op->name);
 	}
 	if (op)
-		describe_refused(b, a, op, &what);
+		describe_refused(b, a, &what);
 	else
 		bh_buf_puts(&what, "cannot commit");
 	if (a->n_refused > 1)
@@ -306,7 +310,7 @@ static int refuse(const struct nft_batch *b, const struct answer *a, const struc
 
 /* --- commit ------------------------------------------------------------------*/
 
-/* Learns what was written meanwhile; 0 if our table is as we left it. */
+/* Learns what was written meanwhile; 0 if our tables are as we left them. */
 static int catch_up(struct bh_nft *nft, struct bh_err *err)
 {
 	uint32_t generation;
@@ -345,8 +349,7 @@ static int send_quietly(struct bh_nft *nft, struct answer *ret, struct bh_err *e
 	return 0;
 }
 
-static int transact(struct bh_nft *nft, const struct bh_delta *delta,
-		    struct bh_nft_refusal *refusal, struct bh_err *err)
+static int transact(struct bh_nft *nft, struct bh_nft_refusal *refusal, struct bh_err *err)
 {
 	struct nft_batch *b = &nft->batch;
 	struct answer a;
@@ -364,7 +367,7 @@ static int transact(struct bh_nft *nft, const struct bh_delta *delta,
 		if (r < 0)
 			return r;
 		if (a.code < 0)
-			return refuse(b, &a, delta, refusal, err);
+			return refuse(b, &a, refusal, err);
 		if (a.is_restart)
 			continue;
 		if (a.is_lost || !a.is_acked) {
@@ -377,22 +380,80 @@ static int transact(struct bh_nft *nft, const struct bh_delta *delta,
 	return busy(err);
 }
 
+/* The operations of several deltas in one order. */
+struct step {
+	const struct bh_op *op;
+	enum bh_table table;
+	bool is_cut;
+};
+
+struct steps {
+	struct step *data;
+	size_t n, cap;
+};
+
+static void steps_done(struct steps *s)
+{
+	free(s->data);
+}
+
+/* A transaction may end before a part of a delta, if not @is_whole. */
+static void add_steps(struct steps *s, const struct bh_delta *d, size_t first, size_t end,
+		      bool is_whole)
+{
+	for (size_t i = first; i < end; i++) {
+		bh_grow(&s->data, &s->cap, s->n, sizeof(*s->data));
+		s->data[s->n++] = (struct step){
+			.op = &d->ops[i],
+			.table = d->table,
+			.is_cut = !is_whole && (i == first || d->ops[i].is_cut),
+		};
+	}
+}
+
 /*
- * Encodes operations from @first on: all that are left, or up to the last cut
- * that keeps the batch within the limit.  Returns where the rest begins.
+ * First what nothing leads to yet, then everything that packets see the change of,
+ * in one, then what nothing leads to any more.
  */
-static size_t fill_batch(struct bh_nft *nft, const struct bh_delta *delta, size_t first)
+static void order_steps(struct steps *s, const struct bh_delta *const *deltas, size_t n)
+{
+	size_t whole;
+
+	for (size_t i = 0; i < n; i++) {
+		if (deltas[i])
+			add_steps(s, deltas[i], 0, deltas[i]->whole, false);
+	}
+	whole = s->n;
+	for (size_t i = 0; i < n; i++) {
+		if (deltas[i])
+			add_steps(s, deltas[i], deltas[i]->whole, deltas[i]->rest, true);
+	}
+	if (whole < s->n)
+		s->data[whole].is_cut = true;
+	for (size_t i = 0; i < n; i++) {
+		if (deltas[i])
+			add_steps(s, deltas[i], deltas[i]->rest, deltas[i]->n_ops, false);
+	}
+}
+
+/*
+ * Encodes steps from @first on: all that are left, or up to the last cut that keeps
+ * the batch within the limit.  Returns where the rest begins.
+ */
+static size_t fill_batch(struct bh_nft *nft, const struct steps *steps, size_t first)
 {
 	struct nft_batch *b = &nft->batch;
 	size_t cut = 0, msgs_at_cut = 0, i;
 
 	nft_batch_begin(b, bh_nl_next_seq(nft->nl));
-	for (i = first; i < delta->n_ops; i++) {
-		if (delta->ops[i].is_cut && i > first) {
+	for (i = first; i < steps->n; i++) {
+		const struct step *s = &steps->data[i];
+
+		if (s->is_cut && i > first) {
 			cut = i;
 			msgs_at_cut = b->n_msgs;
 		}
-		nft_batch_add(b, &delta->ops[i], (uint32_t)i);
+		nft_batch_add(b, s->table, s->op);
 		if (b->len > nft->max_batch && cut) {
 			nft_batch_truncate(b, msgs_at_cut);
 			return cut;
@@ -401,20 +462,22 @@ static size_t fill_batch(struct bh_nft *nft, const struct bh_delta *delta, size_
 	return i;
 }
 
-int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *delta, struct bh_nft_refusal *refusal,
-		  struct bh_err *err)
+int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *const *deltas, size_t n,
+		  struct bh_nft_refusal *refusal, struct bh_err *err)
 {
+	bh_auto(steps_done) struct steps steps = { 0 };
 	size_t at = 0;
 	bool is_first = true;
 
 	if (refusal)
 		*refusal = (struct bh_nft_refusal){ 0 };
-	while (at < delta->n_ops) {
+	order_steps(&steps, deltas, n);
+	while (at < steps.n) {
 		int r;
 
-		at = fill_batch(nft, delta, at);
+		at = fill_batch(nft, &steps, at);
 		/* Rules of an empty chain are no message, and nothing to acknowledge. */
-		r = nft->batch.n_msgs > 1 ? transact(nft, delta, refusal, err) : 0;
+		r = nft->batch.n_msgs > 1 ? transact(nft, refusal, err) : 0;
 		if (r < 0 && !is_first)
 			r = bh_err_wrap(err, -EINPROGRESS, "only a part was committed");
 		if (nft->batch.cap > KEEP_BYTES)
@@ -426,22 +489,99 @@ int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *delta, struct bh_nf
 	return 0;
 }
 
-int bh_nft_cleanup(struct bh_nft *nft, struct bh_err *err)
+/* Sends what is in the batch, for whatever generation there is. */
+static int send_alone(struct bh_nft *nft, struct bh_err *err)
 {
-	struct bh_op op = { .kind = BH_OP_DEL_TABLE };
-	const struct bh_delta delta = { .ops = &op, .n_ops = 1 };
 	struct answer a;
 	int r;
 
-	fill_batch(nft, &delta, 0);
 	nft_batch_end(&nft->batch);
 	r = send_batch(nft, &nft->batch, 0, &a, err);
-	nft->generation = 0;
-	if (r < 0 || a.code == -ENOENT)
+	if (r < 0)
 		return r;
 	if (a.code < 0)
-		return refuse(&nft->batch, &a, &delta, NULL, err);
+		return refuse(&nft->batch, &a, NULL, err);
 	if (a.is_lost || !a.is_acked)
 		return bh_err(err, -ENOBUFS, "the kernel's answer was lost");
+	return 0;
+}
+
+static int cmp_elem(const void *a, const void *b, void *ctx)
+{
+	const struct bh_elem *x = a, *y = b;
+	const size_t *len = ctx;
+
+	return memcmp(x->key, y->key, *len);
+}
+
+/* Sorted copies without duplicates; the caller frees them. */
+static struct bh_elem *unique_elems(const struct bh_elem *elems, size_t *n, size_t key_len)
+{
+	struct bh_elem *copy = bh_reallocarray(NULL, *n, sizeof(*copy));
+	size_t kept = 0;
+
+	memcpy(copy, elems, *n * sizeof(*copy));
+	qsort_r(copy, *n, sizeof(*copy), cmp_elem, &key_len);
+	for (size_t i = 0; i < *n; i++) {
+		if (kept == 0 || memcmp(copy[kept - 1].key, copy[i].key, key_len) != 0)
+			copy[kept++] = copy[i];
+	}
+	*n = kept;
+	return copy;
+}
+
+/*
+ * Kernels before 6.12 do not make the life of an element longer that is there, and
+ * refuse to delete one that is not.  So elements are added, which is nothing where
+ * they are there, deleted and added anew.  One that runs out between the first two
+ * is a refusal (ENOENT).
+ */
+int bh_nft_add_elems(struct bh_nft *nft, const struct bh_plan_set *set, const struct bh_elem *elems,
+		     size_t n, struct bh_err *err)
+{
+	static const enum bh_op_kind kinds[] = { BH_OP_ADD_ELEMS, BH_OP_DEL_ELEMS,
+						 BH_OP_ADD_ELEMS };
+	bh_auto_free struct bh_elem *unique = NULL;
+	struct bh_op ops[BH_ARRAY_LEN(kinds)];
+	int r = -ENOENT;
+
+	assert(bh_set_shape_of(set->spec.kind)->is_dynamic);
+	if (n == 0)
+		return 0;
+	unique = unique_elems(elems, &n, set->key_len);
+	for (size_t i = 0; i < BH_ARRAY_LEN(kinds); i++)
+		ops[i] = (struct bh_op){ .kind = kinds[i],
+					 .name = set->spec.name,
+					 .set = set,
+					 .elems = unique,
+					 .n_elems = n };
+	for (unsigned int i = 0; r == -ENOENT && i < MAX_RACES; i++) {
+		bh_err_clear(err);
+		nft_batch_begin(&nft->batch, bh_nl_next_seq(nft->nl));
+		for (size_t k = 0; k < BH_ARRAY_LEN(kinds); k++)
+			nft_batch_add(&nft->batch, BH_TABLE_INET, &ops[k]);
+		r = send_alone(nft, err);
+	}
+	if (nft->batch.cap > KEEP_BYTES)
+		nft_batch_done(&nft->batch);
+	return r;
+}
+
+int bh_nft_cleanup(struct bh_nft *nft, struct bh_err *err)
+{
+	const struct bh_op op = { .kind = BH_OP_DEL_TABLE };
+
+	nft->generation = 0;
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++) {
+		int r;
+
+		nft_batch_begin(&nft->batch, bh_nl_next_seq(nft->nl));
+		nft_batch_add(&nft->batch, t, &op);
+		r = send_alone(nft, err);
+		if (r == -ENOENT)
+			bh_err_clear(err);
+		else if (r < 0)
+			return r;
+	}
 	return 0;
 }

@@ -71,6 +71,15 @@ static void put_elems(struct bh_buf *out, const struct bh_op *op, const char *wh
 	bh_buf_putc(out, '\n');
 }
 
+/* Sets, chains and counters are named without their table. */
+static void put_table(struct bh_buf *out, enum bh_table table, const char *what)
+{
+	if (table == BH_TABLE_INET)
+		bh_buf_printf(out, "table " BH_TABLE ": %s\n", what);
+	else
+		bh_buf_printf(out, "table %s " BH_TABLE ": %s\n", bh_table_str(table), what);
+}
+
 static void put_line(struct bh_buf *out, const char *noun, const char *name, const char *what)
 {
 	bh_buf_printf(out, "%s ", noun);
@@ -79,15 +88,14 @@ static void put_line(struct bh_buf *out, const char *noun, const char *name, con
 }
 
 /* Adds a line, or none where another operation of that name says it all. */
-static void describe(struct bh_buf *out, const struct index *x, const struct bh_op *op)
+static void describe(struct bh_buf *out, enum bh_table table, const struct index *x,
+		     const struct bh_op *op)
 {
 	switch (op->kind) {
 	case BH_OP_ADD_TABLE:
-		put_line(out, "table", BH_TABLE, op->name ? "was switched off" : "was missing");
+		put_table(out, table, op->name ? "was switched off" : "was missing");
 		return;
-	case BH_OP_DEL_TABLE:
-		put_line(out, "table", BH_TABLE, op->name ? op->name : "too many");
-		return;
+	case BH_OP_DEL_TABLE: put_table(out, table, op->name ? op->name : "too many"); return;
 	case BH_OP_ADD_COUNTER: put_line(out, "counter", op->name, "was missing"); return;
 	case BH_OP_DEL_COUNTER: put_line(out, "counter", op->name, "does not belong here"); return;
 	case BH_OP_ADD_SET:
@@ -144,7 +152,7 @@ void bh_nft_diff_describe(const struct bh_delta *delta, size_t max, struct bh_bu
 	for (size_t i = 0; i < delta->n_ops && n < max; i++) {
 		size_t before = out->len;
 
-		describe(out, &x, &delta->ops[i]);
+		describe(out, delta->table, &x, &delta->ops[i]);
 		n += out->len > before;
 		if (says_it_all(&delta->ops[i]))
 			return;

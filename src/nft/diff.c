@@ -129,7 +129,7 @@ static bool same_comment(const char *have, const char *want)
 static enum fate judge_set(const struct nft_state_set *have, const struct bh_plan_set *want)
 {
 	const struct bh_set_spec *s = &want->spec;
-	struct nft_set_shape shape = nft_set_shape(s->kind, s->family, s->is_interval);
+	struct nft_set_shape shape = nft_set_shape(s);
 
 	if (!have)
 		return FATE_MISSING;
@@ -141,7 +141,7 @@ static enum fate judge_set(const struct nft_state_set *have, const struct bh_pla
 
 static uint64_t rule_hash(struct differ *d, const struct bh_plan_chain *chain, size_t i)
 {
-	return nft_plan_rule_hash(chain, &chain->rules[i], &d->text);
+	return nft_plan_rule_hash(d->state->table, chain, &chain->rules[i], &d->text);
 }
 
 static bool same_rules(struct differ *d, const struct nft_state_chain *have,
@@ -162,6 +162,7 @@ static enum fate judge_chain(struct differ *d, const struct nft_state_chain *hav
 	if (!have)
 		return FATE_MISSING;
 	if (have->is_odd || have->hook != want->hook || have->priority != want->priority ||
+	    (want->device && strcmp(have->device, want->device) != 0) ||
 	    !same_comment(have->comment, want->comment))
 		return FATE_REPLACED;
 	return same_rules(d, have, want) ? FATE_KEPT : FATE_REWRITTEN;
@@ -306,7 +307,7 @@ static void compare_elems(const struct differ *d, const struct nft_state_set *ha
 
 static bool is_map(const struct bh_plan_set *set)
 {
-	return set->spec.kind == BH_SET_VERDICT_MAP;
+	return bh_set_shape_of(set->spec.kind)->is_map;
 }
 
 /* --- the delta, in order -----------------------------------------------------*/
@@ -457,6 +458,8 @@ static void patch(struct differ *d)
 	fill_maps(d, map_adds);
 	for (size_t i = first + 1; i < d->delta->n_ops; i++)
 		d->delta->ops[i].is_cut = false;
+	d->delta->whole = first;
+	d->delta->rest = d->delta->n_ops;
 	free(map_adds);
 }
 
@@ -507,16 +510,21 @@ static void forget(struct differ *d)
 /* Deletes the table and adds all of it, in one transaction. */
 static void rebuild(struct differ *d, const struct bh_plan *plan, const char *why)
 {
-	static const struct bh_nft_state nothing;
+	static const struct bh_nft_state nothing[] = {
+		[BH_TABLE_INET] = { .table = BH_TABLE_INET },
+		[BH_TABLE_NETDEV] = { .table = BH_TABLE_NETDEV },
+		[BH_TABLE_BRIDGE] = { .table = BH_TABLE_BRIDGE },
+	};
 
 	forget(d);
-	d->state = &nothing;
+	d->state = &nothing[bh_plan_table(plan)];
 	look_up(d, plan);
 	add_op(d, BH_OP_DEL_TABLE, why);
 	add_op(d, BH_OP_ADD_TABLE, NULL);
 	patch(d);
 	for (size_t i = 0; i < d->delta->n_ops; i++)
 		d->delta->ops[i].is_cut = false;
+	d->delta->whole = 0;
 }
 
 struct bh_delta *bh_nft_diff(const struct bh_nft_state *state, const struct bh_plan *plan)
@@ -526,6 +534,8 @@ struct bh_delta *bh_nft_diff(const struct bh_nft_state *state, const struct bh_p
 
 	d.delta = bh_calloc(1, sizeof(*d.delta));
 	d.delta->arena = bh_arena_new();
+	d.delta->table = state->table;
+	assert(state->table == bh_plan_table(plan));
 	look_up(&d, plan);
 	if (state->rebuild) {
 		rebuild(&d, plan, state->rebuild);

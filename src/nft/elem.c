@@ -4,7 +4,10 @@
 #include "nft_impl.h"
 
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <linux/if_ether.h>
 
 static void put_addr(struct bh_buf *out, enum bh_family family, const uint8_t *first,
 		     const uint8_t *last)
@@ -19,38 +22,72 @@ static void put_addr(struct bh_buf *out, enum bh_family family, const uint8_t *f
 		bh_buf_printf(out, "-%s", bh_addr_format(&z, text));
 }
 
-static void put_proto_port(struct bh_buf *out, const uint8_t *first, const uint8_t *last)
+static uint32_t get_u16(const uint8_t *at)
 {
-	unsigned int lo = (unsigned int)first[4] << 8 | first[5];
-	unsigned int hi = (unsigned int)last[4] << 8 | last[5];
+	return (uint32_t)at[0] << 8 | at[1];
+}
 
-	switch (first[0]) {
+static void put_protocol(struct bh_buf *out, uint8_t protocol)
+{
+	switch (protocol) {
 	case IPPROTO_TCP: bh_buf_puts(out, "tcp"); break;
 	case IPPROTO_UDP: bh_buf_puts(out, "udp"); break;
 	case IPPROTO_SCTP: bh_buf_puts(out, "sctp"); break;
-	default: bh_buf_printf(out, "%u", first[0]); break;
+	default: bh_buf_printf(out, "%u", protocol); break;
 	}
-	bh_buf_printf(out, " . %u", lo);
-	if (hi != lo)
-		bh_buf_printf(out, "-%u", hi);
+}
+
+static void put_mac(struct bh_buf *out, const uint8_t *mac)
+{
+	for (size_t i = 0; i < ETH_ALEN; i++)
+		bh_buf_printf(out, "%s%02x", i ? ":" : "", mac[i]);
+}
+
+static void put_ether_type(struct bh_buf *out, uint32_t type)
+{
+	switch (type) {
+	case ETH_P_IP: bh_buf_puts(out, "ip"); break;
+	case ETH_P_IPV6: bh_buf_puts(out, "ip6"); break;
+	case ETH_P_ARP: bh_buf_puts(out, "arp"); break;
+	default: bh_buf_printf(out, "0x%04x", type); break;
+	}
+}
+
+static void put_field(struct bh_buf *out, enum bh_field field, enum bh_family family,
+		      const uint8_t *first, const uint8_t *last)
+{
+	uint32_t link;
+
+	switch (field) {
+	case BH_FIELD_ADDR: put_addr(out, family, first, last); return;
+	case BH_FIELD_TARGET: put_addr(out, BH_IPV6, first, last); return;
+	case BH_FIELD_PROTO: put_protocol(out, first[0]); return;
+	case BH_FIELD_PORT:
+		bh_buf_printf(out, "%u", get_u16(first));
+		if (get_u16(last) != get_u16(first))
+			bh_buf_printf(out, "-%u", get_u16(last));
+		return;
+	case BH_FIELD_LINK:
+		memcpy(&link, first, sizeof(link));
+		bh_buf_printf(out, "%u", link);
+		return;
+	case BH_FIELD_MAC: put_mac(out, first); return;
+	case BH_FIELD_ETHER_TYPE: put_ether_type(out, get_u16(first)); return;
+	case BH_FIELD_COUNT_: break;
+	}
+	abort();
 }
 
 void nft_format_elem(struct bh_buf *out, const struct bh_set_spec *spec, const uint8_t *key,
 		     const uint8_t *end)
 {
-	size_t addr_len = bh_family_len(spec->family);
+	const struct bh_set_shape *shape = bh_set_shape_of(spec->kind);
+	size_t at = 0;
 
-	switch (spec->kind) {
-	case BH_SET_ADDR:
-	case BH_SET_VERDICT_MAP:
-	case BH_SET_LOG_LIMIT: put_addr(out, spec->family, key, end); return;
-	case BH_SET_ADDR_PROTO_PORT:
-		put_addr(out, spec->family, key, end);
-		bh_buf_puts(out, " . ");
-		put_proto_port(out, key + addr_len, end + addr_len);
-		return;
-	case BH_SET_PROTO_PORT: put_proto_port(out, key, end); return;
-	case BH_SET_KIND_COUNT_: break;
+	for (size_t i = 0; i < shape->n_fields; i++) {
+		if (i)
+			bh_buf_puts(out, " . ");
+		put_field(out, shape->fields[i], spec->family, key + at, end + at);
+		at += bh_field_width(shape->fields[i], spec->family);
 	}
-	abort();
 }

@@ -20,6 +20,7 @@
 #include <libnftnl/table.h>
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter_bridge.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
@@ -29,22 +30,39 @@
 #define ELEM_BYTES 512u
 
 /* nft's numbers of its data types (include/datatype.h), 6 bits each in a concatenation. */
+#define TYPE_INTEGER      4u
 #define TYPE_IPV4_ADDR    7u
 #define TYPE_IPV6_ADDR    8u
+#define TYPE_ETHER_ADDR   9u
+#define TYPE_ETHER_TYPE   10u
 #define TYPE_INET_PROTO   12u
 #define TYPE_INET_SERVICE 13u
+#define TYPE_IFACE_INDEX  20u
 #define TYPE_BITS         6
 
 /* Its byte orders, which it keeps in the set's user data in order to print elements. */
 #define BYTEORDER_NONE 0u
+#define BYTEORDER_HOST 1u
 #define BYTEORDER_BIG  2u
 
 /* User data of an element: the interval has no end (nft's SEGTREE code). */
 static const uint8_t open_interval[] = { NFTNL_UDATA_SET_ELEM_FLAGS, 4, 1, 0, 0, 0 };
 
+static const uint8_t families[] = {
+	[BH_TABLE_INET] = NFPROTO_INET,
+	[BH_TABLE_NETDEV] = NFPROTO_NETDEV,
+	[BH_TABLE_BRIDGE] = NFPROTO_BRIDGE,
+};
+static_assert(BH_ARRAY_LEN(families) == BH_TABLE_COUNT_, "every table has a family");
+
+static_assert((int)NF_INET_PRE_ROUTING == (int)NF_BR_PRE_ROUTING &&
+		      (int)NF_INET_LOCAL_IN == (int)NF_BR_LOCAL_IN &&
+		      (int)NF_INET_FORWARD == (int)NF_BR_FORWARD &&
+		      (int)NF_INET_LOCAL_OUT == (int)NF_BR_LOCAL_OUT,
+	      "hooks of inet and bridge have the same numbers");
 static const uint32_t hook_numbers[] = {
-	[BH_HOOK_INPUT] = NF_INET_LOCAL_IN,
-	[BH_HOOK_FORWARD] = NF_INET_FORWARD,
+	[BH_HOOK_PREROUTING] = NF_INET_PRE_ROUTING, [BH_HOOK_INGRESS] = NF_NETDEV_INGRESS,
+	[BH_HOOK_INPUT] = NF_INET_LOCAL_IN,         [BH_HOOK_FORWARD] = NF_INET_FORWARD,
 	[BH_HOOK_OUTPUT] = NF_INET_LOCAL_OUT,
 };
 static_assert(BH_ARRAY_LEN(hook_numbers) == BH_HOOK_COUNT_, "every hook has a number");
@@ -55,6 +73,22 @@ static void *must(void *p)
 	if (!p)
 		abort();
 	return p;
+}
+
+uint8_t nft_family(enum bh_table table)
+{
+	return families[table];
+}
+
+bool nft_table_of(uint8_t family, enum bh_table *ret)
+{
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++) {
+		if (families[t] == family) {
+			*ret = t;
+			return true;
+		}
+	}
+	return false;
 }
 
 /* --- the batch ---------------------------------------------------------------*/
@@ -69,21 +103,21 @@ static void reserve(struct nft_batch *b, size_t bytes)
 	b->data = bh_reallocarray(b->data, b->cap, 1);
 }
 
-static void *next_message(struct nft_batch *b, uint32_t op, uint32_t *ret_seq)
+static void *next_message(struct nft_batch *b, const struct bh_op *op, uint32_t *ret_seq)
 {
 	reserve(b, NFT_MESSAGE_MAX);
 	bh_grow(&b->msgs, &b->msgs_cap, b->n_msgs, sizeof(*b->msgs));
 	*ret_seq = b->first_seq + (uint32_t)b->n_msgs;
-	b->msgs[b->n_msgs++] = (struct nft_batch_msg){ .at = b->len, .op = op };
+	b->msgs[b->n_msgs++] = (struct nft_batch_msg){ .at = b->len, .table = b->table, .op = op };
 	return b->data + b->len;
 }
 
-static struct nlmsghdr *start(struct nft_batch *b, uint32_t op, uint16_t type, uint16_t flags)
+static struct nlmsghdr *start(struct nft_batch *b, uint16_t type, uint16_t flags)
 {
 	uint32_t seq;
-	void *at = next_message(b, op, &seq);
+	void *at = next_message(b, b->op, &seq);
 
-	return nftnl_nlmsg_build_hdr(at, type, NFPROTO_INET, flags, seq);
+	return nftnl_nlmsg_build_hdr(at, type, families[b->table], flags, seq);
 }
 
 static void finish(struct nft_batch *b, const struct nlmsghdr *h)
@@ -102,7 +136,7 @@ void nft_batch_begin(struct nft_batch *b, uint32_t first_seq)
 	b->len = 0;
 	b->n_msgs = 0;
 	b->first_seq = first_seq;
-	h = nftnl_batch_begin(next_message(b, 0, &seq), first_seq);
+	h = nftnl_batch_begin(next_message(b, NULL, &seq), first_seq);
 	mnl_attr_put_u32(h, NFNL_BATCH_GENID, 0);
 	finish(b, h);
 }
@@ -136,7 +170,7 @@ void nft_batch_end(struct nft_batch *b)
 		h = (struct nlmsghdr *)(void *)(b->data + b->msgs[b->n_msgs - 1].at);
 		h->nlmsg_flags |= NLM_F_ACK;
 	}
-	h = nftnl_batch_end(next_message(b, 0, &seq), b->first_seq + (uint32_t)b->n_msgs);
+	h = nftnl_batch_end(next_message(b, NULL, &seq), b->first_seq + (uint32_t)b->n_msgs);
 	b->n_msgs--;
 	finish(b, h);
 }
@@ -148,57 +182,53 @@ void nft_batch_done(struct nft_batch *b)
 	*b = (struct nft_batch){ 0 };
 }
 
-struct nlmsghdr *nft_put_request(void *buf, uint16_t type, uint16_t flags)
+struct nlmsghdr *nft_put_request(void *buf, uint16_t type, uint8_t family, uint16_t flags)
 {
-	return nftnl_nlmsg_build_hdr(buf, type, NFPROTO_INET, flags, 0);
+	return nftnl_nlmsg_build_hdr(buf, type, family, flags, 0);
 }
 
 /* --- sets --------------------------------------------------------------------*/
 
-static uint32_t concat(uint32_t a, uint32_t b)
+static uint32_t field_type(enum bh_field field, enum bh_family family)
 {
-	return a << TYPE_BITS | b;
+	static const uint32_t types[] = {
+		[BH_FIELD_PROTO] = TYPE_INET_PROTO,      [BH_FIELD_PORT] = TYPE_INET_SERVICE,
+		[BH_FIELD_LINK] = TYPE_IFACE_INDEX,      [BH_FIELD_MAC] = TYPE_ETHER_ADDR,
+		[BH_FIELD_ETHER_TYPE] = TYPE_ETHER_TYPE, [BH_FIELD_TARGET] = TYPE_INTEGER,
+	};
+	static_assert(BH_ARRAY_LEN(types) == BH_FIELD_COUNT_, "every field has a type");
+
+	if (field == BH_FIELD_ADDR)
+		return family == BH_IPV4 ? TYPE_IPV4_ADDR : TYPE_IPV6_ADDR;
+	return types[field];
 }
 
-struct nft_set_shape nft_set_shape(enum bh_set_kind kind, enum bh_family family, bool is_interval)
+struct nft_set_shape nft_set_shape(const struct bh_set_spec *spec)
 {
-	uint32_t addr_type = family == BH_IPV4 ? TYPE_IPV4_ADDR : TYPE_IPV6_ADDR;
-	uint32_t proto_port = concat(TYPE_INET_PROTO, TYPE_INET_SERVICE);
-	uint8_t addr_len = (uint8_t)bh_family_len(family);
+	const struct bh_set_shape *shape = bh_set_shape_of(spec->kind);
+	bool is_concat = shape->n_fields > 1;
 	struct nft_set_shape s = {
-		.flags = is_interval ? NFT_SET_INTERVAL : 0,
-		.key_type = addr_type,
-		.key_len = addr_len,
+		.key_len = (uint32_t)bh_set_key_len(spec->kind, spec->family),
+		.is_map = shape->is_map,
 	};
 
-	switch (kind) {
-	case BH_SET_ADDR: return s;
-	case BH_SET_ADDR_PROTO_PORT:
-		s.key_type = addr_type << 2 * TYPE_BITS | proto_port;
-		s.key_len = addr_len + 8u;
-		break;
-	case BH_SET_PROTO_PORT:
-		s.key_type = proto_port;
-		s.key_len = 8;
-		break;
-	case BH_SET_VERDICT_MAP:
+	for (size_t i = 0; i < shape->n_fields; i++)
+		s.key_type = s.key_type << TYPE_BITS | field_type(shape->fields[i], spec->family);
+	if (shape->is_map)
 		s.flags |= NFT_SET_MAP;
-		s.is_map = true;
-		return s;
-	case BH_SET_LOG_LIMIT:
+	if (shape->is_dynamic) {
 		s.flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
-		s.size = 65535;
-		s.timeout_ms = 60 * 1000;
+		s.size = spec->size ? spec->size : BH_SET_SIZE;
+		s.timeout_ms =
+			1000u * (uint64_t)(spec->timeout_s ? spec->timeout_s : BH_SET_TIMEOUT_S);
+	}
+	if (!spec->is_interval)
 		return s;
-	case BH_SET_KIND_COUNT_: abort();
-	}
-	if (is_interval) {
+	s.flags |= NFT_SET_INTERVAL;
+	if (is_concat)
 		s.flags |= NFT_SET_CONCAT;
-		if (kind == BH_SET_ADDR_PROTO_PORT)
-			s.fields[s.n_fields++] = addr_len;
-		s.fields[s.n_fields++] = 1;
-		s.fields[s.n_fields++] = 2;
-	}
+	for (size_t i = 0; is_concat && i < shape->n_fields; i++)
+		s.fields[s.n_fields++] = (uint8_t)bh_field_len(shape->fields[i], spec->family);
 	return s;
 }
 
@@ -224,15 +254,91 @@ static void put_comment(struct nftnl_udata_buf *u, uint8_t type, const char *com
 	nftnl_udata_put_strz(u, type, text);
 }
 
+/* nft keeps these numbers in user data (include/expression.h, proto.h; src/meta.c, payload.c). */
+#define EXPR_PAYLOAD         7u
+#define EXPR_META            9u
+#define EXPR_CONCAT          13u
+#define UDATA_SUBKEY_EXPR    0u
+#define UDATA_SUBKEY_DATA    1u
+#define UDATA_META_KEY       0u
+#define UDATA_PAYLOAD_DESC   0u
+#define UDATA_PAYLOAD_TYPE   1u
+#define UDATA_PAYLOAD_BASE   2u
+#define UDATA_PAYLOAD_AT     3u
+#define UDATA_PAYLOAD_BITS   4u
+#define PROTO_BASE_TRANSPORT 3u
+
+static void put_meta_iif(struct nftnl_udata_buf *u)
+{
+	struct nftnl_udata *data;
+
+	nftnl_udata_put_u32(u, UDATA_SUBKEY_EXPR, EXPR_META);
+	data = nftnl_udata_nest_start(u, UDATA_SUBKEY_DATA);
+	nftnl_udata_put_u32(u, UDATA_META_KEY, NFT_META_IIF);
+	nftnl_udata_nest_end(u, data);
+}
+
+static void put_raw_payload(struct nftnl_udata_buf *u)
+{
+	struct nftnl_udata *data;
+
+	nftnl_udata_put_u32(u, UDATA_SUBKEY_EXPR, EXPR_PAYLOAD);
+	data = nftnl_udata_nest_start(u, UDATA_SUBKEY_DATA);
+	nftnl_udata_put_u32(u, UDATA_PAYLOAD_DESC, 0);
+	nftnl_udata_put_u32(u, UDATA_PAYLOAD_TYPE, 0);
+	nftnl_udata_put_u32(u, UDATA_PAYLOAD_BASE, PROTO_BASE_TRANSPORT);
+	nftnl_udata_put_u32(u, UDATA_PAYLOAD_AT, 8 * NFT_TARGET_OFFSET);
+	nftnl_udata_put_u32(u, UDATA_PAYLOAD_BITS, 8 * NFT_TARGET_LEN);
+	nftnl_udata_nest_end(u, data);
+}
+
+/* "typeof iif . @th,64,128": raw bytes have no type that nft could print and load again. */
+static void put_typeof_target(struct nftnl_udata_buf *u)
+{
+	struct nftnl_udata *key = nftnl_udata_nest_start(u, NFTNL_UDATA_SET_KEY_TYPEOF);
+	struct nftnl_udata *data, *field;
+
+	nftnl_udata_put_u32(u, NFTNL_UDATA_SET_TYPEOF_EXPR, EXPR_CONCAT);
+	data = nftnl_udata_nest_start(u, NFTNL_UDATA_SET_TYPEOF_DATA);
+	field = nftnl_udata_nest_start(u, 0);
+	put_meta_iif(u);
+	nftnl_udata_nest_end(u, field);
+	field = nftnl_udata_nest_start(u, 1);
+	put_raw_payload(u);
+	nftnl_udata_nest_end(u, field);
+	nftnl_udata_nest_end(u, data);
+	nftnl_udata_nest_end(u, key);
+}
+
+static uint32_t byte_order(const struct bh_set_shape *shape)
+{
+	if (shape->n_fields > 1)
+		return BYTEORDER_NONE;
+	return shape->fields[0] == BH_FIELD_LINK ? BYTEORDER_HOST : BYTEORDER_BIG;
+}
+
+static void put_set_udata(struct nftnl_set *s, const struct bh_set_spec *spec)
+{
+	const struct bh_set_shape *shape = bh_set_shape_of(spec->kind);
+	struct nftnl_udata_buf *u = must(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
+
+	nftnl_udata_put_u32(u, NFTNL_UDATA_SET_KEYBYTEORDER, byte_order(shape));
+	if (shape->is_map)
+		nftnl_udata_put_u32(u, NFTNL_UDATA_SET_DATABYTEORDER, BYTEORDER_NONE);
+	if (spec->kind == BH_SET_LINK_TARGET)
+		put_typeof_target(u);
+	put_comment(u, NFTNL_UDATA_SET_COMMENT, spec->comment);
+	nftnl_set_set_data(s, NFTNL_SET_USERDATA, nftnl_udata_buf_data(u), nftnl_udata_buf_len(u));
+	nftnl_udata_buf_free(u);
+}
+
 /*
- * Only sets that the packet path fills have a size: for the others it would be
- * a number of pods at which the kernel starts to refuse (ENFILE).
+ * Only sets that are filled outside of plans have a size: for the others it would
+ * be a number of pods at which the kernel starts to refuse (ENFILE).
  */
 static struct nftnl_set *new_set(const struct bh_set_spec *spec, uint32_t id)
 {
-	struct nft_set_shape shape = nft_set_shape(spec->kind, spec->family, spec->is_interval);
-	bool is_concat = spec->kind == BH_SET_ADDR_PROTO_PORT || spec->kind == BH_SET_PROTO_PORT;
-	struct nftnl_udata_buf *u = must(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
+	struct nft_set_shape shape = nft_set_shape(spec);
 	struct nftnl_set *s = must(nftnl_set_alloc());
 
 	nftnl_set_set_str(s, NFTNL_SET_TABLE, BH_TABLE);
@@ -241,12 +347,9 @@ static struct nftnl_set *new_set(const struct bh_set_spec *spec, uint32_t id)
 	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, shape.flags);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, shape.key_type);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, shape.key_len);
-	nftnl_udata_put_u32(u, NFTNL_UDATA_SET_KEYBYTEORDER,
-			    is_concat ? BYTEORDER_NONE : BYTEORDER_BIG);
 	if (shape.is_map) {
 		nftnl_set_set_u32(s, NFTNL_SET_DATA_TYPE, NFT_DATA_VERDICT);
 		nftnl_set_set_u32(s, NFTNL_SET_DATA_LEN, 0);
-		nftnl_udata_put_u32(u, NFTNL_UDATA_SET_DATABYTEORDER, BYTEORDER_NONE);
 	}
 	if (shape.size)
 		nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, shape.size);
@@ -255,16 +358,14 @@ static struct nftnl_set *new_set(const struct bh_set_spec *spec, uint32_t id)
 	if (shape.n_fields)
 		nftnl_set_set_data(s, NFTNL_SET_DESC_CONCAT, shape.fields,
 				   (uint32_t)shape.n_fields);
-	put_comment(u, NFTNL_UDATA_SET_COMMENT, spec->comment);
-	nftnl_set_set_data(s, NFTNL_SET_USERDATA, nftnl_udata_buf_data(u), nftnl_udata_buf_len(u));
-	nftnl_udata_buf_free(u);
+	put_set_udata(s, spec);
 	return s;
 }
 
-static void add_set(struct nft_batch *b, const struct bh_op *op, uint32_t i)
+static void add_set(struct nft_batch *b, const struct bh_op *op)
 {
 	struct nftnl_set *s = new_set(&op->set->spec, ++b->set_id);
-	struct nlmsghdr *h = start(b, i, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *h = start(b, NFT_MSG_NEWSET, NLM_F_CREATE | NLM_F_EXCL);
 
 	nftnl_set_nlmsg_build_payload(h, s);
 	finish(b, h);
@@ -333,9 +434,10 @@ static void put_interval(struct nlmsghdr *h, const struct bh_elem *e, size_t key
 static void put_elem(struct nlmsghdr *h, const struct bh_plan_set *set, const struct bh_elem *e,
 		     bool is_add)
 {
+	const struct bh_set_shape *shape = bh_set_shape_of(set->spec.kind);
 	struct nlattr *nest;
 
-	if (set->spec.is_interval && set->spec.kind == BH_SET_ADDR) {
+	if (set->spec.is_interval && shape->n_fields == 1) {
 		put_interval(h, e, set->key_len);
 		return;
 	}
@@ -343,12 +445,12 @@ static void put_elem(struct nlmsghdr *h, const struct bh_plan_set *set, const st
 	put_value(h, NFTA_SET_ELEM_KEY, e->key, set->key_len);
 	if (set->spec.is_interval)
 		put_value(h, NFTA_SET_ELEM_KEY_END, e->end, set->key_len);
-	if (set->spec.kind == BH_SET_VERDICT_MAP && is_add)
+	if (shape->is_map && is_add)
 		put_jump(h, e->chain);
 	mnl_attr_nest_end(h, nest);
 }
 
-static void change_elems(struct nft_batch *b, const struct bh_op *op, uint32_t op_index)
+static void change_elems(struct nft_batch *b, const struct bh_op *op)
 {
 	bool is_add = op->kind == BH_OP_ADD_ELEMS;
 	size_t i = 0;
@@ -358,7 +460,7 @@ static void change_elems(struct nft_batch *b, const struct bh_op *op, uint32_t o
 		struct nlattr *list;
 
 		reserve(b, LIST_BYTES + NFT_MESSAGE_MAX);
-		h = start(b, op_index, is_add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
+		h = start(b, is_add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
 			  is_add ? NLM_F_CREATE : 0);
 		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, BH_TABLE);
 		mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, op->set->spec.name);
@@ -387,9 +489,9 @@ const uint8_t *nft_batch_key_at(const struct nft_batch *b, size_t at)
 }
 
 /* Without elements it means all of them. */
-static void flush_set(struct nft_batch *b, const char *name, uint32_t i)
+static void flush_set(struct nft_batch *b, const char *name)
 {
-	struct nlmsghdr *h = start(b, i, NFT_MSG_DELSETELEM, 0);
+	struct nlmsghdr *h = start(b, NFT_MSG_DELSETELEM, 0);
 
 	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, BH_TABLE);
 	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, name);
@@ -399,19 +501,19 @@ static void flush_set(struct nft_batch *b, const char *name, uint32_t i)
 /* --- everything else ---------------------------------------------------------*/
 
 /* Without NLM_F_EXCL, so that a dormant table wakes up. */
-static void add_table(struct nft_batch *b, uint32_t i)
+static void add_table(struct nft_batch *b)
 {
-	struct nlmsghdr *h = start(b, i, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+	struct nlmsghdr *h = start(b, NFT_MSG_NEWTABLE, NLM_F_CREATE);
 
 	mnl_attr_put_strz(h, NFTA_TABLE_NAME, BH_TABLE);
 	mnl_attr_put_u32(h, NFTA_TABLE_FLAGS, htonl(0));
 	finish(b, h);
 }
 
-static void add_counter(struct nft_batch *b, const char *name, uint32_t i)
+static void add_counter(struct nft_batch *b, const char *name)
 {
 	struct nftnl_obj *o = must(nftnl_obj_alloc());
-	struct nlmsghdr *h = start(b, i, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *h = start(b, NFT_MSG_NEWOBJ, NLM_F_CREATE | NLM_F_EXCL);
 
 	nftnl_obj_set_str(o, NFTNL_OBJ_TABLE, BH_TABLE);
 	nftnl_obj_set_str(o, NFTNL_OBJ_NAME, name);
@@ -423,10 +525,10 @@ static void add_counter(struct nft_batch *b, const char *name, uint32_t i)
 	nftnl_obj_free(o);
 }
 
-static void add_chain(struct nft_batch *b, const struct bh_plan_chain *chain, uint32_t i)
+static void add_chain(struct nft_batch *b, const struct bh_plan_chain *chain)
 {
 	struct nftnl_chain *c = must(nftnl_chain_alloc());
-	struct nlmsghdr *h = start(b, i, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
+	struct nlmsghdr *h = start(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE | NLM_F_EXCL);
 
 	nftnl_chain_set_str(c, NFTNL_CHAIN_TABLE, BH_TABLE);
 	nftnl_chain_set_str(c, NFTNL_CHAIN_NAME, chain->name);
@@ -435,6 +537,8 @@ static void add_chain(struct nft_batch *b, const struct bh_plan_chain *chain, ui
 		nftnl_chain_set_u32(c, NFTNL_CHAIN_HOOKNUM, hook_numbers[chain->hook]);
 		nftnl_chain_set_s32(c, NFTNL_CHAIN_PRIO, chain->priority);
 		nftnl_chain_set_u32(c, NFTNL_CHAIN_POLICY, NF_ACCEPT);
+		if (chain->device)
+			nftnl_chain_set_str(c, NFTNL_CHAIN_DEV, chain->device);
 	}
 	if (chain->comment) {
 		struct nftnl_udata_buf *u = must(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN));
@@ -449,12 +553,11 @@ static void add_chain(struct nft_batch *b, const struct bh_plan_chain *chain, ui
 	nftnl_chain_free(c);
 }
 
-static void add_rules(struct nft_batch *b, const struct bh_plan_chain *chain, uint32_t op_index)
+static void add_rules(struct nft_batch *b, const struct bh_plan_chain *chain)
 {
 	for (size_t i = 0; i < chain->n_rules; i++) {
-		struct nftnl_rule *r = nft_encode_rule(chain, &chain->rules[i]);
-		struct nlmsghdr *h =
-			start(b, op_index, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+		struct nftnl_rule *r = nft_encode_rule(b->table, chain, &chain->rules[i]);
+		struct nlmsghdr *h = start(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
 
 		nftnl_rule_nlmsg_build_payload(h, r);
 		finish(b, h);
@@ -467,9 +570,9 @@ static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE =
 		      NFTA_SET_TABLE == 1 && NFTA_OBJ_TABLE == 1,
 	      "the table comes first");
 
-static void delete (struct nft_batch *b, uint32_t i, uint16_t type, uint16_t attr, const char *name)
+static void delete (struct nft_batch *b, uint16_t type, uint16_t attr, const char *name)
 {
-	struct nlmsghdr *h = start(b, i, type, 0);
+	struct nlmsghdr *h = start(b, type, 0);
 
 	mnl_attr_put_strz(h, NFTA_TABLE_NAME, BH_TABLE);
 	if (name)
@@ -479,22 +582,24 @@ static void delete (struct nft_batch *b, uint32_t i, uint16_t type, uint16_t att
 	finish(b, h);
 }
 
-void nft_batch_add(struct nft_batch *b, const struct bh_op *op, uint32_t i)
+void nft_batch_add(struct nft_batch *b, enum bh_table table, const struct bh_op *op)
 {
+	b->table = table;
+	b->op = op;
 	switch (op->kind) {
-	case BH_OP_ADD_TABLE: add_table(b, i); return;
-	case BH_OP_ADD_COUNTER: add_counter(b, op->name, i); return;
-	case BH_OP_ADD_SET: add_set(b, op, i); return;
-	case BH_OP_ADD_CHAIN: add_chain(b, op->chain, i); return;
+	case BH_OP_ADD_TABLE: add_table(b); return;
+	case BH_OP_ADD_COUNTER: add_counter(b, op->name); return;
+	case BH_OP_ADD_SET: add_set(b, op); return;
+	case BH_OP_ADD_CHAIN: add_chain(b, op->chain); return;
 	case BH_OP_ADD_ELEMS:
-	case BH_OP_DEL_ELEMS: change_elems(b, op, i); return;
-	case BH_OP_FLUSH_CHAIN: delete (b, i, NFT_MSG_DELRULE, NFTA_RULE_CHAIN, op->name); return;
-	case BH_OP_ADD_RULES: add_rules(b, op->chain, i); return;
-	case BH_OP_FLUSH_SET: flush_set(b, op->name, i); return;
-	case BH_OP_DEL_CHAIN: delete (b, i, NFT_MSG_DELCHAIN, NFTA_CHAIN_NAME, op->name); return;
-	case BH_OP_DEL_SET: delete (b, i, NFT_MSG_DELSET, NFTA_SET_NAME, op->name); return;
-	case BH_OP_DEL_COUNTER: delete (b, i, NFT_MSG_DELOBJ, NFTA_OBJ_NAME, op->name); return;
-	case BH_OP_DEL_TABLE: delete (b, i, NFT_MSG_DELTABLE, 0, NULL); return;
+	case BH_OP_DEL_ELEMS: change_elems(b, op); return;
+	case BH_OP_FLUSH_CHAIN: delete (b, NFT_MSG_DELRULE, NFTA_RULE_CHAIN, op->name); return;
+	case BH_OP_ADD_RULES: add_rules(b, op->chain); return;
+	case BH_OP_FLUSH_SET: flush_set(b, op->name); return;
+	case BH_OP_DEL_CHAIN: delete (b, NFT_MSG_DELCHAIN, NFTA_CHAIN_NAME, op->name); return;
+	case BH_OP_DEL_SET: delete (b, NFT_MSG_DELSET, NFTA_SET_NAME, op->name); return;
+	case BH_OP_DEL_COUNTER: delete (b, NFT_MSG_DELOBJ, NFTA_OBJ_NAME, op->name); return;
+	case BH_OP_DEL_TABLE: delete (b, NFT_MSG_DELTABLE, 0, NULL); return;
 	case BH_OP_COUNT_: break;
 	}
 	abort();

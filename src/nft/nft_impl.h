@@ -17,9 +17,15 @@ struct nftnl_rule;
 
 /* --- encode.c ----------------------------------------------------------------*/
 
+/* NFPROTO_* of the table. */
+uint8_t nft_family(enum bh_table table);
+/* The other way; false for families in which we have no table. */
+bool nft_table_of(uint8_t family, enum bh_table *ret);
+
 struct nft_batch_msg {
 	size_t at; /* in data */
-	uint32_t op;
+	enum bh_table table;
+	const struct bh_op *op; /* NULL for the beginning and the end */
 };
 
 /*
@@ -33,10 +39,14 @@ struct nft_batch {
 	size_t n_msgs, msgs_cap;
 	uint32_t first_seq;
 	uint32_t set_id;
+	/* Whose messages are being added. */
+	enum bh_table table;
+	const struct bh_op *op;
 };
 
 void nft_batch_begin(struct nft_batch *b, uint32_t first_seq);
-void nft_batch_add(struct nft_batch *b, const struct bh_op *op, uint32_t op_index);
+/* Borrows @op as long as the messages are asked about. */
+void nft_batch_add(struct nft_batch *b, enum bh_table table, const struct bh_op *op);
 /* Takes back all messages from number @n_msgs on. */
 void nft_batch_truncate(struct nft_batch *b, size_t n_msgs);
 /* Asks for the acknowledgement and ends the batch. */
@@ -49,9 +59,12 @@ bool nft_is_open_interval(const void *udata, size_t len);
 /* The key of the element whose attribute begins at @at, NULL if there is none. */
 const uint8_t *nft_batch_key_at(const struct nft_batch *b, size_t at);
 
-/* A request outside of batches: @extra flags, family inet. */
-struct nlmsghdr *nft_put_request(void *buf, uint16_t type, uint16_t flags);
+/* A request outside of batches; @family NFPROTO_*. */
+struct nlmsghdr *nft_put_request(void *buf, uint16_t type, uint8_t family, uint16_t flags);
 #define NFT_REQUEST_MAX 512
+/* The target of neighbour discovery in the transport header, see BH_FIELD_TARGET. */
+#define NFT_TARGET_OFFSET 8u
+#define NFT_TARGET_LEN    16u
 /* Enough for any message but lists of elements. */
 #define NFT_MESSAGE_MAX 16384u
 
@@ -64,17 +77,17 @@ struct nft_set_shape {
 	bool is_map;
 	uint32_t size;
 	uint64_t timeout_ms;
-	uint8_t fields[3]; /* interval concatenations: bytes of each field */
+	uint8_t fields[BH_SET_MAX_FIELDS]; /* interval concatenations: bytes of each field */
 	size_t n_fields;
 };
-struct nft_set_shape nft_set_shape(enum bh_set_kind kind, enum bh_family family, bool is_interval);
+struct nft_set_shape nft_set_shape(const struct bh_set_spec *spec);
 bool nft_set_shape_equal(const struct nft_set_shape *a, const struct nft_set_shape *b);
 size_t nft_comment_len(const char *comment);
 
 /* --- encode_rule.c -----------------------------------------------------------*/
 
 /* The caller frees it with nftnl_rule_free(). */
-struct nftnl_rule *nft_encode_rule(const struct bh_plan_chain *chain,
+struct nftnl_rule *nft_encode_rule(enum bh_table table, const struct bh_plan_chain *chain,
 				   const struct bh_plan_rule *rule);
 
 /* --- canon.c -----------------------------------------------------------------*/
@@ -84,8 +97,8 @@ struct nftnl_rule *nft_encode_rule(const struct bh_plan_chain *chain,
  * Bulkhead, nft or the kernel's dump.
  */
 uint64_t nft_rule_hash(const struct nlmsghdr *msg, struct bh_buf *scratch);
-uint64_t nft_plan_rule_hash(const struct bh_plan_chain *chain, const struct bh_plan_rule *rule,
-			    struct bh_buf *scratch);
+uint64_t nft_plan_rule_hash(enum bh_table table, const struct bh_plan_chain *chain,
+			    const struct bh_plan_rule *rule, struct bh_buf *scratch);
 
 /* --- elem.c ------------------------------------------------------------------*/
 
@@ -115,13 +128,15 @@ struct nft_state_chain {
 	const char *comment;
 	enum bh_hook hook;
 	int32_t priority;
-	bool is_odd;     /* as for sets */
-	uint64_t *rules; /* nft_rule_hash() */
+	const char *device; /* BH_HOOK_INGRESS, else NULL */
+	bool is_odd;        /* as for sets */
+	uint64_t *rules;    /* nft_rule_hash() */
 	size_t n_rules, cap;
 };
 
 struct bh_nft_state {
 	struct bh_arena *arena; /* of names and comments */
+	enum bh_table table;
 	bool is_absent;
 	bool is_dormant;            /* or another table flag is set */
 	const char *rebuild;        /* why nothing but a new table will do, NULL if patching does */
@@ -160,7 +175,7 @@ struct nft_reader {
 	size_t n_records;
 };
 
-struct bh_nft_state *nft_state_new(void);
+struct bh_nft_state *nft_state_new(enum bh_table table);
 int nft_reader_message(const struct nlmsghdr *msg, void *reader);
 /* After all chains and sets: makes them searchable.  After all elements of a set: sorts them. */
 void nft_reader_sort(struct nft_reader *reader);
@@ -174,8 +189,8 @@ void nft_reader_done(struct nft_reader *reader);
 struct nft_watch {
 	struct bh_nl *nl;
 	uint32_t own_port; /* whose changes are no news */
-	bool is_ours;      /* the transaction being read concerns our table */
-	bool is_foreign;   /* somebody else changed our table; not reported yet */
+	bool is_ours;      /* the transaction being read concerns our tables */
+	bool is_foreign;   /* somebody else changed one of our tables; not reported yet */
 	bool is_lost;      /* notifications were lost; not reported yet */
 	bool is_disturbed; /* either of them, since the flag was last cleared */
 	char program[NFT_PROGRAM_MAX];
@@ -198,7 +213,7 @@ struct bh_nft {
 	struct bh_nl *nl;
 	struct nft_watch watch;
 	struct nft_batch batch;
-	uint32_t generation; /* up to which we know our table; 0: not known */
+	uint32_t generation; /* up to which we know our tables; 0: not known */
 	size_t max_batch;
 };
 

@@ -141,26 +141,55 @@ static const struct {
 	uint32_t number;
 	enum bh_hook hook;
 } hooks[] = {
+	{ NF_INET_PRE_ROUTING, BH_HOOK_PREROUTING },
 	{ NF_INET_LOCAL_IN, BH_HOOK_INPUT },
 	{ NF_INET_FORWARD, BH_HOOK_FORWARD },
 	{ NF_INET_LOCAL_OUT, BH_HOOK_OUTPUT },
 };
 
-static void read_hook(const struct nft_attrs *c, struct nft_state_chain *ret)
+/* False for hooks that no plan has. */
+static bool find_hook(enum bh_table table, uint32_t number, enum bh_hook *ret)
+{
+	if (table == BH_TABLE_NETDEV) {
+		*ret = BH_HOOK_INGRESS;
+		return number == NF_NETDEV_INGRESS;
+	}
+	for (size_t i = 0; i < BH_ARRAY_LEN(hooks); i++) {
+		if (hooks[i].number == number) {
+			*ret = hooks[i].hook;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * The one device of a netdev chain.  The kernel names it besides the list if it is
+ * the only one; a chain that has lost its device, or has more, names none.
+ */
+static const char *read_device(struct nft_reader *r, const struct nft_attrs *hook)
+{
+	const char *device = nft_get_str(hook, NFTA_HOOK_DEV);
+
+	return device ? bh_arena_strdup(r->state->arena, device) : NULL;
+}
+
+static void read_hook(struct nft_reader *r, const struct nft_attrs *c, struct nft_state_chain *ret)
 {
 	const char *type = nft_get_str(c, NFTA_CHAIN_TYPE);
 	struct nft_attrs h = nft_read_nested(c->attrs[NFTA_CHAIN_HOOK]);
+	bool has_devices = h.attrs[NFTA_HOOK_DEV] || h.attrs[NFTA_HOOK_DEVS];
 
 	ret->is_odd = true;
+	/* Of some hook, in any case. */
+	ret->hook = BH_HOOK_INPUT;
 	ret->priority = (int32_t)nft_get_u32(&h, NFTA_HOOK_PRIORITY);
-	for (size_t i = 0; i < BH_ARRAY_LEN(hooks); i++) {
-		if (hooks[i].number != nft_get_u32(&h, NFTA_HOOK_HOOKNUM))
-			continue;
-		ret->hook = hooks[i].hook;
-		ret->is_odd = nft_get_u32(c, NFTA_CHAIN_POLICY) != NF_ACCEPT || !type ||
-			      strcmp(type, "filter") != 0 || h.attrs[NFTA_HOOK_DEV] ||
-			      h.attrs[NFTA_HOOK_DEVS];
-	}
+	if (!find_hook(r->state->table, nft_get_u32(&h, NFTA_HOOK_HOOKNUM), &ret->hook))
+		return;
+	ret->device = read_device(r, &h);
+	ret->is_odd = nft_get_u32(c, NFTA_CHAIN_POLICY) != NF_ACCEPT || !type ||
+		      strcmp(type, "filter") != 0 ||
+		      (ret->hook == BH_HOOK_INGRESS ? !ret->device : has_devices);
 }
 
 static int on_chain(struct nft_reader *r, const struct nlmsghdr *msg)
@@ -179,20 +208,31 @@ static int on_chain(struct nft_reader *r, const struct nlmsghdr *msg)
 	chain.name = bh_arena_strdup(s->arena, name);
 	chain.comment = read_comment(r, NFTNL_UDATA_CHAIN_COMMENT, c.attrs[NFTA_CHAIN_USERDATA]);
 	if (c.attrs[NFTA_CHAIN_HOOK])
-		read_hook(&c, &chain);
+		read_hook(r, &c, &chain);
 	chain.is_odd = chain.is_odd || (flags & ~(uint32_t)NFT_CHAIN_BASE);
 	bh_grow(&s->chains, &s->chains_cap, s->n_chains, sizeof(*s->chains));
 	s->chains[s->n_chains++] = chain;
 	return count(r);
 }
 
+/*
+ * Of any kind in any form.  How many elements a dynamic set takes and how long they
+ * live is the plan's to say.
+ */
 static bool is_known_shape(const struct nft_set_shape *shape)
 {
 	for (enum bh_set_kind kind = 0; kind < BH_SET_KIND_COUNT_; kind++) {
 		for (enum bh_family family = 0; family < BH_FAMILY_COUNT_; family++) {
 			for (int is_interval = 0; is_interval < 2; is_interval++) {
-				struct nft_set_shape s = nft_set_shape(kind, family, is_interval);
+				struct bh_set_spec spec = { .kind = kind,
+							    .family = family,
+							    .is_interval = is_interval };
+				struct nft_set_shape s = nft_set_shape(&spec);
 
+				if (s.flags & NFT_SET_EVAL) {
+					s.size = shape->size;
+					s.timeout_ms = shape->timeout_ms;
+				}
 				if (nft_set_shape_equal(&s, shape))
 					return true;
 			}

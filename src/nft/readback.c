@@ -1,9 +1,9 @@
 /*
- * The kernel's table as a state that can be compared with a plan.
+ * A table of the kernel as a state that can be compared with a plan.
  *
  * The dumps are several requests; another writer may come between them.  A read
  * counts only if the watch, brought up to date before and after, saw nobody
- * touch our table meanwhile.
+ * touch our tables meanwhile.
  */
 #include "nft_impl.h"
 
@@ -17,11 +17,12 @@
 #define MAX_TRIES 5
 #define MAX_DUMPS 20
 
-struct bh_nft_state *nft_state_new(void)
+struct bh_nft_state *nft_state_new(enum bh_table table)
 {
 	struct bh_nft_state *s = bh_calloc(1, sizeof(*s));
 
 	s->arena = bh_arena_new();
+	s->table = table;
 	return s;
 }
 
@@ -90,7 +91,7 @@ static int ask(struct bh_nft *nft, struct nft_reader *r, uint16_t type, uint16_t
 	       const char *set, struct bh_err *err)
 {
 	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_MAX];
-	struct nlmsghdr *h = nft_put_request(buf, type, flags);
+	struct nlmsghdr *h = nft_put_request(buf, type, nft_family(r->state->table), flags);
 
 	r->dump = type;
 	/* Every kind of request has the table as attribute 1. */
@@ -205,17 +206,18 @@ static int try_read(struct bh_nft *nft, struct nft_reader *r, struct bh_err *err
 	return e;
 }
 
-int bh_nft_read(struct bh_nft *nft, struct bh_nft_state **ret, struct bh_err *err)
+int bh_nft_read(struct bh_nft *nft, enum bh_table table, struct bh_nft_state **ret,
+		struct bh_err *err)
 {
 	int e = -EAGAIN;
 
 	for (unsigned int i = 0; e == -EAGAIN && i < MAX_TRIES; i++) {
-		bh_auto(nft_reader_done) struct nft_reader r = { .state = nft_state_new() };
+		bh_auto(nft_reader_done) struct nft_reader r = { .state = nft_state_new(table) };
 
 		bh_err_clear(err);
 		e = try_read(nft, &r, err);
 		if (e == 0)
 			*ret = bh_take_ptr(r.state);
 	}
-	return e < 0 ? bh_err_wrap(err, e, "table inet " BH_TABLE) : 0;
+	return e < 0 ? bh_err_wrap(err, e, "table %s " BH_TABLE, bh_table_str(table)) : 0;
 }

@@ -1,5 +1,5 @@
 /*
- * Notices changes that others make to our table.
+ * Notices changes that others make to our tables.
  *
  * The kernel notifies of every change of a transaction, then of the transaction
  * itself (NFT_MSG_NEWGEN) with the program that made it.  All of them bear the
@@ -97,6 +97,7 @@ static void on_message(struct nft_watch *w, const struct nlmsghdr *msg)
 {
 	const struct nfgenmsg *g = mnl_nlmsg_get_payload(msg);
 	bool is_ours = false;
+	enum bh_table table;
 
 	if (NFNL_SUBSYS_ID(msg->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
 	    msg->nlmsg_pid == w->own_port || mnl_nlmsg_get_payload_len(msg) < sizeof(*g))
@@ -107,7 +108,7 @@ static void on_message(struct nft_watch *w, const struct nlmsghdr *msg)
 		w->is_ours = false;
 		return;
 	}
-	if (g->nfgen_family != NFPROTO_INET)
+	if (!nft_table_of(g->nfgen_family, &table))
 		return;
 	(void)mnl_attr_parse(msg, sizeof(*g), on_object_attr, &is_ours);
 	if (is_ours)

@@ -76,7 +76,7 @@ static size_t sync_kernel(struct bench *b)
 	if (!delta)
 		return 0;
 	n = delta->n_ops;
-	if (b->nft && bh_nft_commit(b->nft, delta, NULL, &err) < 0)
+	if (b->nft && bh_nft_commit(b->nft, &(const struct bh_delta *){ delta }, 1, NULL, &err) < 0)
 		die("commit", &err);
 	bh_delta_free(&delta);
 	bh_plan_settle(plan);

@@ -276,7 +276,7 @@ static void commit(struct reader *r)
 	bh_history_note(r->history, bh_world_changes(r->world), bh_real_ns());
 	bh_compiler_update(r->compiler);
 	delta = bh_plan_delta(plan);
-	if (bh_nft_commit(r->nft, delta, NULL, &err) < 0)
+	if (bh_nft_commit(r->nft, &(const struct bh_delta *){ delta }, 1, NULL, &err) < 0)
 		die("commit", &err);
 	bh_delta_free(&delta);
 	bh_plan_settle(plan);

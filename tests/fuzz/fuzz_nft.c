@@ -18,9 +18,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* As bh_nft_read() does, but with all messages in one heap. */
-static void read_back(const struct nlmsghdr *first, int size)
+static void read_back(enum bh_table table, const struct nlmsghdr *first, int size)
 {
-	bh_auto(nft_reader_done) struct nft_reader r = { .state = nft_state_new() };
+	bh_auto(nft_reader_done) struct nft_reader r = { .state = nft_state_new(table) };
 	const struct nlmsghdr *msg = first;
 	int len = size;
 
@@ -46,7 +46,7 @@ static void read_back(const struct nlmsghdr *first, int size)
 			nft_reader_finish_set(r.set);
 	}
 
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(table);
 	bh_auto(bh_delta_free) struct bh_delta *d = bh_nft_diff(r.state, plan);
 	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
 
@@ -66,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(memchr(watch.program, 0, sizeof(watch.program)));
 	if (bh_nl_ok(msg, (int)len))
 		(void)bh_nl_status(msg, NULL, &(struct bh_err){ 0 });
-	read_back(msg, (int)len);
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		read_back(t, msg, (int)len);
 	return 0;
 }

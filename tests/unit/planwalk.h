@@ -6,6 +6,7 @@
 #define BH_PLANWALK_H
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bh/model.h"
@@ -78,6 +79,17 @@ static inline bool walk_find(const struct bh_plan_set *set, const uint8_t *key, 
 
 static inline enum walk_end walk_chain(const struct walk *w, const struct bh_plan_chain *c);
 
+/* Only of what the compiler matches; test packets are no discovery. */
+static inline bool walk_match(const struct packet *p, const struct bh_expr *e)
+{
+	switch (e->load) {
+	case BH_LOAD_L4PROTO: return p->protocol == e->value;
+	case BH_LOAD_HOPLIMIT:
+	case BH_LOAD_ICMP6_TYPE: return false;
+	default: abort();
+	}
+}
+
 /* False if the rule ends here; *ret then says whether the chain does too. */
 static inline bool walk_expr(const struct walk *w, const struct bh_expr *e, enum walk_end *ret,
 			     bool *is_return)
@@ -87,19 +99,18 @@ static inline bool walk_expr(const struct walk *w, const struct bh_expr *e, enum
 	enum bh_dir dir;
 
 	switch (e->kind) {
-	case BH_EXPR_CT_STATE:
-	case BH_EXPR_ICMP6_TYPE: /* test packets are new, and no discovery */
-	case BH_EXPR_HOPLIMIT: return false;
-	case BH_EXPR_NFPROTO: return w->packet->src.family == e->family;
-	case BH_EXPR_L4PROTO: return w->packet->protocol == e->value;
+	case BH_EXPR_CT_STATE: return false; /* test packets are new */
+	case BH_EXPR_MATCH: return walk_match(w->packet, e);
 	case BH_EXPR_FIB_LOCAL: return w->packet->is_own;
-	case BH_EXPR_LOOKUP: return walk_key(w, e, key) && walk_find(e->set, key, &elem);
+	case BH_EXPR_LOOKUP:
+		return walk_key(w, e, key) && walk_find(e->set, key, &elem) != e->is_negated;
 	case BH_EXPR_VMAP:
 		if (walk_key(w, e, key) && walk_find(e->set, key, &elem))
 			*ret = walk_chain(w, elem.chain);
 		return false;
 	case BH_EXPR_COUNTER:
-	case BH_EXPR_LIMIT: return true;
+	case BH_EXPR_LIMIT:
+	case BH_EXPR_UPDATE: return true;
 	case BH_EXPR_LOG:
 		dir = strncmp(e->name + 5, "in_", 3) == 0 ? BH_INGRESS : BH_EGRESS;
 		if (e->name[3] == 'a')

@@ -39,7 +39,7 @@ static void without_an_agent_our_table_goes_and_no_other(void **state)
 	require_netns();
 	cli_run(t, "cleanup", "--control", "/nonexistent.sock");
 	assert_status(t, 0);
-	assert_out(t, "'inet bulkhead' is gone");
+	assert_out(t, "('inet bulkhead', 'netdev bulkhead' and 'bridge bulkhead') are gone");
 	assert_int_not_equal(sh(HAVE_OURS), 0);
 	assert_int_equal(sh(HAVE_OTHER), 0);
 	/* Nothing there is what was asked for. */

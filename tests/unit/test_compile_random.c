@@ -150,7 +150,7 @@ static void the_deltas_add_up_to_the_plan(void **state)
 
 	(void)state;
 	for (seed = 100; seed <= 110; seed++) {
-		bh_auto(bh_plan_free) struct bh_plan *kernel = bh_plan_new();
+		bh_auto(bh_plan_free) struct bh_plan *kernel = bh_plan_new(BH_TABLE_INET);
 		bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
 		struct gen g;
 

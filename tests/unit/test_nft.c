@@ -68,6 +68,10 @@ static void add_rule(struct bh_plan *plan, struct bh_plan_chain *c, const struct
 #define ADD_RULE(plan, chain, ...)                                                                 \
 	add_rule(plan, chain, (const struct bh_expr[]){ __VA_ARGS__ },                             \
 		 BH_ARRAY_LEN(((const struct bh_expr[]){ __VA_ARGS__ })))
+#define IS(LOAD, FIRST, LAST)                                                                      \
+	{                                                                                          \
+		.kind = BH_EXPR_MATCH, .load = BH_LOAD_##LOAD, .value = (FIRST), .last = (LAST)    \
+	}
 #define VERDICT(...)                                                                               \
 	{                                                                                          \
 		.kind = BH_EXPR_VERDICT, __VA_ARGS__                                               \
@@ -99,17 +103,13 @@ static void add_base_chains(struct bh_plan *plan, const struct bh_plan_set *in4,
 	ADD_RULE(plan, c, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_ESTABLISHED },
 		 VERDICT(.verdict = BH_V_ACCEPT));
 	ADD_RULE(plan, c, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_ESTABLISHED | BH_CT_RELATED },
-		 { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMP },
-		 VERDICT(.verdict = BH_V_ACCEPT));
-	ADD_RULE(plan, c, { .kind = BH_EXPR_NFPROTO, .family = BH_IPV6 },
-		 { .kind = BH_EXPR_HOPLIMIT, .value = 255 },
-		 { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMPV6 },
-		 { .kind = BH_EXPR_ICMP6_TYPE, .value = 133, .last = 137 },
+		 IS(L4PROTO, IPPROTO_ICMP, IPPROTO_ICMP), VERDICT(.verdict = BH_V_ACCEPT));
+	ADD_RULE(plan, c, IS(NFPROTO, AF_INET6, AF_INET6), IS(HOPLIMIT, 255, 255),
+		 IS(L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6), IS(ICMP6_TYPE, 133, 137),
 		 VERDICT(.verdict = BH_V_ACCEPT));
 	ADD_RULE(plan, c, { .kind = BH_EXPR_VMAP, .set = in4, .key = BH_KEY_SADDR });
 	ADD_RULE(plan, c, { .kind = BH_EXPR_VMAP, .set = in6, .key = BH_KEY_DADDR });
-	ADD_RULE(plan, input, { .kind = BH_EXPR_NFPROTO, .family = BH_IPV4 },
-		 VERDICT(.verdict = BH_V_RETURN));
+	ADD_RULE(plan, input, IS(NFPROTO, AF_INET, AF_INET), VERDICT(.verdict = BH_V_RETURN));
 	ADD_RULE(plan, output, { .kind = BH_EXPR_FIB_LOCAL }, VERDICT(.verdict = BH_V_RETURN));
 }
 
@@ -176,7 +176,7 @@ static void add_elems(struct bh_plan *plan)
 
 static struct bh_plan *everything(void)
 {
-	struct bh_plan *plan = bh_plan_new();
+	struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *in4 = add_set(plan, "in4", BH_SET_VERDICT_MAP, BH_IPV4, false);
 	struct bh_plan_set *in6 = add_set(plan, "in6", BH_SET_VERDICT_MAP, BH_IPV6, false);
 	struct bh_plan_chain *in = bh_plan_add_chain(plan, "in_a", "shop/web", BH_HOOK_NONE, 0);
@@ -235,7 +235,7 @@ static int commit(struct bh_nft *nft, struct bh_plan *plan, struct bh_nft_refusa
 	int r;
 
 	assert_non_null(d);
-	r = bh_nft_commit(nft, d, refusal, err);
+	r = bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, refusal, err);
 	bh_delta_free(&d);
 	if (r == 0)
 		bh_plan_settle(plan);
@@ -286,7 +286,7 @@ static struct bh_delta *read_and_diff(struct bh_nft *nft, const struct bh_plan *
 	bh_auto(bh_nft_state_free) struct bh_nft_state *state = NULL;
 	struct bh_err err = { 0 };
 
-	assert_ok(bh_nft_read(nft, &state, &err), &err);
+	assert_ok(bh_nft_read(nft, BH_TABLE_INET, &state, &err), &err);
 	return bh_nft_diff(state, plan);
 }
 
@@ -475,7 +475,7 @@ static void whatever_is_done_to_the_table_is_seen_and_mended(void **state)
 		if (!strstr(bh_buf_str(&text), tampers[i].says))
 			fail_msg("%s: '%s' is not in: %s", tampers[i].command, tampers[i].says,
 				 bh_buf_str(&text));
-		r = bh_nft_commit(nft, d, NULL, &err);
+		r = bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL, &err);
 		if (r < 0)
 			fail_msg("%s: %s", tampers[i].command, bh_err_text(&err));
 		must_be_same(nft, plan, tampers[i].command);
@@ -507,7 +507,7 @@ static int commit_op(struct bh_nft *nft, struct bh_op op, struct bh_nft_refusal 
 {
 	const struct bh_delta d = { .ops = &op, .n_ops = 1 };
 
-	return bh_nft_commit(nft, &d, refusal, err);
+	return bh_nft_commit(nft, &(const struct bh_delta *){ &d }, 1, refusal, err);
 }
 
 static void a_refusal_names_object_element_and_errno(void **state)
@@ -571,7 +571,7 @@ static void a_refusal_names_object_element_and_errno(void **state)
 static void a_rule_that_leads_nowhere_is_named_by_its_number(void **state)
 {
 	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	bh_auto(bh_plan_free) struct bh_plan *elsewhere = everything();
 	struct bh_plan_chain *c = bh_plan_add_chain(plan, "a", NULL, BH_HOOK_NONE, 0);
 	struct bh_nft_refusal refusal;
@@ -588,7 +588,7 @@ static void a_rule_that_leads_nowhere_is_named_by_its_number(void **state)
 static void a_full_set_is_enfile(void **state)
 {
 	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *p6 = add_set(plan, "p6", BH_SET_ADDR, BH_IPV6, false);
 	struct bh_elem e[2] = { { .key = { 0x10 } }, { .key = { 0x20 } } };
 	struct bh_nft_refusal refusal;
@@ -681,11 +681,12 @@ static void a_failure_after_the_first_part_says_so(void **state)
 	struct bh_err err = { 0 };
 
 	(void)state;
-	assert_err(bh_nft_commit(nft, &d, &refusal, &err), &err, -EEXIST, "set p6");
+	assert_err(bh_nft_commit(nft, &(const struct bh_delta *){ &d }, 1, &refusal, &err), &err,
+		   -EEXIST, "set p6");
 	run("! nft list table inet bulkhead 2>/dev/null");
 	bh_nft_set_max_batch(nft, 1);
-	assert_err(bh_nft_commit(nft, &d, &refusal, &err), &err, -EINPROGRESS,
-		   "only a part was committed: set p6: cannot add: File exists");
+	assert_err(bh_nft_commit(nft, &(const struct bh_delta *){ &d }, 1, &refusal, &err), &err,
+		   -EINPROGRESS, "only a part was committed: set p6: cannot add: File exists");
 	assert_string_equal(refusal.name, "p6");
 	run("nft list set inet bulkhead p6 >/dev/null");
 }
@@ -740,7 +741,7 @@ static void a_change_of_our_table_makes_the_next_commit_stale(void **state)
 
 	d = read_and_diff(nft, plan);
 	assert_non_null(d);
-	assert_ok(bh_nft_commit(nft, d, NULL, &err), &err);
+	assert_ok(bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL, &err), &err);
 	bh_delta_free(&d);
 	bh_plan_settle(plan);
 	must_be_same(nft, plan, "repair");
@@ -771,20 +772,20 @@ static void lost_notifications_are_told_once_and_make_commits_stale(void **state
 static void an_absent_table_reads_as_such(void **state)
 {
 	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_nft_state *s = NULL;
 	struct bh_delta *d;
 	struct bh_err err = { 0 };
 
 	(void)state;
-	assert_ok(bh_nft_read(nft, &s, &err), &err);
+	assert_ok(bh_nft_read(nft, BH_TABLE_INET, &s, &err), &err);
 	assert_true(bh_nft_state_is_absent(s));
 	bh_nft_state_free(&s);
 	d = read_and_diff(nft, plan);
 	assert_non_null(d);
-	assert_ok(bh_nft_commit(nft, d, NULL, &err), &err);
+	assert_ok(bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL, &err), &err);
 	bh_delta_free(&d);
-	assert_ok(bh_nft_read(nft, &s, &err), &err);
+	assert_ok(bh_nft_read(nft, BH_TABLE_INET, &s, &err), &err);
 	assert_false(bh_nft_state_is_absent(s));
 	assert_null(bh_nft_diff(s, plan));
 	bh_nft_state_free(&s);
@@ -942,7 +943,9 @@ static void intervals_change_in_any_way_within_one_transaction(void **state)
 		if (bh_plan_is_dirty(plan)) {
 			bh_auto(bh_delta_free) struct bh_delta *d = bh_plan_delta(plan);
 			struct bh_err err = { 0 };
-			int r = d ? bh_nft_commit(nft, d, NULL, &err) : 0;
+			int r = d ? bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL,
+						  &err)
+				  : 0;
 
 			if (r < 0)
 				fail_msg("step %d: %s", step, bh_err_text(&err));
@@ -958,7 +961,7 @@ static void intervals_change_in_any_way_within_one_transaction(void **state)
 static void counters_count_and_rules_judge(void **state)
 {
 	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *in4 = add_set(plan, "in4", BH_SET_VERDICT_MAP, BH_IPV4, false);
 	struct bh_plan_set *n4 = add_set(plan, "n4", BH_SET_ADDR, BH_IPV4, true);
 	struct bh_plan_chain *base = bh_plan_add_chain(plan, "input", NULL, BH_HOOK_INPUT, 0);

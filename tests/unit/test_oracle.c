@@ -266,7 +266,7 @@ static void commit(struct oracle *o)
 	delta = bh_plan_delta(plan);
 	if (!delta)
 		return;
-	assert_ok(bh_nft_commit(o->nft, delta, NULL, &err), &err);
+	assert_ok(bh_nft_commit(o->nft, &(const struct bh_delta *){ delta }, 1, NULL, &err), &err);
 	bh_delta_free(&delta);
 	bh_plan_settle(plan);
 }
@@ -279,7 +279,7 @@ static void check_shadow(struct oracle *o)
 	struct bh_err err = { 0 };
 	struct bh_buf text = { 0 };
 
-	assert_ok(bh_nft_read(o->nft, &state, &err), &err);
+	assert_ok(bh_nft_read(o->nft, BH_TABLE_INET, &state, &err), &err);
 	delta = bh_nft_diff(state, bh_compiler_plan(o->compiler));
 	if (delta) {
 		bh_nft_diff_describe(delta, 20, &text);

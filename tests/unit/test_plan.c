@@ -90,7 +90,7 @@ static void keys_are_laid_out_as_in_netlink(void **state)
 
 static void a_first_delta_holds_everything_and_maps_come_in_one_piece(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *in4, *p;
 	struct bh_plan_chain *base, *c;
 
@@ -116,7 +116,7 @@ static void a_first_delta_holds_everything_and_maps_come_in_one_piece(void **sta
 
 static void changes_of_used_sets_and_maps_are_never_cut(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *in4 = add_set(plan, "in4", BH_SET_VERDICT_MAP);
 	struct bh_plan_set *p = add_set(plan, "p", BH_SET_ADDR),
 			   *q = add_set(plan, "q", BH_SET_ADDR);
@@ -144,7 +144,7 @@ static void changes_of_used_sets_and_maps_are_never_cut(void **state)
 
 static void what_cancels_out_is_no_change(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *p = add_set(plan, "p", BH_SET_ADDR);
 
 	(void)state;
@@ -165,7 +165,7 @@ static void what_cancels_out_is_no_change(void **state)
 
 static void a_delta_that_failed_is_still_there_with_what_came_later(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *p = add_set(plan, "p", BH_SET_ADDR);
 
 	(void)state;
@@ -178,7 +178,7 @@ static void a_delta_that_failed_is_still_there_with_what_came_later(void **state
 
 static void what_is_removed_and_added_again_is_compared_with_the_kernel(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *p = add_set(plan, "p", BH_SET_ADDR), *p2;
 	struct bh_plan_chain *c = bh_plan_add_chain(plan, "c", NULL, BH_HOOK_NONE, 0);
 
@@ -207,7 +207,7 @@ static void what_is_removed_and_added_again_is_compared_with_the_kernel(void **s
 
 static void what_never_reached_the_kernel_needs_no_removal(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *p;
 	struct bh_plan_chain *c;
 
@@ -223,7 +223,7 @@ static void what_never_reached_the_kernel_needs_no_removal(void **state)
 
 static void large_new_sets_are_loaded_in_pieces(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *p;
 	uint32_t i;
 
@@ -242,7 +242,7 @@ static void large_new_sets_are_loaded_in_pieces(void **state)
 /* Against a plain table of 256 flags. */
 static void any_sequence_of_puts_and_drops_ends_in_the_right_set(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *p = add_set(plan, "p", BH_SET_ADDR);
 	bool model[256] = { 0 }, kernel[256] = { 0 };
 	uint32_t seed = 7;
@@ -290,7 +290,7 @@ static void any_sequence_of_puts_and_drops_ends_in_the_right_set(void **state)
 
 static void reading_is_sorted_by_name_and_key(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	const struct bh_plan_chain *const *chains;
 	const struct bh_plan_set *const *sets;
 	const char *const *counters;
@@ -320,7 +320,7 @@ static void reading_is_sorted_by_name_and_key(void **state)
 
 static struct bh_plan *sample(const char *comment, const char *addr, enum bh_plan_verdict v)
 {
-	struct bh_plan *plan = bh_plan_new();
+	struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_chain *c = bh_plan_add_chain(plan, "c", comment, BH_HOOK_NONE, 0);
 	struct bh_plan_set *m = add_set(plan, "m", BH_SET_VERDICT_MAP);
 

@@ -39,6 +39,10 @@ static void add_rule(struct bh_plan *plan, struct bh_plan_chain *c, const struct
 #define ADD_RULE(plan, chain, ...)                                                                 \
 	add_rule(plan, chain, (const struct bh_expr[]){ __VA_ARGS__ },                             \
 		 BH_ARRAY_LEN(((const struct bh_expr[]){ __VA_ARGS__ })))
+#define IS(LOAD, FIRST, LAST)                                                                      \
+	{                                                                                          \
+		.kind = BH_EXPR_MATCH, .load = BH_LOAD_##LOAD, .value = (FIRST), .last = (LAST)    \
+	}
 #define VERDICT(...)                                                                               \
 	{                                                                                          \
 		.kind = BH_EXPR_VERDICT, __VA_ARGS__                                               \
@@ -63,23 +67,19 @@ static void add_base_chain(struct bh_plan *plan, const struct bh_plan_set *in6)
 	ADD_RULE(plan, c, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_ESTABLISHED },
 		 VERDICT(.verdict = BH_V_ACCEPT));
 	ADD_RULE(plan, c, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
-		 { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMP },
-		 VERDICT(.verdict = BH_V_ACCEPT));
-	ADD_RULE(plan, c, { .kind = BH_EXPR_NFPROTO, .family = BH_IPV6 },
-		 { .kind = BH_EXPR_HOPLIMIT, .value = 255 },
-		 { .kind = BH_EXPR_L4PROTO, .value = IPPROTO_ICMPV6 },
-		 { .kind = BH_EXPR_ICMP6_TYPE, .value = 133, .last = 137 },
+		 IS(L4PROTO, IPPROTO_ICMP, IPPROTO_ICMP), VERDICT(.verdict = BH_V_ACCEPT));
+	ADD_RULE(plan, c, IS(NFPROTO, AF_INET6, AF_INET6), IS(HOPLIMIT, 255, 255),
+		 IS(L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6), IS(ICMP6_TYPE, 133, 137),
 		 VERDICT(.verdict = BH_V_ACCEPT));
 	ADD_RULE(plan, c, { .kind = BH_EXPR_FIB_LOCAL }, VERDICT(.verdict = BH_V_ACCEPT));
 	ADD_RULE(plan, c, { .kind = BH_EXPR_VMAP, .set = in6, .key = BH_KEY_DADDR });
-	ADD_RULE(plan, input, { .kind = BH_EXPR_NFPROTO, .family = BH_IPV4 },
-		 VERDICT(.verdict = BH_V_DROP));
+	ADD_RULE(plan, input, IS(NFPROTO, AF_INET, AF_INET), VERDICT(.verdict = BH_V_DROP));
 }
 
 /* One of everything the plan can say. */
 static struct bh_plan *everything(void)
 {
-	struct bh_plan *plan = bh_plan_new();
+	struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *c4, *in6, *lim, *n4, *n6, *q4, *x4;
 	struct bh_plan_chain *in, *rest;
 
@@ -181,7 +181,7 @@ static void everything_in_a_plan_has_its_nft_text(void **state)
 
 static void an_empty_plan_is_an_empty_table(void **state)
 {
-	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	bh_auto(bh_buf_done) struct bh_buf b = { 0 };
 
 	(void)state;
@@ -207,7 +207,7 @@ static void ranges_that_are_prefixes_print_as_such(void **state)
 
 	(void)state;
 	for (i = 0; i < BH_ARRAY_LEN(t); i++) {
-		bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new();
+		bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 		bh_auto(bh_buf_done) struct bh_buf b = { 0 };
 
 		put_range(plan, add_set(plan, "n4", BH_SET_ADDR, BH_IPV4, true), &t[i].r);
