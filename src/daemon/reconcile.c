@@ -479,7 +479,7 @@ static void use_held(struct bh_reconcile *r)
 		return;
 	}
 	r->n_read_backs++;
-	e = bh_nft_read(r->agent->nft, &state, &err);
+	e = bh_nft_read(r->agent->nft, BH_TABLE_INET, &state, &err);
 	if (e == 0 && !bh_nft_state_is_in_force(state)) {
 		r->stage = BH_STAGE_PART;
 		follow(r);
