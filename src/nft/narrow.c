@@ -53,8 +53,7 @@ static bool is_known_set(const struct narrowing *n, const char *name)
 /* @map leads to nothing from @key, and no other map or known set has it either. */
 static bool is_new(const struct narrowing *n, const struct bh_plan_set *map, const uint8_t *key)
 {
-	const struct nft_set_shape shape =
-		nft_set_shape(map->spec.kind, map->spec.family, map->spec.is_interval);
+	const struct nft_set_shape shape = nft_set_shape(&map->spec);
 
 	for (size_t i = 0; i < n->state->n_sets; i++) {
 		const struct nft_state_set *set = &n->state->sets[i];
@@ -206,6 +205,9 @@ struct bh_delta *bh_nft_diff_closing(const struct bh_nft_state *state, const str
 		delta->ops[n_ops++] = delta->ops[i];
 	}
 	delta->n_ops = n_ops;
+	/* Small enough for one transaction. */
+	delta->whole = 0;
+	delta->rest = n_ops;
 	if (n_jumps == 0)
 		bh_delta_free(&delta);
 	return delta;

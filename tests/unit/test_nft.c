@@ -798,7 +798,7 @@ static struct bh_delta *closing(struct bh_nft *nft, const struct bh_plan *plan,
 	struct bh_err err = { 0 };
 	struct bh_delta *d;
 
-	assert_ok(bh_nft_read(nft, &s, &err), &err);
+	assert_ok(bh_nft_read(nft, BH_TABLE_INET, &s, &err), &err);
 	assert_true(bh_nft_state_is_in_force(s));
 	d = bh_nft_diff_closing(s, plan, known, n_known);
 	bh_nft_state_free(&s);
@@ -808,7 +808,7 @@ static struct bh_delta *closing(struct bh_nft *nft, const struct bh_plan *plan,
 /* A plan of a part of the world: without what 10.0.0.7 had, with two new addresses. */
 static struct bh_plan *a_part(void)
 {
-	struct bh_plan *plan = bh_plan_new();
+	struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
 	struct bh_plan_set *in4 = add_set(plan, "in4", BH_SET_VERDICT_MAP, BH_IPV4, false);
 	struct bh_plan_set *in6 = add_set(plan, "in6", BH_SET_VERDICT_MAP, BH_IPV6, false);
 	struct bh_plan_set *p4 = add_set(plan, "p4", BH_SET_ADDR, BH_IPV4, false);
@@ -846,7 +846,7 @@ static void a_part_of_the_world_only_adds_what_the_table_does_not_know(void **st
 
 	d = closing(nft, part, known, 1);
 	assert_non_null(d);
-	assert_ok(bh_nft_commit(nft, d, NULL, &err), &err);
+	assert_ok(bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL, &err), &err);
 	bh_delta_free(&d);
 	run("nft get element inet bulkhead in4 '{ 10.0.0.20 : jump in_part }' >/dev/null");
 	run("nft get element inet bulkhead in4 '{ 10.0.0.7 : jump in_a }' >/dev/null");
