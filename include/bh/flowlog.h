@@ -14,6 +14,22 @@
 #include "bh/history.h"
 #include "bh/nflog.h"
 
+/*
+ * No record is longer than BH_RECORD_MAX bytes as a line: texts are cut to
+ * BH_RECORD_MAX_TEXT, labels and lists to BH_RECORD_MAX_PART with their number in a member
+ * of its own, "..._omitted".
+ */
+#define BH_RECORD_MAX      12288
+#define BH_RECORD_MAX_TEXT 256
+#define BH_RECORD_MAX_PART 1024
+
+/*
+ * Sets @key of a record or of an event's fields to as many whole labels as fit, in the order
+ * of their keys; @n_omitted were left out before.
+ */
+void bh_record_set_labels(json_t *record, const char *key, const struct bh_labels *labels,
+			  size_t n_omitted);
+
 struct bh_flowlog_config {
 	const char *node;
 	uint64_t interval_ns;   /* of repeats; 0: 10 s */
@@ -21,6 +37,7 @@ struct bh_flowlog_config {
 				   beyond an eighth of it for one address */
 	uint32_t records_per_s; /* per judged address, of new flows; 0: 100; beyond: suppressed */
 	size_t ring_size;       /* last records kept for `bulkhead flows`; 0: 4096 */
+	size_t ring_bytes;      /* and how long they may be together; 0: 8 MiB */
 };
 
 struct bh_flowlog;
@@ -40,6 +57,11 @@ void bh_flowlog_free(struct bh_flowlog **fl);
 struct bh_flowlog_subscriber {
 	void *ctx;
 	int (*on_record)(void *ctx, const json_t *record, const char *line);
+	/*
+	 * Asked before, where it is not NULL: a negative errno leaves the record out, as if
+	 * on_record() had said so, but without a gap record before the next that is taken.
+	 */
+	int (*on_offer)(void *ctx, const json_t *record, const char *line);
 };
 /* Returns a handle for bh_flowlog_unsubscribe(). */
 int bh_flowlog_subscribe(struct bh_flowlog *fl, const struct bh_flowlog_subscriber *s);
@@ -55,7 +77,7 @@ void bh_flowlog_tick(struct bh_flowlog *fl, uint64_t now_ns);
 void bh_flowlog_flush(struct bh_flowlog *fl, uint64_t now_ns);
 /*
  * An event beside packets: policy-changed, pod-bound, pod-unbound, tamper, gap.
- * @fields (stolen, may be NULL) are merged into the record.
+ * @fields (stolen, may be NULL) are merged into the record, bounded as said above.
  */
 void bh_flowlog_event(struct bh_flowlog *fl, const char *action, json_t *fields, uint64_t now_ns);
 /* Calls @on_line for the last records, oldest first. */
@@ -87,6 +109,32 @@ int bh_flowfile_new(struct bh_flowfile **ret, const char *path, struct bh_err *e
 void bh_flowfile_free(struct bh_flowfile **f);
 struct bh_flowlog_subscriber bh_flowfile_subscriber(struct bh_flowfile *f);
 int bh_flowfile_reopen(struct bh_flowfile *f, struct bh_err *err);
+
+/*
+ * How much goes into the file.  Zero is no limit; size and keep are for regular files
+ * with a name only.
+ *
+ * A line that would make the file longer than max_bytes goes into a new one: the old one
+ * becomes FILE.old.1, that one FILE.old.2 and so on up to keep.  At each moment there is a
+ * file of that name, and every line is in one file as a whole.  With keep 0, and where the
+ * folder cannot be written to, the line is left out instead.
+ *
+ * bytes_per_s is shared among the namespaces whose pods sent (or, where the sender is no
+ * pod, should have got) the packets: the flood of one leaves out no record of others.
+ */
+struct bh_flowfile_limits {
+	uint64_t max_bytes, bytes_per_s;
+	unsigned int keep;
+};
+void bh_flowfile_limit(struct bh_flowfile *f, const struct bh_flowfile_limits *limits);
+
+struct bh_flowfile_stats {
+	uint64_t bytes; /* of the file now; 0 where it is no regular one */
+	uint64_t rotations;
+	uint64_t left_out_rate, left_out_size; /* records */
+	const char *trouble;                   /* with rotation, as of the last try; NULL if none */
+};
+struct bh_flowfile_stats bh_flowfile_stats(const struct bh_flowfile *f);
 
 /* One record as a line for people, with newline; @color adds terminal colours. */
 struct bh_buf;

@@ -16,11 +16,16 @@ struct bh_identity {
 	const char *namespace, *name, *uid, *node;
 	struct bh_labels labels;
 	const char *workload_kind, *workload_name;
+	size_t n_labels_omitted; /* beyond what is worth remembering */
 };
 
 struct bh_history;
 
-/* Remembers changes for @keep_ns, and at most the last @max of them. */
+/*
+ * Remembers changes for @keep_ns, and at most the last @max of them, in at most
+ * BH_HISTORY_MAX_BYTES.
+ */
+#define BH_HISTORY_MAX_BYTES ((size_t)32 << 20)
 struct bh_history *bh_history_new(uint64_t keep_ns, size_t max);
 void bh_history_free(struct bh_history **h);
 /*
@@ -43,7 +48,8 @@ uint64_t bh_history_since(const struct bh_history *h, const struct bh_addr *a);
  */
 const struct bh_identity *bh_history_near(const struct bh_history *h, const struct bh_addr *a,
 					  uint64_t at_ns, uint64_t *ret_distance_ns);
-/* Changes that are remembered. */
+/* Changes that are remembered, and the memory they take. */
 size_t bh_history_count(const struct bh_history *h);
+size_t bh_history_bytes(const struct bh_history *h);
 
 #endif

@@ -202,6 +202,26 @@ static void add_packets(const struct bh_cli *cli, struct bh_buf *out, const json
 	add_packet_row(out, "audit", json_object_get(packets, "audit"));
 }
 
+/* Only what is worth a look. */
+static void add_flow_log(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *file = json_object_get(status, "flow_log");
+	json_int_t n = bh_cli_int(file, "left_out_by_rate") + bh_cli_int(file, "left_out_by_size");
+	const char *trouble = bh_cli_str(file, "trouble");
+
+	if (n > 0) {
+		bh_buf_puts(out, "  ");
+		bh_cli_count(out, n, "record");
+		bh_buf_printf(out, " left out of the flow log, %lld by flow-log-rate\n",
+			      (long long)bh_cli_int(file, "left_out_by_rate"));
+	}
+	if (*trouble) {
+		bh_buf_puts(out, "  flow log: ");
+		bh_cli_paint(cli, out, BH_CLI_RED, trouble);
+		bh_buf_putc(out, '\n');
+	}
+}
+
 static void add_name(struct bh_buf *out, const json_t *policy)
 {
 	bh_buf_escape(out, bh_cli_str(policy, "kind"));
@@ -355,6 +375,7 @@ static void show(const struct bh_cli *cli, const json_t *status)
 	add_sources(cli, &out, status);
 	add_events(cli, &out, status);
 	add_packets(cli, &out, status);
+	add_flow_log(cli, &out, status);
 	add_policies(cli, &out, status);
 	add_ignored(cli, &out, status);
 	add_problems(cli, &out, status);

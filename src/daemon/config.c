@@ -10,6 +10,7 @@
 
 #include "bh/alloc.h"
 #include "bh/compile.h"
+#include "bh/flowlog.h"
 #include "bh/serve.h"
 #include "configfile.h"
 
@@ -203,6 +204,65 @@ static int parse_number(const char *value, unsigned long max, unsigned long *ret
 	return 0;
 }
 
+/* "65536", "64K", "64M", "1G" */
+static int parse_size(const char *value, uint64_t *ret, struct bh_err *err)
+{
+	static const char units[] = "KMG";
+	size_t len = strlen(value);
+	const char *unit = len > 1 ? strchr(units, value[len - 1]) : NULL;
+	bh_auto_free char *digits = bh_strndup(value, len - (unit ? 1 : 0));
+	unsigned long v = 0;
+	int r = parse_number(digits, 1ul << 32, &v, err);
+
+	if (r == -EINVAL)
+		return bh_err(err, r, "'%s' is not a number of bytes such as 65536, 64K, 64M or 1G",
+			      value);
+	if (r < 0)
+		return r;
+	for (const char *u = units; unit && u <= unit; u++)
+		v *= 1024;
+	*ret = v;
+	return 0;
+}
+
+/* A record must fit, and gap records beside it. */
+#define MIN_LOG_SIZE (64u << 10)
+
+static int parse_log_size(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	uint64_t v = 0;
+	int r = parse_size(value, &v, err);
+
+	if (r == 0 && v > 0 && v < MIN_LOG_SIZE)
+		return bh_err(err, -ERANGE, "%s is less than 64K", value);
+	if (r == 0)
+		c->flow_log_max_size = v;
+	return r;
+}
+
+static int parse_log_bytes(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	uint64_t v = 0;
+	int r = parse_size(value, &v, err);
+
+	if (r == 0 && v > 0 && v < BH_RECORD_MAX)
+		return bh_err(err, -ERANGE, "%s is less than one record can be, %d", value,
+			      BH_RECORD_MAX);
+	if (r == 0)
+		c->flow_log_rate = v;
+	return r;
+}
+
+static int parse_log_keep(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	unsigned long v = 0;
+	int r = parse_number(value, 100, &v, err);
+
+	if (r == 0)
+		c->flow_log_keep = (uint32_t)v;
+	return r;
+}
+
 static int parse_nflog_group(struct bh_config *c, const char *value, struct bh_err *err)
 {
 	unsigned long v;
@@ -345,6 +405,24 @@ static const struct option_spec specs[] = {
 	  .arg = "FILE|-",
 	  .help = "append flow records to FILE, or to standard output",
 	  .parse = parse_flow_log },
+	{ .name = "flow-log-max-size",
+	  .arg = "BYTES",
+	  .def = "64M",
+	  .help = "rotate the flow log before it becomes longer; K, M and G are understood, 0 is "
+		  "no limit",
+	  .parse = parse_log_size },
+	{ .name = "flow-log-keep",
+	  .arg = "N",
+	  .def = "3",
+	  .help = "rotated files to keep, FILE.old.1 and so on; 0: leave records out of a file "
+		  "that "
+		  "is full",
+	  .parse = parse_log_keep },
+	{ .name = "flow-log-rate",
+	  .arg = "BYTES",
+	  .def = "1M",
+	  .help = "bytes a second into the flow log, shared among namespaces; 0: no limit",
+	  .parse = parse_log_bytes },
 	{ .name = "control",
 	  .arg = "PATH",
 	  .def = BH_CONTROL_PATH,

@@ -40,6 +40,9 @@ struct bh_config {
 	char *node_name; /* node, or the host name */
 	enum bh_mode mode;
 	char *flow_log; /* NULL: none; "-": standard output */
+	/* Bytes, and bytes a second; 0: no limit. */
+	uint64_t flow_log_max_size, flow_log_rate;
+	uint32_t flow_log_keep; /* rotated files; 0: none */
 	bool default_deny[BH_DIR_COUNT_];
 	char **exempt_namespaces;
 	size_t n_exempt_namespaces;

@@ -182,6 +182,34 @@ static void packet_outcomes(const struct scrape *s, const char *name, struct bh_
 	}
 }
 
+static struct bh_flowfile_stats file_stats(const struct scrape *s)
+{
+	const struct bh_flowfile *file = s->agent->packets.file;
+
+	return file ? bh_flowfile_stats(file) : (struct bh_flowfile_stats){ 0 };
+}
+
+static void flow_log_bytes(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", file_stats(s).bytes);
+}
+
+static void flow_log_rotations(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", file_stats(s).rotations);
+}
+
+static void flow_log_left_out(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "{reason=\"byte-rate\"}", file_stats(s).left_out_rate);
+	add_count(b, name, "{reason=\"size-limit\"}", file_stats(s).left_out_size);
+}
+
+static void ignored_annotations(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", bh_world_ignored(s->agent->world, NULL, NULL));
+}
+
 static void flow_records(const struct scrape *s, const char *name, struct bh_buf *b)
 {
 	add_count(b, name, "{result=\"written\"}", s->log.records);
@@ -375,6 +403,13 @@ static const struct {
 	  "bulkhead_packets_total.",
 	  packet_outcomes },
 	{ "flow_records_total", "counter", "Flow records.", flow_records },
+	{ "flow_log_bytes", "gauge", "Size of the flow log's file.", flow_log_bytes },
+	{ "flow_log_rotations_total", "counter", "Times the agent began a new flow log.",
+	  flow_log_rotations },
+	{ "flow_log_left_out_total", "counter", "Records that a limit kept out of the flow log.",
+	  flow_log_left_out },
+	{ "ignored_annotations", "gauge", "Annotations that the configuration does not let count.",
+	  ignored_annotations },
 	{ "conntrack_entries", "gauge", "Connections tracked.", conntrack_entries },
 	{ "conntrack_entries_limit", "gauge", "Most connections the kernel tracks.",
 	  conntrack_limit },

@@ -14,6 +14,8 @@
 #include "bh/alloc.h"
 #include "bh/clock.h"
 #include "bh/compile.h"
+#include "bh/log.h"
+#include "bh/object.h"
 #include "handle.h"
 
 #define TICK_MS 1000
@@ -204,6 +206,19 @@ static void tell_limited(struct bh_packets *p, bool is_at_rest)
 	}
 }
 
+/* Said once, until it is over. */
+static void watch_file(struct bh_packets *p)
+{
+	struct bh_flowfile_stats stats;
+
+	if (!p->file)
+		return;
+	stats = bh_flowfile_stats(p->file);
+	if (stats.trouble && !p->has_file_trouble)
+		bh_log_error("flow log: %s, leaving records out", stats.trouble);
+	p->has_file_trouble = stats.trouble != NULL;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct bh_packets *p = bh_container_of(timer, struct bh_packets, tick);
@@ -211,6 +226,7 @@ static void on_tick(uv_timer_t *timer)
 	struct bh_flowlog_stats stats;
 
 	bh_flowlog_tick(p->agent->flowlog, bh_real_ns());
+	watch_file(p);
 	bh_packets_account(p, books);
 	stats = bh_flowlog_stats(p->agent->flowlog);
 	if (stats.pending[0] + stats.pending[1] > 0 ||
@@ -243,8 +259,28 @@ json_t *bh_packets_json(struct bh_packets *p)
 	return denied;
 }
 
+json_t *bh_packets_file_json(const struct bh_packets *p)
+{
+	struct bh_flowfile_stats s;
+
+	if (!p->file)
+		return json_null();
+	s = bh_flowfile_stats(p->file);
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:s?}", "file",
+			 bh_text_json(p->agent->config->flow_log), "bytes", (json_int_t)s.bytes,
+			 "rotations", (json_int_t)s.rotations, "left_out_by_rate",
+			 (json_int_t)s.left_out_rate, "left_out_by_size",
+			 (json_int_t)s.left_out_size, "trouble", s.trouble);
+}
+
 static int open_file(struct bh_packets *p, const char *path, struct bh_err *err)
 {
+	const struct bh_config *c = p->agent->config;
+	const struct bh_flowfile_limits limits = {
+		.max_bytes = c->flow_log_max_size,
+		.bytes_per_s = c->flow_log_rate,
+		.keep = c->flow_log_keep,
+	};
 	struct bh_flowlog_subscriber s;
 	int r;
 
@@ -253,6 +289,7 @@ static int open_file(struct bh_packets *p, const char *path, struct bh_err *err)
 	r = bh_flowfile_new(&p->file, path, err);
 	if (r < 0)
 		return bh_err_wrap(err, r, "--flow-log");
+	bh_flowfile_limit(p->file, &limits);
 	s = bh_flowfile_subscriber(p->file);
 	bh_flowlog_subscribe(p->agent->flowlog, &s);
 	return 0;

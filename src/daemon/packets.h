@@ -45,6 +45,7 @@ struct bh_packets {
 	uv_poll_t poll;
 	uv_timer_t tick;
 	bool is_ticking;
+	bool has_file_trouble;   /* and it was logged */
 	uint64_t quiet_since_ms; /* loop time of the last packet or record */
 	struct bh_counter_base denied[BH_BOOK_COUNT_], logged[BH_BOOK_COUNT_];
 	/* `logged` at an earlier look: what of it is still missing is lost. */
@@ -64,5 +65,7 @@ int bh_packets_reopen(struct bh_packets *p, struct bh_err *err);
 void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUNT_]);
 /* The object `packets` of `status`; a new reference. */
 json_t *bh_packets_json(struct bh_packets *p);
+/* The object `flow_log` of `status`, null without a file; a new reference. */
+json_t *bh_packets_file_json(const struct bh_packets *p);
 
 #endif

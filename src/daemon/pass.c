@@ -6,6 +6,7 @@
 #include "agent.h"
 #include "bh/alloc.h"
 #include "bh/clock.h"
+#include "bh/object.h"
 
 void bh_pass_done(struct bh_pass *p)
 {
@@ -31,19 +32,19 @@ static void add_event(struct bh_pass *p, const char *action, json_t *fields)
 
 static json_t *pod_fields(const struct bh_pod *pod)
 {
-	json_t *addrs = json_array(), *labels = json_object();
+	json_t *addrs = json_array(), *fields;
 
 	for (size_t i = 0; i < pod->n_addrs; i++) {
 		char text[BH_ADDR_STRLEN];
 
 		json_array_append_new(addrs, json_string(bh_addr_format(&pod->addrs[i], text)));
 	}
-	for (size_t i = 0; i < pod->labels.n; i++)
-		json_object_set_new(labels, pod->labels.items[i].key,
-				    json_string(pod->labels.items[i].value));
-	return json_pack("{s:s, s:s, s:s*, s:o, s:o}", "k8s.namespace.name", pod->namespace,
-			 "k8s.pod.name", pod->name, "k8s.pod.uid", *pod->uid ? pod->uid : NULL,
-			 "k8s.pod.labels", labels, "k8s.pod.ip", addrs);
+	fields = json_pack("{s:o, s:o, s:o*}", "k8s.namespace.name", bh_text_json(pod->namespace),
+			   "k8s.pod.name", bh_text_json(pod->name), "k8s.pod.uid",
+			   *pod->uid ? bh_text_json(pod->uid) : NULL);
+	bh_record_set_labels(fields, "k8s.pod.labels", &pod->labels, 0);
+	json_object_set_new(fields, "k8s.pod.ip", addrs);
+	return fields;
 }
 
 static bool is_bound(const struct bh_pod *pod)

@@ -266,6 +266,7 @@ json_t *bh_status_json(struct bh_agent *a)
 	json_object_set_new(s, "policies_status", policies_json(a));
 	set_ignored(s, a);
 	json_object_set_new(s, "packets", bh_packets_json(&a->packets));
+	json_object_set_new(s, "flow_log", bh_packets_file_json(&a->packets));
 	set_int(s, "tamper_events", a->reconcile.n_tampers);
 	set_int(s, "revoked_connections", a->revoker.n_revoked);
 	json_object_set_new(s, "last_commit", last_commit_json(&a->reconcile));

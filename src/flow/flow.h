@@ -4,6 +4,8 @@
  *	flowlog.c     counts packets, aggregates repeats, keeps limits
  *	attribute.c   who had both ends, and why the packet was denied
  *	record.c      the JSON
+ *	bound.c       how long it can become
+ *	budget.c      how many bytes a second the file gets, and from whom
  *	publish.c     sequence numbers, ring, subscribers and what they lost
  */
 #ifndef BH_FLOW_PRIVATE_H
@@ -74,6 +76,22 @@ struct flow_counts {
 	uint64_t first_ns, last_ns; /* of repeats; 0 for a first packet */
 };
 
+/* Cut, with "..." at the end, to BH_RECORD_MAX_TEXT; a new reference. */
+json_t *flow_text_json(const char *text);
+/*
+ * An array or object, of which no more than BH_RECORD_MAX_PART bytes are kept, as whole
+ * items with texts cut.  How many are left out, with @n_omitted before, is in
+ * "KEY_omitted".  Takes the reference.
+ */
+void flow_set_bounded(json_t *record, const char *key, json_t *value, size_t n_omitted);
+/* The same for every member. */
+void flow_bound_fields(json_t *fields);
+/*
+ * The labels that a record shows, in order, whole ones only; they are borrowed, and listed
+ * in @room for FLOW_MAX_LABELS.  It depends on nothing but the labels.
+ */
+#define FLOW_MAX_LABELS (BH_RECORD_MAX_PART / 6)
+struct bh_labels flow_bound_labels(const struct bh_labels *labels, struct bh_label *room);
 void flow_set_string(json_t *record, const char *key, const char *value);
 void flow_set_number(json_t *record, const char *key, uint64_t value);
 void flow_set_time(json_t *record, const char *key, uint64_t ns);
@@ -87,7 +105,7 @@ void flow_fill_pod(json_t *record, const struct bh_addr *a, const struct flow_en
 
 struct flow_publisher;
 
-struct flow_publisher *flow_publisher_new(const char *node, size_t ring_size);
+struct flow_publisher *flow_publisher_new(const char *node, size_t ring_size, size_t ring_bytes);
 void flow_publisher_free(struct flow_publisher **p);
 /* A record with its place in the sequence; it must be published next. */
 json_t *flow_new_record(struct flow_publisher *p, const char *action, uint64_t at_ns);

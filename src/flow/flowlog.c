@@ -29,6 +29,7 @@
 #define MAX_FLOWS     65536
 #define RECORDS_PER_S 100
 #define RING_SIZE     4096
+#define RING_BYTES    ((size_t)8 << 20)
 /* Of all flows, so that no pod has the whole table; but never fewer than MIN_SHARE. */
 #define POD_SHARE 8
 #define MIN_SHARE 64
@@ -119,7 +120,8 @@ struct bh_flowlog *bh_flowlog_new(const struct bh_flowlog_config *config, const 
 	fl->burst_ns = (rate - 1) * fl->token_ns;
 	fl->sources = (struct flow_sources){ .world = w, .compiler = c, .history = h };
 	fl->publisher =
-		flow_publisher_new(config->node, config->ring_size ? config->ring_size : RING_SIZE);
+		flow_publisher_new(config->node, config->ring_size ? config->ring_size : RING_SIZE,
+				   config->ring_bytes ? config->ring_bytes : RING_BYTES);
 	fl->shared.is_shared = true;
 	return fl;
 }
@@ -563,8 +565,10 @@ void bh_flowlog_event(struct bh_flowlog *fl, const char *action, json_t *fields,
 {
 	json_t *record = flow_new_record(fl->publisher, action, now_ns);
 
-	if (fields)
+	if (fields) {
+		flow_bound_fields(fields);
 		json_object_update_missing(record, fields);
+	}
 	json_decref(fields);
 	flow_publish(fl->publisher, record, 0, now_ns);
 }

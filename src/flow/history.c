@@ -15,9 +15,10 @@
 #include "bh/alloc.h"
 #include "bh/clock.h"
 #include "bh/hash.h"
+#include "flow.h"
 
 struct holder {
-	size_t n_users;
+	size_t n_users, size;
 	struct bh_identity id;
 	struct bh_label labels[]; /* then all strings */
 };
@@ -40,7 +41,7 @@ struct bh_history {
 	uint64_t known_since_ns, last_ns;
 	struct change *by_addr;
 	struct change *first, *last;
-	size_t n;
+	size_t n, bytes;
 };
 
 struct bh_history *bh_history_new(uint64_t keep_ns, size_t max)
@@ -55,9 +56,11 @@ struct bh_history *bh_history_new(uint64_t keep_ns, size_t max)
 
 /* --- holders ---------------------------------------------------------------------- */
 
+/* Longer ones are cut in records as well. */
+#define MAX_STRING 1024
 static size_t size_of(const char *s)
 {
-	return s ? strlen(s) + 1 : 0;
+	return s ? strnlen(s, MAX_STRING - 1) + 1 : 0;
 }
 
 static const char *put_string(char **at, const char *s)
@@ -67,14 +70,16 @@ static const char *put_string(char **at, const char *s)
 
 	if (!s)
 		return NULL;
-	memcpy(copy, s, size);
+	memcpy(copy, s, size - 1);
+	copy[size - 1] = '\0';
 	*at += size;
 	return copy;
 }
 
 static struct holder *make_holder(const struct bh_pod *pod)
 {
-	const struct bh_labels *labels = &pod->labels;
+	struct bh_label room[FLOW_MAX_LABELS];
+	const struct bh_labels kept = flow_bound_labels(&pod->labels, room), *labels = &kept;
 	size_t text = size_of(pod->namespace) + size_of(pod->name) + size_of(pod->uid) +
 		      size_of(pod->node) + size_of(pod->workload_kind) +
 		      size_of(pod->workload_name);
@@ -83,7 +88,9 @@ static struct holder *make_holder(const struct bh_pod *pod)
 
 	for (size_t i = 0; i < labels->n; i++)
 		text += size_of(labels->items[i].key) + size_of(labels->items[i].value);
-	p = bh_calloc(1, sizeof(*p) + labels->n * sizeof(*p->labels) + text);
+	text += sizeof(*p) + labels->n * sizeof(*p->labels);
+	p = bh_calloc(1, text);
+	p->size = text;
 	at = (char *)&p->labels[labels->n];
 	for (size_t i = 0; i < labels->n; i++) {
 		p->labels[i].key = put_string(&at, labels->items[i].key);
@@ -95,16 +102,19 @@ static struct holder *make_holder(const struct bh_pod *pod)
 		.uid = put_string(&at, pod->uid),
 		.node = put_string(&at, pod->node),
 		.labels = { p->labels, labels->n },
+		.n_labels_omitted = pod->labels.n - labels->n,
 		.workload_kind = put_string(&at, pod->workload_kind),
 		.workload_name = put_string(&at, pod->workload_name),
 	};
 	return p;
 }
 
-static void unuse_holder(struct holder *p)
+static void unuse_holder(struct bh_history *h, struct holder *p)
 {
-	if (p && --p->n_users == 0)
-		free(p);
+	if (!p || --p->n_users > 0)
+		return;
+	h->bytes -= p->size;
+	free(p);
 }
 
 /* --- forgetting --------------------------------------------------------------------- */
@@ -142,7 +152,8 @@ static void forget_first(struct bh_history *h)
 	unlink_addr(h, c);
 	if (c->until_ns > h->known_since_ns)
 		h->known_since_ns = c->until_ns;
-	unuse_holder(c->holder);
+	unuse_holder(h, c->holder);
+	h->bytes -= sizeof(*c);
 	free(c);
 }
 
@@ -153,7 +164,8 @@ static bool is_old(const struct bh_history *h, const struct change *c, uint64_t 
 
 static void prune(struct bh_history *h, uint64_t now_ns)
 {
-	while (h->first && (h->n > h->max || is_old(h, h->first, now_ns)))
+	while (h->first &&
+	       (h->n > h->max || h->bytes > BH_HISTORY_MAX_BYTES || is_old(h, h->first, now_ns)))
 		forget_first(h);
 }
 
@@ -165,10 +177,11 @@ static void add_change(struct bh_history *h, const struct bh_addr *a, struct hol
 {
 	struct change *c = bh_calloc(1, sizeof(*c)), *older = newest(h, a);
 
+	h->bytes += sizeof(*c);
 	c->addr = *a;
 	c->holder = holder;
-	if (holder)
-		holder->n_users++;
+	if (holder && holder->n_users++ == 0)
+		h->bytes += holder->size;
 	c->from_ns = older ? older->until_ns : h->known_since_ns;
 	/* A clock that went back must not make a time of negative length. */
 	c->until_ns = now_ns > c->from_ns ? now_ns : c->from_ns;
@@ -306,6 +319,11 @@ const struct bh_identity *bh_history_near(const struct bh_history *h, const stru
 size_t bh_history_count(const struct bh_history *h)
 {
 	return h->n;
+}
+
+size_t bh_history_bytes(const struct bh_history *h)
+{
+	return h->bytes;
 }
 
 void bh_history_free(struct bh_history **h)

@@ -16,7 +16,7 @@ struct subscriber {
 	int handle;
 	bool is_gone; /* removed while records go round */
 	/* What it lost since it took one. */
-	uint64_t n_lost, lost_packets, first_lost;
+	uint64_t n_lost, lost_packets, first_lost, last_lost;
 	int why;
 };
 
@@ -26,13 +26,14 @@ struct flow_publisher {
 	uint64_t sequence, records_lost;
 	char **ring;
 	size_t ring_size, n_ring, ring_next;
+	size_t ring_bytes, ring_max_bytes;
 	struct subscriber *subs;
 	size_t n_subs, subs_cap;
 	int next_handle;
 	unsigned int depth; /* of calls that walk over subs */
 };
 
-struct flow_publisher *flow_publisher_new(const char *node, size_t ring_size)
+struct flow_publisher *flow_publisher_new(const char *node, size_t ring_size, size_t ring_bytes)
 {
 	struct flow_publisher *p = bh_calloc(1, sizeof(*p));
 	uint64_t boot;
@@ -42,17 +43,32 @@ struct flow_publisher *flow_publisher_new(const char *node, size_t ring_size)
 	snprintf(p->boot, sizeof(p->boot), "%016lx", (unsigned long)boot);
 	p->node = bh_strdup(node ? node : "");
 	p->ring_size = ring_size;
+	p->ring_max_bytes = ring_bytes;
 	p->ring = bh_calloc(ring_size, sizeof(*p->ring));
 	p->next_handle = 1;
 	return p;
+}
+
+static size_t ring_first(const struct flow_publisher *p)
+{
+	return (p->ring_next + p->ring_size - p->n_ring) % p->ring_size;
+}
+
+static void forget_oldest(struct flow_publisher *p)
+{
+	char **oldest = &p->ring[ring_first(p)];
+
+	p->ring_bytes -= strlen(*oldest) + 1;
+	free(bh_take_ptr(*oldest));
+	p->n_ring--;
 }
 
 void flow_publisher_free(struct flow_publisher **p)
 {
 	if (!*p)
 		return;
-	for (size_t i = 0; i < (*p)->n_ring; i++)
-		free((*p)->ring[i]);
+	while ((*p)->n_ring > 0)
+		forget_oldest(*p);
 	free((*p)->ring);
 	free((*p)->subs);
 	free((*p)->node);
@@ -98,6 +114,10 @@ static const char *reason_of(int why)
 {
 	if (why == -ENOSPC || why == -EDQUOT || why == -EFBIG)
 		return "disk-full";
+	if (why == -ENOBUFS)
+		return "byte-rate";
+	if (why == -EOVERFLOW)
+		return "size-limit";
 	return why == -EAGAIN ? "reader-too-slow" : "write-failed";
 }
 
@@ -110,7 +130,7 @@ static bool tell_lost(const struct flow_publisher *p, struct subscriber *s, uint
 
 	if (s->n_lost == 0)
 		return true;
-	gap = new_record(p, "gap", s->first_lost + s->n_lost - 1, now_ns);
+	gap = new_record(p, "gap", s->last_lost, now_ns);
 	flow_set_string(gap, "gap.reason", reason_of(s->why));
 	flow_set_number(gap, "gap.first_sequence", s->first_lost);
 	flow_set_number(gap, "gap.records", s->n_lost);
@@ -128,6 +148,7 @@ static void note_lost(struct flow_publisher *p, struct subscriber *s, uint64_t p
 {
 	if (s->n_lost == 0)
 		s->first_lost = p->sequence;
+	s->last_lost = p->sequence;
 	s->n_lost++;
 	s->lost_packets += packets;
 	p->records_lost++;
@@ -143,6 +164,16 @@ static void forget_gone(struct flow_publisher *p)
 		if (!p->subs[i].is_gone)
 			p->subs[n++] = p->subs[i];
 	p->n_subs = n;
+}
+
+/* Negative where the subscriber leaves it out. */
+static int offer(struct subscriber *s, const json_t *record, const char *line)
+{
+	int r = s->to.on_offer ? s->to.on_offer(s->to.ctx, record, line) : 0;
+
+	if (r < 0)
+		s->why = r;
+	return r;
 }
 
 /*
@@ -161,7 +192,8 @@ static void deliver(struct flow_publisher *p, const json_t *record, const char *
 
 		if (s.is_gone)
 			continue;
-		if (tell_lost(p, &s, now_ns) && record) {
+		r = record ? offer(&s, record, line) : 0;
+		if (r == 0 && tell_lost(p, &s, now_ns) && record) {
 			r = s.to.on_record(s.to.ctx, record, line);
 			s.why = r;
 		} else if (record) {
@@ -195,16 +227,45 @@ void flow_publisher_remove(struct flow_publisher *p, int handle)
 
 static void keep(struct flow_publisher *p, char *line)
 {
-	free(p->ring[p->ring_next]);
+	size_t size = strlen(line) + 1;
+
+	while (p->n_ring > 0 &&
+	       (p->n_ring == p->ring_size || p->ring_bytes + size > p->ring_max_bytes))
+		forget_oldest(p);
 	p->ring[p->ring_next] = line;
 	p->ring_next = (p->ring_next + 1) % p->ring_size;
-	if (p->n_ring < p->ring_size)
-		p->n_ring++;
+	p->ring_bytes += size;
+	p->n_ring++;
+}
+
+/*
+ * Whatever fills records keeps to its bounds; this is for what does not: a record without
+ * what it is about is better than one without end.
+ */
+static char *make_bounded_line(const struct flow_publisher *p, json_t **record)
+{
+	static const char *const kept[] = { "@timestamp", "event.sequence", "event.boot",
+					    "event.action" };
+	char *line = make_line(*record);
+	size_t len = strlen(line);
+	json_t *stub;
+
+	if (len <= BH_RECORD_MAX)
+		return line;
+	stub = json_object();
+	for (size_t i = 0; i < BH_ARRAY_LEN(kept); i++)
+		json_object_set(stub, kept[i], json_object_get(*record, kept[i]));
+	flow_set_string(stub, "node.name", p->node);
+	flow_set_number(stub, "event.oversized", len);
+	json_decref(*record);
+	*record = stub;
+	free(line);
+	return make_line(stub);
 }
 
 void flow_publish(struct flow_publisher *p, json_t *record, uint64_t packets, uint64_t now_ns)
 {
-	char *line = make_line(record);
+	char *line = make_bounded_line(p, &record);
 
 	deliver(p, record, line, packets, now_ns);
 	json_decref(record);
@@ -221,7 +282,7 @@ void flow_publisher_recent(const struct flow_publisher *p,
 			   void (*on_record)(void *ctx, const json_t *record, const char *line),
 			   void *ctx)
 {
-	size_t first = (p->ring_next + p->ring_size - p->n_ring) % p->ring_size;
+	size_t first = ring_first(p);
 
 	for (size_t i = 0; i < p->n_ring; i++) {
 		const char *line = p->ring[(first + i) % p->ring_size];

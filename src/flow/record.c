@@ -14,7 +14,7 @@
 void flow_set_string(json_t *record, const char *key, const char *value)
 {
 	if (value && *value)
-		json_object_set_new(record, key, bh_text_json(value));
+		json_object_set_new(record, key, flow_text_json(value));
 }
 
 void flow_set_number(json_t *record, const char *key, uint64_t value)
@@ -42,24 +42,6 @@ static const char *key_of(struct key *k, const char *end, const char *name)
 	return k->text;
 }
 
-static json_t *labels_json(const struct bh_labels *labels)
-{
-	json_t *json = json_object();
-
-	for (size_t i = 0; i < labels->n; i++) {
-		const struct bh_label *l = &labels->items[i];
-
-		if (json_object_set_new(json, l->key, bh_text_json(l->value)) < 0) {
-			struct bh_buf key = { 0 };
-
-			bh_buf_escape(&key, l->key);
-			json_object_set_new(json, bh_buf_str(&key), bh_text_json(l->value));
-			bh_buf_done(&key);
-		}
-	}
-	return json;
-}
-
 /* @at: "source.", "destination.", or "" where the record is about one pod. */
 static void fill_pod(json_t *record, const char *at, const struct bh_identity *pod)
 {
@@ -69,7 +51,8 @@ static void fill_pod(json_t *record, const char *at, const struct bh_identity *p
 	flow_set_string(record, key_of(&k, at, "k8s.namespace.name"), pod->namespace);
 	flow_set_string(record, key_of(&k, at, "k8s.pod.name"), pod->name);
 	flow_set_string(record, key_of(&k, at, "k8s.pod.uid"), pod->uid);
-	json_object_set_new(record, key_of(&k, at, "k8s.pod.labels"), labels_json(&pod->labels));
+	bh_record_set_labels(record, key_of(&k, at, "k8s.pod.labels"), &pod->labels,
+			     pod->n_labels_omitted);
 	flow_set_string(record, key_of(&k, at, "k8s.node.name"), pod->node);
 	if (!pod->workload_kind || !pod->workload_name)
 		return;
@@ -129,6 +112,9 @@ static void fill_network(json_t *record, const struct flow_sample *s)
 	}
 }
 
+#define DENIED_BY "policy.default_deny_by"
+#define NEAREST   "policy.nearest_miss"
+
 /* --- the policy ----------------------------------------------------------------------- */
 
 /* "ns/name", or the name alone where it has no namespace. */
@@ -139,13 +125,15 @@ static void append_name(json_t *list, const char *ns, const char *name)
 	json_array_append_new(list, bh_text_json(text));
 }
 
-static json_t *policies_json(const struct bh_policy *const *policies, size_t n)
+/* Of @n there are at most BH_MAX_ISOLATING in @policies. */
+static void set_denied_by(json_t *record, const struct bh_policy *const *policies, size_t n)
 {
+	const size_t n_known = n < BH_MAX_ISOLATING ? n : BH_MAX_ISOLATING;
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < n && i < BH_MAX_ISOLATING; i++)
+	for (size_t i = 0; i < n_known; i++)
 		append_name(list, policies[i]->namespace, policies[i]->name);
-	return list;
+	flow_set_bounded(record, DENIED_BY, list, n - n_known);
 }
 
 static json_t *near_json(const struct bh_dir_verdict *v)
@@ -181,11 +169,12 @@ static void fill_evaluated(json_t *record, const struct flow_sample *s,
 	flow_set_string(record, "policy.explained_from", "world");
 	flow_set_string(record, "policy.reason", bh_reason_str(reason));
 	if (has_rule)
-		json_object_set_new(record, "policy.rule", bh_rule_ref_json(rule, s->dir));
-	json_object_set_new(record, "policy.default_deny_by",
-			    is_audit ? policies_json(v->audit_isolating, v->n_audit_isolating)
-				     : policies_json(v->isolating, v->n_isolating));
-	json_object_set_new(record, "policy.nearest_miss", near_json(v));
+		flow_set_bounded(record, "policy.rule", bh_rule_ref_json(rule, s->dir), 0);
+	if (is_audit)
+		set_denied_by(record, v->audit_isolating, v->n_audit_isolating);
+	else
+		set_denied_by(record, v->isolating, v->n_isolating);
+	flow_set_bounded(record, NEAREST, near_json(v), 0);
 }
 
 /* Which of its policies denied is not known any more, only which could have. */
@@ -193,13 +182,14 @@ static void fill_profile(json_t *record, const struct flow_sample *s, const stru
 {
 	const struct bh_policy_id *ids = s->book == FLOW_AUDIT ? p->audited : p->enforced;
 	const size_t n = s->book == FLOW_AUDIT ? p->n_audited : p->n_enforced;
+	const size_t n_shown = n < BH_MAX_ISOLATING ? n : BH_MAX_ISOLATING;
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < n && i < BH_MAX_ISOLATING; i++)
+	for (size_t i = 0; i < n_shown; i++)
 		append_name(list, ids[i].namespace, ids[i].name);
 	flow_set_string(record, "policy.explained_from", "profile");
-	json_object_set_new(record, "policy.default_deny_by", list);
-	json_object_set_new(record, "policy.nearest_miss", json_array());
+	flow_set_bounded(record, DENIED_BY, list, n - n_shown);
+	json_object_set_new(record, NEAREST, json_array());
 }
 
 static void fill_policy(json_t *record, const struct flow_sample *s, const struct flow_reason *r)
@@ -211,8 +201,8 @@ static void fill_policy(json_t *record, const struct flow_sample *s, const struc
 		fill_profile(record, s, r->profile);
 	} else {
 		flow_set_string(record, "policy.explained_from", "none");
-		json_object_set_new(record, "policy.default_deny_by", json_array());
-		json_object_set_new(record, "policy.nearest_miss", json_array());
+		json_object_set_new(record, DENIED_BY, json_array());
+		json_object_set_new(record, NEAREST, json_array());
 	}
 	if (r->profile)
 		flow_set_string(record, "policy.closed", r->profile->closed);

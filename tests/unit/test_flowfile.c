@@ -290,6 +290,185 @@ static void standard_output_may_be_a_socket(void **state)
 	close(fds[1]);
 }
 
+/* --- limits ------------------------------------------------------------------------ */
+
+/* What the flow log does with a record. */
+static int offer(struct bh_flowfile *f, const char *ns, const char *line)
+{
+	struct bh_flowlog_subscriber s = bh_flowfile_subscriber(f);
+	json_t *record = json_pack("{s:s, s:s}", "event.action", "flow-denied",
+				   "source.k8s.namespace.name", ns);
+	int r = s.on_offer(s.ctx, record, line);
+
+	if (r == 0)
+		r = s.on_record(s.ctx, record, line);
+	json_decref(record);
+	return r;
+}
+
+/* Of @n bytes with its newline. */
+static const char *line_of(unsigned int number, char buf[101])
+{
+	memset(buf, 'x', 100);
+	snprintf(buf, 100, "%06u", number);
+	buf[6] = ' ';
+	buf[99] = '\0';
+	return buf;
+}
+
+static size_t count_lines(const char *name, unsigned int *first, unsigned int *last)
+{
+	bh_auto_free char *text = NULL;
+	struct bh_err err = { 0 };
+	size_t len = 0;
+
+	assert_ok(bh_read_file(name, 1u << 20, &text, &len, &err), &err);
+	assert_int_equal(len % 100, 0);
+	for (size_t i = 0; i < len; i += 100)
+		assert_int_equal(text[i + 99], '\n');
+	if (len > 0) {
+		*first = (unsigned int)strtoul(text, NULL, 10);
+		*last = (unsigned int)strtoul(text + len - 100, NULL, 10);
+	}
+	return len / 100;
+}
+
+static const char *old_path(unsigned int n, char buf[128])
+{
+	snprintf(buf, 128, "%s.old.%u", path, n);
+	return buf;
+}
+
+static void remove_old(void)
+{
+	char name[128];
+
+	for (unsigned int i = 1; i <= 4; i++)
+		unlink(old_path(i, name));
+}
+
+static void a_file_that_is_full_is_exchanged_and_no_line_is_lost_or_split(void **state)
+{
+	const struct bh_flowfile_limits limits = { .max_bytes = 1050, .keep = 3 };
+	bh_auto(bh_flowfile_free) struct bh_flowfile *f = open_file(path);
+	unsigned int first = 0, last = 0;
+	char name[128], line[101];
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(chmod(path, 0604), 0);
+	bh_flowfile_limit(f, &limits);
+	for (unsigned int i = 0; i < 35; i++)
+		assert_int_equal(offer(f, "a", line_of(i, line)), 0);
+	assert_int_equal(bh_flowfile_stats(f).rotations, 3);
+	assert_int_equal(bh_flowfile_stats(f).bytes, 500);
+	for (unsigned int i = 1; i <= 3; i++) {
+		assert_int_equal(count_lines(old_path(i, name), &first, &last), 10);
+		assert_int_equal(first, (3 - i) * 10);
+		assert_int_equal(last, (3 - i) * 10 + 9);
+	}
+	assert_int_equal(count_lines(path, &first, &last), 5);
+	assert_int_equal(first, 30);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0604);
+	/* No more than are to be kept. */
+	for (unsigned int i = 35; i < 45; i++)
+		assert_int_equal(offer(f, "a", line_of(i, line)), 0);
+	assert_int_equal(count_lines(old_path(3, name), &first, &last), 10);
+	assert_int_equal(first, 10);
+	assert_int_equal(access(old_path(4, name), F_OK), -1);
+	remove_old();
+}
+
+static void a_file_may_be_moved_away_by_others_as_well(void **state)
+{
+	const struct bh_flowfile_limits limits = { .max_bytes = 1050, .keep = 1 };
+	bh_auto(bh_flowfile_free) struct bh_flowfile *f = open_file(path);
+	unsigned int first = 0, last = 0;
+	char name[128], line[101];
+	struct bh_err err = { 0 };
+
+	(void)state;
+	bh_flowfile_limit(f, &limits);
+	for (unsigned int i = 0; i < 8; i++)
+		assert_int_equal(offer(f, "a", line_of(i, line)), 0);
+	/* logrotate, which tells us by and by. */
+	snprintf(name, sizeof(name), "%s.1", path);
+	assert_int_equal(rename(path, name), 0);
+	for (unsigned int i = 8; i < 14; i++)
+		assert_int_equal(offer(f, "a", line_of(i, line)), 0);
+	assert_int_equal(count_lines(name, &first, &last), 10);
+	assert_int_equal(count_lines(path, &first, &last), 4);
+	assert_int_equal(first, 10);
+	assert_ok(bh_flowfile_reopen(f, &err), &err);
+	for (unsigned int i = 14; i < 21; i++)
+		assert_int_equal(offer(f, "a", line_of(i, line)), 0);
+	assert_int_equal(count_lines(old_path(1, name), &first, &last), 10);
+	assert_int_equal(first, 10);
+	/* And one that is cut in place has room again. */
+	assert_int_equal(truncate(path, 0), 0);
+	for (unsigned int i = 21; i < 31; i++)
+		assert_int_equal(offer(f, "a", line_of(i, line)), 0);
+	assert_int_equal(count_lines(path, &first, &last), 10);
+	assert_int_equal(first, 21);
+	remove_old();
+}
+
+static void without_rotation_a_full_file_takes_no_more(void **state)
+{
+	const struct bh_flowfile_limits limits = { .max_bytes = 1050 };
+	bh_auto(bh_flowfile_free) struct bh_flowfile *f = open_file(path);
+	unsigned int first, last;
+	char line[101];
+
+	(void)state;
+	bh_flowfile_limit(f, &limits);
+	for (unsigned int i = 0; i < 10; i++)
+		assert_int_equal(offer(f, "a", line_of(i, line)), 0);
+	assert_int_equal(offer(f, "a", line_of(10, line)), -EOVERFLOW);
+	assert_int_equal(bh_flowfile_stats(f).left_out_size, 1);
+	/* What says so has room. */
+	assert_int_equal(put(f, line_of(11, line)), 0);
+	assert_int_equal(count_lines(path, &first, &last), 11);
+}
+
+static void a_folder_that_takes_no_file_is_told_of(void **state)
+{
+	const struct bh_flowfile_limits limits = { .max_bytes = 1050, .keep = 1 };
+	bh_auto(bh_flowfile_free) struct bh_flowfile *f = open_file(path);
+	char name[128], line[101];
+
+	(void)state;
+	bh_flowfile_limit(f, &limits);
+	for (unsigned int i = 0; i < 10; i++)
+		assert_int_equal(offer(f, "a", line_of(i, line)), 0);
+	/* A folder of that name is in the way of the new file, for root too. */
+	snprintf(name, sizeof(name), "%s.new", path);
+	assert_int_equal(mkdir(name, 0700), 0);
+	assert_int_equal(offer(f, "a", line_of(10, line)), -EOVERFLOW);
+	assert_contains(bh_flowfile_stats(f).trouble, "cannot make");
+	assert_int_equal(rmdir(name), 0);
+	remove_old();
+}
+
+static void the_rate_is_shared_among_namespaces(void **state)
+{
+	const struct bh_flowfile_limits limits = { .bytes_per_s = 1000 };
+	bh_auto(bh_flowfile_free) struct bh_flowfile *f = open_file(path);
+	char line[101];
+	int n = 0;
+
+	(void)state;
+	bh_flowfile_limit(f, &limits);
+	while (n < 1000 && offer(f, "evil", line_of(1, line)) == 0)
+		n++;
+	assert_in_range(n, 80, 200);
+	assert_int_equal(offer(f, "evil", line_of(1, line)), -ENOBUFS);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(offer(f, "shop", line_of(2, line)), 0);
+	assert_true(bh_flowfile_stats(f).left_out_rate >= 2);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, make_dir, remove_dir)
 
 int main(void)
@@ -304,6 +483,11 @@ int main(void)
 		TEST(a_pipe_that_nobody_reads_blocks_nobody_and_breaks_no_line),
 		TEST(standard_output_is_not_waited_for_and_not_changed_for_others),
 		TEST(standard_output_may_be_a_socket),
+		TEST(a_file_that_is_full_is_exchanged_and_no_line_is_lost_or_split),
+		TEST(a_file_may_be_moved_away_by_others_as_well),
+		TEST(without_rotation_a_full_file_takes_no_more),
+		TEST(a_folder_that_takes_no_file_is_told_of),
+		TEST(the_rate_is_shared_among_namespaces),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

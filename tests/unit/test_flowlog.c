@@ -870,6 +870,153 @@ static void hostile_names_cannot_break_a_line(void **state)
 	close_lab(&lab);
 }
 
+/* --- how long records become --------------------------------------------------------- */
+
+/* @n bytes that take six each. */
+static char *long_text(struct bh_arena *arena, size_t n, unsigned int number)
+{
+	char *s = bh_arena_alloc(arena, n + 1);
+
+	memset(s, '\x01', n);
+	snprintf(s, n, "%04u", number);
+	s[4] = '\x01';
+	return s;
+}
+
+/* Everything that a tenant can write into a record, ten times as long as the API lets it. */
+static void put_giants(struct lab *lab, struct bh_arena *arena)
+{
+	const struct bh_peer peer = { .kind = BH_PEER_PODS };
+	const struct bh_policy_port port = { .protocol = IPPROTO_UDP, .first = 1, .last = 1 };
+	struct bh_rule rule = { .name = long_text(arena, 3000, 0),
+				.has_ports = true,
+				.ports = &port,
+				.n_ports = 1,
+				.has_peers = true,
+				.peers = &peer,
+				.n_peers = 1 };
+	struct bh_label *labels = bh_arena_array(arena, 700, sizeof(*labels));
+	struct bh_addr addrs[2] = { wt_addr("10.0.0.4"), wt_addr("10.0.0.5") };
+	struct bh_err err = { 0 };
+
+	for (unsigned int i = 0; i < 700; i++)
+		labels[i] = (struct bh_label){ long_text(arena, i % 10 ? 300 : 20, i),
+					       long_text(arena, i % 10 ? 63 : 5, i) };
+	for (unsigned int i = 0; i < 2; i++) {
+		struct bh_fact pod = { .kind = BH_KIND_POD,
+				       .source = BH_SOURCE_KUBE,
+				       .pod = { .namespace = long_text(arena, 630, 0),
+						.name = long_text(arena, 2530, i),
+						.uid = long_text(arena, 2000, i),
+						.node = i ? long_text(arena, 2530, i) : "n1",
+						.workload_kind = long_text(arena, 630, i),
+						.workload_name = long_text(arena, 2530, i),
+						.labels = { labels, 700 },
+						.addrs = &addrs[i],
+						.n_addrs = 1 } };
+
+		assert_ok(bh_world_apply(lab->w, &pod, &err), &err);
+	}
+	for (unsigned int i = 0; i < 40; i++) {
+		struct bh_fact policy = { .kind = BH_KIND_POLICY,
+					  .source = BH_SOURCE_KUBE,
+					  .policy = { .kind = BH_NETWORK_POLICY,
+						      .tier = BH_TIER_NETWORK_POLICY,
+						      .namespace = long_text(arena, 630, 0),
+						      .name = long_text(arena, 2530, i),
+						      .isolates = { true, true },
+						      .rules = { { &rule, 1 }, { &rule, 1 } } } };
+
+		assert_ok(bh_world_apply(lab->w, &policy, &err), &err);
+	}
+}
+
+struct longest {
+	size_t max, n;
+};
+
+static void note_longest(void *ctx, const json_t *r, const char *line)
+{
+	struct longest *l = ctx;
+
+	(void)r;
+	l->n++;
+	if (strlen(line) > l->max)
+		l->max = strlen(line);
+}
+
+static void no_record_is_longer_than_is_said(void **state)
+{
+	struct bh_arena *arena = bh_arena_new();
+	struct longest longest = { 0 };
+	const json_t *r;
+	struct lab lab;
+
+	(void)state;
+	open_lab(&lab, &node1, &defaults, "ns other\n");
+	put_giants(&lab, arena);
+	settle(&lab, T0);
+	deny(&lab, &scan, T0);
+	r = record(&lab, 0);
+	assert_string_equal(text(r, "policy.reason"), "default-deny");
+	assert_null(json_object_get(r, "event.oversized"));
+	/* Whole labels, the first that fit, and their number. */
+	assert_true(json_object_size(json_object_get(r, "source.k8s.pod.labels")) > 2);
+	assert_int_equal(json_object_size(json_object_get(r, "source.k8s.pod.labels")) +
+				 (size_t)number(r, "source.k8s.pod.labels_omitted"),
+			 700);
+	assert_int_equal(json_array_size(json_object_get(r, "policy.default_deny_by")) +
+				 (size_t)number(r, "policy.default_deny_by_omitted"),
+			 40);
+	/* Events, bounded in their fields or as a whole. */
+	bh_flowlog_event(lab.fl, "tamper",
+			 json_pack("{s:s}", "process.name", long_text(arena, 100000, 7)), T0);
+	assert_true(strlen(text(record(&lab, 1), "process.name")) <= BH_RECORD_MAX_TEXT);
+	bh_flowlog_recent(lab.fl, note_longest, &longest);
+	assert_int_equal(longest.n, 2);
+	assert_in_range(longest.max, 4000, BH_RECORD_MAX);
+	close_lab(&lab);
+	bh_arena_free(&arena);
+}
+
+static void an_event_with_too_many_fields_is_cut_to_its_head(void **state)
+{
+	json_t *fields = json_object();
+	struct lab lab;
+
+	(void)state;
+	for (unsigned int i = 0; i < 1000; i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "field.%u", i);
+		json_object_set_new(fields, key, json_string("0123456789012345678901234567890"));
+	}
+	open_lab(&lab, &node1, &defaults, SHOP);
+	bh_flowlog_event(lab.fl, "tamper", fields, T0);
+	assert_fields(record(&lab, 0), "{\"event.action\":\"tamper\",\"node.name\":\"n1\"}");
+	assert_true(number(record(&lab, 0), "event.oversized") > BH_RECORD_MAX);
+	assert_null(json_object_get(record(&lab, 0), "field.1"));
+	close_lab(&lab);
+}
+
+static void the_ring_is_bounded_in_bytes(void **state)
+{
+	const struct bh_flowlog_config small = { .ring_size = 1000, .ring_bytes = 4000 };
+	struct longest longest = { 0 };
+	struct lab lab;
+
+	(void)state;
+	open_lab(&lab, &node1, &small, SHOP);
+	for (unsigned int i = 0; i < 500; i++)
+		bh_flowlog_event(lab.fl, "tamper",
+				 json_pack("{s:s}", "process.name",
+					   "01234567890123456789012345678901234567890123456789"),
+				 T0);
+	bh_flowlog_recent(lab.fl, note_longest, &longest);
+	assert_in_range(longest.n, 10, 4000 / longest.max);
+	close_lab(&lab);
+}
+
 static void what_cannot_be_attributed_is_counted_apart(void **state)
 {
 	static const char *const t[] = {
@@ -946,6 +1093,9 @@ int main(void)
 		cmocka_unit_test(the_last_records_are_kept_in_order),
 		cmocka_unit_test(fields_of_an_event_cannot_replace_ours),
 		cmocka_unit_test(hostile_names_cannot_break_a_line),
+		cmocka_unit_test(no_record_is_longer_than_is_said),
+		cmocka_unit_test(an_event_with_too_many_fields_is_cut_to_its_head),
+		cmocka_unit_test(the_ring_is_bounded_in_bytes),
 		cmocka_unit_test(what_cannot_be_attributed_is_counted_apart),
 		cmocka_unit_test(a_time_far_off_is_not_believed),
 	};

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "bh/buf.h"
 #include "bh/clock.h"
 #include "bh/history.h"
 
@@ -126,6 +127,32 @@ static void an_identity_is_that_of_the_pod_before_the_change(void **state)
 	assert_string_equal(bh_labels_get(&id->labels, "app"), "web");
 	assert_null(id->workload_kind);
 	assert_int_equal(since(&p, "fd88::1"), 1000);
+	end(&p);
+}
+
+/* Pods with labels of 60 kB that come and go. */
+static void memory_is_bounded_whatever_labels_are_told(void **state)
+{
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+	struct bh_addr a = wt_addr("10.0.0.1");
+	const struct bh_identity *id;
+	uint64_t distance_ns;
+	struct past p;
+
+	(void)state;
+	bh_buf_puts(&text, "pod shop/a 10.0.0.1");
+	for (unsigned int i = 0; i < 700; i++)
+		bh_buf_printf(&text, " label=k%04u:%060u", i, i);
+	bh_buf_printf(&text, "\npod shop/b 10.0.0.2 label=n:0\n");
+	begin(&p, 65536, bh_buf_str(&text));
+	world_text(p.w, BH_SOURCE_KUBE, "pod shop/a 10.0.0.1\n");
+	settle(&p, 1000);
+	id = bh_history_near(p.h, &a, 950, &distance_ns);
+	assert_non_null(id);
+	assert_in_range(id->labels.n, 5, 20);
+	assert_string_equal(id->labels.items[0].key, "k0000");
+	assert_int_equal(id->labels.n + id->n_labels_omitted, 700);
+	assert_in_range(bh_history_bytes(p.h), 500, 4096);
 	end(&p);
 }
 
@@ -281,6 +308,7 @@ int main(void)
 		cmocka_unit_test(what_stays_as_it_is_takes_no_memory),
 		cmocka_unit_test(nothing_is_known_of_the_time_before_the_first_note),
 		cmocka_unit_test(an_identity_is_that_of_the_pod_before_the_change),
+		cmocka_unit_test(memory_is_bounded_whatever_labels_are_told),
 		cmocka_unit_test(addresses_of_a_pod_come_and_go_one_by_one),
 		cmocka_unit_test(both_addresses_of_a_pod_survive_each_other),
 		cmocka_unit_test(changes_are_forgotten_by_age),
