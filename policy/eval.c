@@ -357,6 +357,7 @@ struct bh_end bh_eval_end(const struct bh_world *w, const struct bh_addr *a,
 		end.node = bh_world_node(w, end.pod->node);
 	} else if (end.pod) {
 		end.entity = BH_ENTITY_POD;
+		end.is_here = end.pod->is_local;
 	} else {
 		end.node = bh_world_node_by_addr(w, a);
 		if (end.node)
@@ -505,12 +506,16 @@ void bh_eval(const struct bh_world *w, const struct bh_flow *flow, struct bh_res
 	ret->dst = bh_eval_end(w, &flow->dst, flow->dst_pod);
 	ret->verdict = BH_VERDICT_ALLOWED;
 	ret->audit_verdict = BH_VERDICT_ALLOWED;
+	ret->here = BH_VERDICT_ALLOWED;
 	for (d = 0; d < BH_DIR_COUNT_; d++) {
+		const struct bh_end *own = d == BH_INGRESS ? &ret->dst : &ret->src;
 		struct bh_dir_verdict *v = &ret->dir[d];
 
 		eval_dir(w, flow, (enum bh_dir)d, &ret->src, &ret->dst, v);
 		if (v->verdict == BH_VERDICT_DENIED)
 			ret->verdict = BH_VERDICT_DENIED;
+		if (v->verdict == BH_VERDICT_DENIED && own->is_here)
+			ret->here = BH_VERDICT_DENIED;
 		if (v->audit_verdict == BH_VERDICT_DENIED)
 			ret->audit_verdict = BH_VERDICT_DENIED;
 	}

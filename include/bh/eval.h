@@ -101,11 +101,18 @@ struct bh_end {
 	enum bh_entity entity;
 	const struct bh_pod *pod;   /* BH_ENTITY_POD, and BH_ENTITY_NODE if host-network */
 	const struct bh_node *node; /* BH_ENTITY_NODE; NULL if nobody described it */
+	bool is_here;               /* a pod of the world's own node, whose rules judge it */
 };
 
 struct bh_result {
 	enum bh_verdict verdict; /* both directions */
 	enum bh_verdict audit_verdict;
+	/*
+	 * What the rules of the world's own node do: the source's egress if it is a
+	 * pod of this node, the destination's ingress if that is one.  The other end
+	 * is judged where it runs, which may be by no rules at all.
+	 */
+	enum bh_verdict here;
 	struct bh_end src, dst;
 	struct bh_dir_verdict dir[BH_DIR_COUNT_];
 };

@@ -139,6 +139,31 @@ static int read_service(const json_t *params, struct bh_flow *flow, struct bh_er
 	return 0;
 }
 
+/* ", egress is judged on node b" */
+static void add_judge(struct bh_buf *text, const struct bh_end *end, enum bh_dir dir)
+{
+	if (end->entity != BH_ENTITY_POD)
+		return;
+	bh_buf_printf(text, ", %s is judged ", bh_dir_str(dir));
+	if (end->is_here) {
+		bh_buf_puts(text, "here");
+	} else if (*end->pod->node) {
+		bh_buf_puts(text, "on node ");
+		bh_buf_escape(text, end->pod->node);
+	} else {
+		bh_buf_puts(text, "on another node");
+	}
+}
+
+static json_t *dir_json(const struct bh_result *result, enum bh_dir dir)
+{
+	const struct bh_end *own = dir == BH_INGRESS ? &result->dst : &result->src;
+	json_t *json = bh_dir_verdict_json(&result->dir[dir], dir);
+
+	json_object_set_new(json, "here", json_boolean(own->is_here));
+	return json;
+}
+
 static json_t *explain(const struct bh_agent *a, const struct bh_flow *flow)
 {
 	struct bh_buf text = { 0 };
@@ -147,11 +172,15 @@ static json_t *explain(const struct bh_agent *a, const struct bh_flow *flow)
 
 	bh_eval(a->world, flow, &result);
 	bh_result_describe(a->world, flow, &result, &text);
-	data = json_pack("{s:s, s:s, s:s, s:o, s:o}", "verdict", bh_verdict_str(result.verdict),
-			 "audit_verdict", bh_verdict_str(result.audit_verdict), "text",
-			 bh_buf_str(&text), "egress",
-			 bh_dir_verdict_json(&result.dir[BH_EGRESS], BH_EGRESS), "ingress",
-			 bh_dir_verdict_json(&result.dir[BH_INGRESS], BH_INGRESS));
+	bh_buf_printf(&text, "by the rules of this node: %s", bh_verdict_str(result.here));
+	add_judge(&text, &result.src, BH_EGRESS);
+	add_judge(&text, &result.dst, BH_INGRESS);
+	bh_buf_putc(&text, '\n');
+	data = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "verdict",
+			 bh_verdict_str(result.verdict), "audit_verdict",
+			 bh_verdict_str(result.audit_verdict), "here", bh_verdict_str(result.here),
+			 "text", bh_buf_str(&text), "egress", dir_json(&result, BH_EGRESS),
+			 "ingress", dir_json(&result, BH_INGRESS));
 	bh_buf_done(&text);
 	return data;
 }

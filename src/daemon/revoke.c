@@ -3,7 +3,8 @@
  * when policies or namespaces did.  After the commit one walk over conntrack
  * judges every connection that has a touched address at either end by the
  * evaluator, with the source before SNAT and the destination after DNAT, and
- * cuts what is denied.  Its next packet is then judged as new by the rules that
+ * cuts what the rules of this node deny; those of the other end's node are its own
+ * affair.  Its next packet is then judged as new by the rules that
  * are in the kernel already, so whatever was wrongly cut comes back.
  *
  * Walks cost time in proportion to the table, entries or not; they are merged, and
@@ -88,7 +89,7 @@ static enum bh_conn_fate judge(void *ctx, const struct bh_conn *conn)
 		.dst_port = conn->dst_port,
 	};
 	bh_eval(rv->agent->world, &flow, &result);
-	return result.verdict == BH_VERDICT_DENIED ? BH_CONN_CUT : BH_CONN_KEEP;
+	return result.here == BH_VERDICT_DENIED ? BH_CONN_CUT : BH_CONN_KEEP;
 }
 
 static void on_timer(uv_timer_t *timer);

@@ -780,6 +780,42 @@ static void where_nobody_named_the_node_the_only_one_is_it(void **state)
 	assert_int_equal(v.reason, SHUT);
 }
 
+static void a_node_judges_the_ends_that_it_hosts(void **state)
+{
+	static const struct {
+		const char *world, *flow;
+		enum bh_verdict both, here;
+		bool is_src_here, is_dst_here;
+	} rows[] = {
+		{ "policy other/in pods= types=ingress", "shop/client other/far UDP:53", DENY, OK,
+		  true, false },
+		{ "policy other/eg pods= types=egress", "other/far shop/web TCP:8080", DENY, OK,
+		  false, true },
+		{ WEB(""), "other/far shop/web TCP:8080", DENY, DENY, false, true },
+		{ CLIENT(""), "shop/client other/far UDP:53", DENY, DENY, true, false },
+		{ WEB(""), "shop/client shop/web TCP:8080", DENY, DENY, true, true },
+		{ CLIENT(""), "shop/client shop/web TCP:8080", DENY, DENY, true, true },
+		{ WEB(""), "192.168.0.1 shop/web TCP:8080", OK, OK, false, true },
+		{ "", "198.51.100.1 192.168.0.1 TCP:80", OK, OK, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&node_a);
+		struct bh_result r = { 0 };
+		struct bh_flow f;
+
+		world_text(w, BH_SOURCE_MANIFEST, PODS);
+		world_text(w, BH_SOURCE_MANIFEST, rows[i].world);
+		f = flow_of(w, rows[i].flow);
+		bh_eval(w, &f, &r);
+		assert_int_equal(r.verdict, rows[i].both);
+		assert_int_equal(r.here, rows[i].here);
+		assert_int_equal(r.src.is_here, rows[i].is_src_here);
+		assert_int_equal(r.dst.is_here, rows[i].is_dst_here);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -796,6 +832,7 @@ int main(void)
 		cmocka_unit_test(default_deny_names_who_isolates),
 		cmocka_unit_test(the_deciding_rule_is_named),
 		cmocka_unit_test(ends_are_pods_nodes_or_external),
+		cmocka_unit_test(a_node_judges_the_ends_that_it_hosts),
 		cmocka_unit_test(where_nobody_named_the_node_the_only_one_is_it),
 	};
 
