@@ -1,10 +1,11 @@
 /*
  * World -> compile -> commit.
  *
- * Sources only change the world and defer.  The job runs once per burst: it
- * waits until nothing came for QUIET_MS (MAX_DELAY_MS at the most), or not at
- * all where a pod of this node came or changed.  It notes what changed (pass.c),
- * lets the compiler follow, and commits the plan's delta as one transaction.
+ * Sources only change the world and defer.  After some quiet the job runs at once.
+ * What follows soon is a burst, for which it runs once: it waits until nothing came
+ * for QUIET_MS (MAX_DELAY_MS at the most), or not at all where a pod of this node
+ * came or changed.  The job notes what changed (pass.c), lets the compiler follow,
+ * and commits the plan's delta as one transaction.
  *
  * The kernel's table is the state that counts.  Once all sources are in sync for
  * the first time, the table that is there, of an earlier run perhaps, is read back
@@ -96,6 +97,9 @@ void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent)
 		r->change_ns = bh_mono_ns();
 	if (!r->is_armed)
 		r->deadline_ms = now + MAX_DELAY_MS;
+	/* The first after a quiet time; others may follow it, and are merged. */
+	if (!r->is_armed && r->is_adopted && now >= r->last_job_ms + QUIET_MS)
+		is_urgent = true;
 	due = is_urgent ? now : now + QUIET_MS < r->deadline_ms ? now + QUIET_MS : r->deadline_ms;
 	/* After an error, a change may be the cure, but a storm of them is not. */
 	if (r->backoff_ms > 0)
@@ -553,6 +557,7 @@ static void run_job(struct bh_reconcile *r)
 	struct bh_agent *a = r->agent;
 	bool was_part = r->stage == BH_STAGE_PART;
 
+	r->last_job_ms = uv_now(a->loop);
 	/* Also while sources are waited for: the world keeps what was until it is settled. */
 	bh_pass_note(&r->pass, a);
 	bh_compiler_update(a->compiler);

@@ -50,6 +50,7 @@ struct bh_reconcile {
 	uint64_t deadline_ms; /* loop time by which an armed job runs at the latest */
 	uint64_t due_ms;      /* loop time at which it is planned */
 	uint64_t backoff_ms;  /* 0: the last commit was fine */
+	uint64_t last_job_ms; /* loop time at which it ran last */
 
 	bool is_adopted;          /* what was in the kernel was read and brought to the plan */
 	bool is_doubtful;         /* the kernel may hold something else than the settled plan */
