@@ -34,11 +34,11 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # --- libraries, by pkg-config name and Debian package --------------------------
 PKGS := libmnl libnftnl libnl-3.0 libnl-route-3.0 libnetfilter_conntrack jansson \
-	yaml-0.1 libcurl libprotobuf-c libuv libmicrohttpd libcap-ng libcrypto
+	yaml-0.1 libcurl libprotobuf-c libuv libmicrohttpd libcap-ng libcrypto libseccomp
 DEB_PKGS := build-essential pkg-config protobuf-c-compiler uthash-dev libcmocka-dev \
 	libmnl-dev libnftnl-dev libnl-3-dev libnl-route-3-dev libnetfilter-conntrack-dev \
 	libjansson-dev libyaml-dev libcurl4-openssl-dev libprotobuf-c-dev libuv1-dev \
-	libmicrohttpd-dev libcap-ng-dev libssl-dev
+	libmicrohttpd-dev libcap-ng-dev libssl-dev libseccomp-dev
 
 # Targets that install what is missing start a make of their own afterwards.
 ifeq ($(filter clean help check demo demo-kube bench coverage image deb print-deps,$(MAKECMDGOALS)),)
@@ -57,6 +57,7 @@ PACKAGE_PKGS := debhelper dpkg-dev lintian
 TEST_PKGS := nftables conntrack iproute2 iputils-ping procps python3 git clang clang-format \
 	clang-tidy libclang-rt-14-dev mandoc containerd runc containernetworking-plugins \
 	busybox-static chromium etcd-server etcd-client openssl buildah debootstrap \
+	strace \
 	$(PACKAGE_PKGS)
 DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd runc \
 	containernetworking-plugins busybox-static

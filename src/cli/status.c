@@ -363,6 +363,26 @@ static void add_events(const struct bh_cli *cli, struct bh_buf *out, const json_
 	bh_buf_puts(out, " of our rules by others (repaired; see bulkhead flows)\n");
 }
 
+/* The filter of the agent's own system calls. */
+static void add_seccomp(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *seccomp = json_object_get(status, "seccomp");
+	const char *mode = bh_cli_str(seccomp, "mode"), *error = bh_cli_str(seccomp, "error");
+
+	if (!*mode)
+		return;
+	add_label(cli, out, "Syscalls");
+	if (bh_cli_true(seccomp, "in_force")) {
+		bh_buf_puts(out, "filtered, mode ");
+		bh_buf_escape(out, mode);
+	} else {
+		bh_cli_paint(cli, out, BH_CLI_YELLOW, "not filtered");
+		bh_buf_puts(out, *error ? ": " : " (--seccomp off)");
+		bh_buf_escape(out, error);
+	}
+	bh_buf_putc(out, '\n');
+}
+
 static void show(const struct bh_cli *cli, const json_t *status)
 {
 	struct bh_buf out = { 0 };
@@ -373,6 +393,7 @@ static void show(const struct bh_cli *cli, const json_t *status)
 	add_closed(cli, &out, status);
 	add_world(cli, &out, status);
 	add_sources(cli, &out, status);
+	add_seccomp(cli, &out, status);
 	add_events(cli, &out, status);
 	add_packets(cli, &out, status);
 	add_flow_log(cli, &out, status);

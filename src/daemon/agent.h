@@ -30,6 +30,7 @@
 #include "problems.h"
 #include "reconcile.h"
 #include "revoke.h"
+#include "seccomp.h"
 #include "sources.h"
 
 struct bh_agent {
@@ -50,6 +51,7 @@ struct bh_agent {
 	struct bh_revoker revoker;
 	struct bh_packets packets;
 	struct bh_notify notify;
+	struct bh_seccomp seccomp;
 	struct bh_control *control;
 	struct bh_http *http;
 

@@ -309,6 +309,17 @@ static int parse_revoke(struct bh_config *c, const char *value, struct bh_err *e
 	return parse_yes_no(value, &c->is_revoking, err);
 }
 
+static int parse_seccomp(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	for (enum bh_seccomp_mode m = 0; m < BH_SECCOMP_MODE_COUNT_; m++) {
+		if (strcmp(value, bh_seccomp_mode_str(m)) == 0) {
+			c->seccomp = m;
+			return 0;
+		}
+	}
+	return bh_err(err, -EINVAL, "'%s' is none of errno, kill, log, off", value);
+}
+
 static int parse_file(struct bh_config *c, const char *value, struct bh_err *err)
 {
 	(void)err;
@@ -453,6 +464,12 @@ static const struct option_spec specs[] = {
 	  .def = "yes",
 	  .help = "cut established connections that policy no longer allows",
 	  .parse = parse_revoke },
+	{ .name = "seccomp",
+	  .arg = "errno|kill|log|off",
+	  .def = "errno",
+	  .help = "system calls that the agent does not need: errno: fail; kill: end the agent; "
+		  "log: are logged",
+	  .parse = parse_seccomp },
 	{ .name = "config",
 	  .arg = "FILE",
 	  .help = "YAML file with these options as keys; the command line wins",

@@ -17,6 +17,7 @@
 #include "bh/log.h"
 #include "bh/model.h"
 #include "bh/trust.h"
+#include "seccomp.h"
 
 /* Exit codes; stable, and part of the manual. */
 enum bh_exit { BH_EXIT_OK = 0, BH_EXIT_FAILED = 1, BH_EXIT_USAGE = 2 };
@@ -55,6 +56,7 @@ struct bh_config {
 	uint32_t log_rate; /* logged packets a second per pod; 0: no limit */
 	enum bh_log_level log_level;
 	bool is_revoking;
+	enum bh_seccomp_mode seccomp;
 	char *file; /* NULL: none */
 };
 

@@ -47,6 +47,15 @@ static void ready(const struct scrape *s, const char *name, struct bh_buf *b)
 	add_count(b, name, "", s->agent->is_ready);
 }
 
+static void seccomp_in_force(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	const struct bh_seccomp *seccomp = &s->agent->seccomp;
+	char labels[64];
+
+	snprintf(labels, sizeof(labels), "{mode=\"%s\"}", bh_seccomp_mode_str(seccomp->mode));
+	add_count(b, name, labels, seccomp->is_in_force);
+}
+
 static void source_in_sync(const struct scrape *s, const char *name, struct bh_buf *b)
 {
 	for (enum bh_source i = 0; i < BH_SOURCE_COUNT_; i++) {
@@ -377,6 +386,8 @@ static const struct {
 	{ "start_time_seconds", "gauge", "When the agent started, since 1970.", start_time },
 	{ "resident_memory_bytes", "gauge", "Resident memory of the agent.", resident },
 	{ "ready", "gauge", "1 if rules are in force and nothing bypasses them.", ready },
+	{ "seccomp_in_force", "gauge", "1 if the agent's own system calls are filtered.",
+	  seccomp_in_force },
 	{ "source_in_sync", "gauge", "1 if the source has told all that exists.", source_in_sync },
 	{ "objects", "gauge", "Objects the agent knows.", objects },
 	{ "plan_objects", "gauge", "What the rules consist of.", plan_objects },

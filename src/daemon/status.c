@@ -265,6 +265,7 @@ json_t *bh_status_json(struct bh_agent *a)
 	json_object_set_new(s, "problems", bh_problems_json(&a->problems));
 	json_object_set_new(s, "policies_status", policies_json(a));
 	set_ignored(s, a);
+	json_object_set_new(s, "seccomp", bh_seccomp_json(&a->seccomp));
 	json_object_set_new(s, "packets", bh_packets_json(&a->packets));
 	json_object_set_new(s, "flow_log", bh_packets_file_json(&a->packets));
 	set_int(s, "tamper_events", a->reconcile.n_tampers);

@@ -7,7 +7,7 @@ kubeconfig "$WORK/state.conf" "$(by_certificate admin)" "$RELAY_URL"
 agent_exec() {
 	"$BULKHEADD" --kubeconfig "$WORK/state.conf" --node "$NODE_NAME" --state "$WORK/state" \
 		--control "$CONTROL" --flow-log "$FLOW_LOG" --metrics "unix:$WORK/metrics" \
-		--log-level debug >>"$WORK/log/agent" 2>&1 &
+		--log-level debug "${SECCOMP[@]}" >>"$WORK/log/agent" 2>&1 &
 	AGENT_PID=$!
 }
 http() { curl -s --unix-socket "$WORK/metrics" "http://localhost$1"; }

@@ -35,7 +35,7 @@ far_pod() {
 }
 far_agent_start() {
 	far "$BULKHEADD" --kubeconfig "$AGENT_CONFIG" --node far --control "${THEIRS[0]}" \
-		--metrics "unix:${THEIRS[1]}" --flow-log "$FAR_LOG" >"$WORK/log/far-agent" 2>&1 &
+		--metrics "unix:${THEIRS[1]}" --flow-log "$FAR_LOG" "${SECCOMP[@]}" >"$WORK/log/far-agent" 2>&1 &
 	eventually test -S "${THEIRS[0]}"
 	"$BULKHEAD" --control "${THEIRS[0]}" status --wait --timeout 30 >/dev/null ||
 		fail "the other agent is not ready"

@@ -47,7 +47,8 @@ agent_exec() {
 	[ -e "$AGENT_CONFIG" ] || agent_account
 	"$BULKHEADD" --kubeconfig "$AGENT_CONFIG" --node "$NODE_NAME" --state "$WORK/state" \
 		"${AGENT_OPTIONS[@]}" \
-		--control "$CONTROL" --metrics "unix:$METRICS" --flow-log "$FLOW_LOG" --log-level debug "$@" \
+		--control "$CONTROL" --metrics "unix:$METRICS" --flow-log "$FLOW_LOG" --log-level debug \
+		"${SECCOMP[@]}" "$@" \
 		>>"$WORK/log/agent" 2>&1 &
 	AGENT_PID=$!
 }

@@ -14,7 +14,7 @@ done
 for set in CapInh CapAmb; do
 	[ "$(of $set)" = 0000000000000000 ] || fail "$set is $(of $set)"
 done
-[ "$(of NoNewPrivs)" = 1 ] || fail "no_new_privs is not set"
+[ "$(of NoNewPrivs) $(of Seccomp)" = "1 2" ] || fail "NoNewPrivs $(of NoNewPrivs), Seccomp $(of Seccomp)"
 
 step "a commit, a revocation, a flow record"
 stream live shop/web tcp "${ADDR4[shop/db]}" 5432

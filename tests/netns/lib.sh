@@ -8,7 +8,8 @@
 #	outside 192.0.2.10 2001:db8::10     a host beyond the node (in `out`)
 #	policy NAME <<EOF                   writes a manifest; `unpolicy NAME` removes it
 #	netpol shop/NAME <<EOF              the same, with only the spec to write
-#	agent_start [OPTION...]             bulkheadd, waits until it is ready
+#	agent_start [OPTION...]             bulkheadd, waits until it is ready; a system
+#	                                    call that its table lacks ends it
 #	agent_stop, agent_kill              SIGTERM (and exit status 0), SIGKILL
 #	settle                              what was written is in the kernel
 #	in_pod shop/web-1 COMMAND...        runs in the pod (or `out`)
@@ -38,6 +39,7 @@ LOGS=("$WORK/log/agent")
 V4=10.244.0
 V6=fd00:244:
 AGENT_PID=
+SECCOMP=(--seccomp kill)
 declare -A ADDR4=() ADDR6=()
 # What must come through gets time, what must not is waited for shortly.
 OPEN_MS=5000
@@ -257,7 +259,7 @@ namespace() {
 # agent_exec [OPTION...]: starts it and does not wait
 agent_exec() {
 	"$BULKHEADD" --policies "$POLICIES" --control "$CONTROL" --flow-log "$FLOW_LOG" \
-		--log-level debug "$@" >>"$WORK/log/agent" 2>&1 &
+		--log-level debug "${SECCOMP[@]}" "$@" >>"$WORK/log/agent" 2>&1 &
 	AGENT_PID=$!
 }
 

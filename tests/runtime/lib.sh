@@ -64,7 +64,7 @@ container() {
 
 agent_exec() {
 	"$BULKHEADD" --policies "$POLICIES" --runtime "unix://$CRI_SOCKET" --node "$NODE_NAME" \
-		--control "$CONTROL" --flow-log "$FLOW_LOG" --log-level debug "$@" \
+		--control "$CONTROL" --flow-log "$FLOW_LOG" --log-level debug "${SECCOMP[@]}" "$@" \
 		>>"$WORK/log/agent" 2>&1 &
 	AGENT_PID=$!
 }

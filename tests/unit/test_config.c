@@ -63,6 +63,7 @@ static void defaults_are_enforce_no_default_deny_and_kube_system_exempt(void **s
 	assert_int_equal(c.log_rate, 100);
 	assert_int_equal(c.log_level, BH_LOG_INFO);
 	assert_true(c.is_revoking);
+	assert_int_equal(c.seccomp, BH_SECCOMP_ERRNO);
 }
 
 static void every_option_of_the_command_line_arrives(void **state)
@@ -94,11 +95,12 @@ static void every_option_of_the_command_line_arrives(void **state)
 	bh_config_done(&c);
 
 	assert_ok(parse("--policies /p --log-level debug --revoke no --exempt-namespace a "
-			"--exempt-namespace b --check-config",
+			"--exempt-namespace b --seccomp kill --check-config",
 			&c, &err),
 		  &err);
 	assert_int_equal(c.log_level, BH_LOG_DEBUG);
 	assert_false(c.is_revoking);
+	assert_int_equal(c.seccomp, BH_SECCOMP_KILL);
 	assert_int_equal(c.n_exempt_namespaces, 2);
 	assert_string_equal(c.exempt_namespaces[1], "b");
 	assert_int_equal(c.action, BH_CONFIG_CHECK);
@@ -177,6 +179,8 @@ static void wrong_command_lines_name_the_option_and_the_rule(void **state)
 		{ "--policies /p -x", "unknown option '-x'" },
 		{ "--policies /p extra", "unexpected argument 'extra'" },
 		{ "--policies /p --policies /q", "'--policies' is given twice" },
+		{ "--policies /p --seccomp on",
+		  "--seccomp: 'on' is none of errno, kill, log, off" },
 		{ "--policies /p --mode block", "--mode: 'block' is neither enforce nor audit" },
 		{ "--policies /p --default-deny all", "--default-deny: 'all' is none of" },
 		{ "--policies /p --nflog-group 65536", "65536 is not within 0-65535" },
