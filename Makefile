@@ -53,11 +53,11 @@ endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 
-PACKAGE_PKGS := debhelper dpkg-dev lintian
+PACKAGE_PKGS := debhelper dh-apparmor dpkg-dev lintian
 TEST_PKGS := nftables conntrack iproute2 iputils-ping procps python3 git clang clang-format \
 	clang-tidy libclang-rt-14-dev mandoc containerd runc containernetworking-plugins \
 	busybox-static chromium etcd-server etcd-client openssl buildah debootstrap \
-	strace \
+	strace apparmor selinux-policy-dev systemd \
 	$(PACKAGE_PKGS)
 DEMO_PKGS := nftables conntrack iproute2 iputils-ping procps python3 containerd runc \
 	containernetworking-plugins busybox-static
@@ -212,7 +212,7 @@ SUBST = sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SYS
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(COMPDIR) \
 		$(DESTDIR)$(SYSCONFDIR)/bulkhead/policies $(DESTDIR)$(SYSCONFDIR)/logrotate.d \
-		$(DESTDIR)$(DATADIR)
+		$(DESTDIR)$(SYSCONFDIR)/apparmor.d $(DESTDIR)$(DATADIR)/selinux
 	install -m 755 $(B)/bulkheadd $(DESTDIR)$(SBINDIR)/bulkheadd
 	install -m 755 $(B)/bulkhead $(DESTDIR)$(BINDIR)/bulkhead
 	for m in packaging/man/*.[1-8]; do \
@@ -223,6 +223,9 @@ install: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.yaml ] || \
 		$(SUBST) packaging/bulkheadd.yaml >$(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.yaml
 	$(SUBST) packaging/logrotate >$(DESTDIR)$(SYSCONFDIR)/logrotate.d/bulkhead
+	install -m 644 packaging/apparmor/bulkheadd $(DESTDIR)$(SYSCONFDIR)/apparmor.d/bulkheadd
+	install -m 644 packaging/selinux/bulkhead.te packaging/selinux/bulkhead.fc \
+		$(DESTDIR)$(DATADIR)/selinux/
 	cp -R policy/examples $(DESTDIR)$(DATADIR)/
 
 image:

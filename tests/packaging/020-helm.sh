@@ -63,6 +63,8 @@ metrics.port=19633 port: 19633
 metrics.port=19633 metrics: 127\.0\.0\.1:19633
 stateDir=/srv/bulkhead path: /srv/bulkhead
 extraConfig.log-rate=20 log-rate: 20
+extraConfig.seccomp=kill seccomp: kill
+appArmorProfile.type=Localhost,appArmorProfile.localhostProfile=bulkheadd localhostProfile: bulkheadd
 resources.limits.memory=1Gi memory: 1Gi
 nodeSelector.pool=net pool: net
 serviceAccount.name=other serviceAccountName: other
@@ -73,7 +75,7 @@ step "a change of the configuration replaces the agents"
 
 step "wrong values are refused"
 for value in mode=enforced defaultDeny=all 'exemptNamespaces={Kube System}' metrics.port=0 \
-	runtime.endpoint=tcp://127.0.0.1:1 extraConfig.kubeconfig=x replicas=2 stateDir=var; do
+	runtime.endpoint=tcp://127.0.0.1:1 extraConfig.kubeconfig=x appArmorProfile.type=None replicas=2 stateDir=var; do
 	rendered --set "$value" >"$WORK/out" 2>&1 && fail "--set $value is taken"
 	grep -q "meet the specifications of the schema" "$WORK/out" || fail "$value: $(cat "$WORK/out")"
 done

@@ -95,6 +95,7 @@ PY
 
 step "kubectl exec: bulkhead is found and talks to the agent"
 node_ctr tasks exec --exec-id e1 agent bulkhead status >"$WORK/log/status" || fail "$(cat "$WORK/log/status")"
+grep -q "filtered, mode errno" "$WORK/log/status" || fail "no filter of its own: $(cat "$WORK/log/status")"
 
 step "stopped, killed or replaced: the rules stay, and the new agent takes them over"
 # Without what packets change.
