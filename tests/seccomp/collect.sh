@@ -5,7 +5,7 @@
 # strace(1) and its filter on `log`, and writes each call that an agent made after the
 # filter was loaded, with the groups that made it.  Groups that do not run here keep
 # their lines.  tests/unit/test_seccomp.c compares the record with the table of
-# src/daemon/syscalls.c.  It takes about three times as long as the groups themselves.
+# src/daemon/syscalls.c.  CASES names single cases.  It takes about three times as long as the groups themselves.
 set -eu
 cd "$(dirname "$0")/../.."
 BH_BUILD=$(realpath "${BH_BUILD:-build/release}")
@@ -62,7 +62,7 @@ chmod +x "$work/build/bulkheadd"
 
 for group; do
 	echo "$group"
-	BH_GROUP=$group BH_BUILD=$work/build JOBS=2 CASE_TIMEOUT=600 "tests/$group/run.sh" | tail -n 1
+	BH_GROUP=$group BH_BUILD=$work/build JOBS=2 CASE_TIMEOUT=600 "tests/$group/run.sh" ${CASES:-} | tail -n 1
 done
 
 touch "$record"
