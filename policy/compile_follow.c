@@ -159,7 +159,7 @@ static bool is_same_peer(const struct bh_pod *a, const struct bh_pod *b)
 	if (!is_peer(a) || !is_peer(b))
 		return is_peer(a) == is_peer(b);
 	/* Pods share labels and ports while they are the same. */
-	if (a->labels.items != b->labels.items || a->has_no_labels_yet != b->has_no_labels_yet ||
+	if (a->labels.items != b->labels.items || bh_pod_is_closed(a) != bh_pod_is_closed(b) ||
 	    a->ports != b->ports || a->n_addrs != b->n_addrs)
 		return false;
 	for (i = 0; i < a->n_addrs; i++) {

@@ -360,7 +360,7 @@ struct profile *profiles_find(struct bh_compiler *c, const struct bh_pod *pod, e
 {
 	if (pod->is_host_network || pod->is_finished)
 		return NULL;
-	return pod->has_no_labels_yet ? unknown_profile(c, dir) : memo_of(c, pod)->profile[dir];
+	return bh_pod_is_closed(pod) ? unknown_profile(c, dir) : memo_of(c, pod)->profile[dir];
 }
 
 static void list_empty(struct bh_compiler *c, struct profile *p)

@@ -17,8 +17,8 @@
 		return (size_t)value < (count) ? names[value] : "?";                               \
 	}
 
-NAMES(source, BH_SOURCE_COUNT_, [BH_SOURCE_CRI] = "cri", [BH_SOURCE_MANIFEST] = "manifest",
-      [BH_SOURCE_KUBE] = "kube")
+NAMES(source, BH_SOURCE_COUNT_, [BH_SOURCE_NODE] = "node", [BH_SOURCE_CRI] = "cri",
+      [BH_SOURCE_MANIFEST] = "manifest", [BH_SOURCE_KUBE] = "kube")
 NAMES(dir, BH_DIR_COUNT_, [BH_INGRESS] = "ingress", [BH_EGRESS] = "egress")
 NAMES(mode, BH_MODE_COUNT_, [BH_ENFORCE] = "enforce", [BH_AUDIT] = "audit")
 NAMES(tier, BH_TIER_COUNT_, [BH_TIER_ADMIN] = "Admin", [BH_TIER_NETWORK_POLICY] = "NetworkPolicy",
@@ -71,6 +71,11 @@ struct bh_key bh_fact_key(const struct bh_fact *fact)
 	key.name = or_empty(key.name);
 	key.uid = or_empty(key.uid);
 	return key;
+}
+
+bool bh_pod_is_closed(const struct bh_pod *pod)
+{
+	return pod->has_no_labels_yet || pod->is_contested;
 }
 
 const char *bh_labels_get(const struct bh_labels *labels, const char *key)

@@ -67,7 +67,7 @@ bool bh_selector_matches(const struct bh_selector *sel, const struct bh_labels *
 
 bool bh_selector_matches_pod(const struct bh_selector *sel, const struct bh_pod *pod)
 {
-	return pod->has_no_labels_yet ? sel->n_reqs == 0 : bh_selector_matches(sel, &pod->labels);
+	return bh_pod_is_closed(pod) ? sel->n_reqs == 0 : bh_selector_matches(sel, &pod->labels);
 }
 
 static int cmp_str(const void *a, const void *b)

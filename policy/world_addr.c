@@ -2,10 +2,11 @@
  * Who owns an address.
  *
  * One table leads from each address to the claims on it, of live pods and of
- * nodes.  The strongest claim wins: a node's, else that of a pod which the
- * runtime has, else the newest pod's.  Whenever claims come or go, the pods that are concerned are
- * replaced by versions with the addresses that are theirs now; only these.
+ * nodes.  The strongest claim wins, see world.h.  Whenever claims come or go, the
+ * pods and nodes that are concerned are replaced by versions with the addresses
+ * that are theirs now; only these.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "bh/alloc.h"
@@ -30,7 +31,7 @@ static const struct bh_addr *addr_of(const struct bh_claim *c)
 	const struct bh_pod_obj *p = bh_claim_pod(c);
 
 	return p ? &bh_pod_claimed(p)[c->index]
-		 : &bh_claim_node(c)->pub.addrs[c->index & ~BH_CLAIM_OF_NODE];
+		 : &bh_node_claimed(bh_claim_node(c))[c->index & ~BH_CLAIM_OF_NODE];
 }
 
 static bool claim_eq(const struct bh_hnode *item, const void *key)
@@ -57,25 +58,77 @@ bool bh_pod_is_newer(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 	return a->told > b->told;
 }
 
-/*
- * What the runtime of this node has is so; what others say of a pod here may be
- * what was, as long as nobody told them otherwise.
- */
-static bool beats(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
-{
-	bool is_run = a->pub.sandbox_id != NULL;
+/* Stronger claims have larger ones. */
+enum rank { RANK_REMOTE_POD, RANK_NODE, RANK_LOCAL_POD, RANK_KNOWN_POD, RANK_KERNEL };
 
-	if (is_run != (b->pub.sandbox_id != NULL))
-		return is_run;
-	return bh_pod_is_newer(a, b);
+/*
+ * What the runtime of this node has or what has a port here is here; what others
+ * say of a pod may be what was, or what somebody wants us to believe.
+ */
+static enum rank rank_of_pod(const struct bh_pod_obj *p)
+{
+	if (!p->pub.is_local)
+		return RANK_REMOTE_POD;
+	return p->pub.sandbox_id || p->pub.n_pod_ports ? RANK_KNOWN_POD : RANK_LOCAL_POD;
 }
 
-/* Whether @a goes before @b: nodes first, then the pods that beat others. */
+static enum rank rank_of(const struct bh_claim *c)
+{
+	const struct bh_pod_obj *p = bh_claim_pod(c);
+	bool is_kernel;
+
+	if (p)
+		return rank_of_pod(p);
+	is_kernel = (c->index & ~BH_CLAIM_OF_NODE) < bh_claim_node(c)->pub.n_kernel;
+	return is_kernel ? RANK_KERNEL : RANK_NODE;
+}
+
+static bool beats(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
+{
+	enum rank rank = rank_of_pod(a), other = rank_of_pod(b);
+
+	return rank != other ? rank > other : bh_pod_is_newer(a, b);
+}
+
+/* Whether @a goes before @b; nodes of one rank go before each other. */
 static bool is_stronger(const struct bh_claim *a, const struct bh_claim *b)
 {
 	const struct bh_pod_obj *p = bh_claim_pod(a), *q = bh_claim_pod(b);
+	enum rank rank = rank_of(a), other = rank_of(b);
 
-	return q && (!p || beats(p, q));
+	if (rank != other)
+		return rank > other;
+	return p && q && beats(p, q);
+}
+
+static bool is_link_local(const struct bh_addr *a)
+{
+	return a->family == BH_IPV6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+/* Two pods, of which @p has the address: whether it is sure that @q has not. */
+static bool is_decided(const struct bh_pod_obj *p, const struct bh_pod_obj *q)
+{
+	enum rank rank = rank_of_pod(p);
+
+	if (rank == RANK_KNOWN_POD)
+		return true;
+	/* One follows the other under its name. */
+	if (p->pub.namespace == q->pub.namespace && strcmp(p->pub.name, q->pub.name) == 0)
+		return true;
+	if (rank != rank_of_pod(q) || !p->pub.created_ns || !q->pub.created_ns ||
+	    p->pub.created_ns == q->pub.created_ns)
+		return false;
+	/* The order in which they were created is the order of one node's runtime. */
+	return rank == RANK_LOCAL_POD || (*p->pub.node && p->pub.node == q->pub.node);
+}
+
+/* Whether none of those that claim it has it: the two strongest are known on their links. */
+static bool is_nobodys(const struct bh_addr *a, const struct bh_pod_obj *p,
+		       const struct bh_pod_obj *q)
+{
+	return is_link_local(a) && rank_of_pod(p) == RANK_KNOWN_POD &&
+	       rank_of_pod(q) == RANK_KNOWN_POD;
 }
 
 static struct bh_claim *claim_at(struct bh_hnode **slot)
@@ -155,13 +208,70 @@ void bh_claims_del(struct bh_world *w, struct bh_claim *claims, size_t n)
 		del_claim(w, &claims[i]);
 }
 
+/* The strongest of the claims that are not @p's own. */
+static const struct bh_claim *rival(const struct bh_claim *first, const struct bh_pod_obj *p)
+{
+	const struct bh_claim *best = NULL;
+
+	if (first && bh_claim_pod(first) != p)
+		return first;
+	for (; first; first = first->next)
+		if (bh_claim_pod(first) != p && (!best || is_stronger(first, best)))
+			best = first;
+	return best;
+}
+
 bool bh_addr_would_win(const struct bh_world *w, const struct bh_addr *a,
 		       const struct bh_pod_obj *p)
 {
-	const struct bh_claim *first = bh_claims_of(w, a);
-	const struct bh_pod_obj *other = first ? bh_claim_pod(first) : NULL;
+	const struct bh_claim *c = rival(bh_claims_of(w, a), p);
+	const struct bh_pod_obj *other = c ? bh_claim_pod(c) : NULL;
 
-	return !first || (other && (other == p || beats(p, other)));
+	if (!c)
+		return true;
+	if (!other)
+		return rank_of_pod(p) > rank_of(c);
+	return beats(p, other) && !is_nobodys(a, p, other);
+}
+
+/* With more pods than this on one address, who has it is not worth finding out. */
+#define MANY_CLAIMS 32
+
+static bool is_contested(const struct bh_world *w, const struct bh_addr *a,
+			 const struct bh_pod_obj *p)
+{
+	const struct bh_claim *c;
+	int n = 0;
+
+	if (rank_of_pod(p) == RANK_KNOWN_POD)
+		return false;
+	for (c = bh_claims_of(w, a); c; c = c->next) {
+		const struct bh_pod_obj *other = bh_claim_pod(c);
+
+		if (!other || other == p)
+			continue;
+		if (!is_decided(p, other) || ++n >= MANY_CLAIMS)
+			return true;
+	}
+	return false;
+}
+
+bool bh_addrs_are_contested(const struct bh_world *w, const struct bh_addr *addrs, size_t n,
+			    const struct bh_pod_obj *p)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (is_contested(w, &addrs[i], p))
+			return true;
+	return false;
+}
+
+bool bh_addr_is_left_to_nodes(const struct bh_world *w, const struct bh_addr *a)
+{
+	const struct bh_claim *first = bh_claims_of(w, a);
+
+	return !first || rank_of(first) < RANK_LOCAL_POD || !bh_claim_pod(first);
 }
 
 bool bh_pod_owns(const struct bh_pod *p, const struct bh_addr *a)
@@ -174,31 +284,106 @@ bool bh_pod_owns(const struct bh_pod *p, const struct bh_addr *a)
 	return false;
 }
 
+static bool node_owns(const struct bh_node *node, const struct bh_addr *a)
+{
+	size_t i;
+
+	for (i = 0; i < node->n_addrs; i++)
+		if (bh_addr_eq(&node->addrs[i], a))
+			return true;
+	return false;
+}
+
 /*
- * A claimant that owns what it should not or does not own what it should.
- * Only the winner and who was the winner before can be that, and these two
- * are the first of the list.
+ * Of pods only the winner and who was the winner before can own what they should
+ * not or not own what they should, and these two are the first of the list.
  */
-static struct bh_pod_obj *find_wronged(const struct bh_world *w, const struct bh_addr *a)
+static struct bh_pod_obj *find_wronged_pod(const struct bh_world *w, const struct bh_addr *a)
 {
 	const struct bh_claim *first = bh_claims_of(w, a), *c = first;
 	int i;
 
 	for (i = 0; i < 2 && c; i++, c = c->next) {
 		struct bh_pod_obj *p = bh_claim_pod(c);
+		bool should = c == first;
 
-		if (p && bh_pod_owns(&p->pub, a) != (c == first))
+		if (!p)
+			continue;
+		if (should && is_link_local(a))
+			should = bh_addr_would_win(w, a, p);
+		if (bh_pod_owns(&p->pub, a) != should)
+			return p;
+		if (should && p->pub.is_contested !=
+				      bh_addrs_are_contested(w, p->pub.addrs, p->pub.n_addrs, p))
 			return p;
 	}
 	return NULL;
 }
 
-void bh_addrs_resolve(struct bh_world *w, const struct bh_addr *addrs, size_t n)
+static struct bh_node_obj *find_wronged_node(const struct bh_world *w, const struct bh_addr *a,
+					     int n)
+{
+	bool should = bh_addr_is_left_to_nodes(w, a);
+	struct bh_claim *c = bh_claims_of(w, a);
+
+	for (; c && n > 0; c = c->next, n--) {
+		struct bh_node_obj *node = bh_claim_node(c);
+
+		if (node && node_owns(&node->pub, a) != should)
+			return node;
+	}
+	return NULL;
+}
+
+/*
+ * Nodes have an address together or not at all.  Where one was the strongest until a
+ * pod came, or is it since one went, it is among the first two and speaks for all.
+ */
+static void resolve_nodes(struct bh_world *w, const struct bh_addr *a, bool is_after_node)
+{
+	struct bh_node_obj *node = find_wronged_node(w, a, is_after_node ? INT_MAX : 2);
+
+	while (node) {
+		bh_node_reown(w, node);
+		node = find_wronged_node(w, a, INT_MAX);
+	}
+}
+
+void bh_addrs_resolve(struct bh_world *w, const struct bh_addr *addrs, size_t n, bool is_after_node)
 {
 	struct bh_pod_obj *p;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		while ((p = find_wronged(w, &addrs[i])))
+	for (i = 0; i < n; i++) {
+		resolve_nodes(w, &addrs[i], is_after_node);
+		while ((p = find_wronged_pod(w, &addrs[i])))
 			bh_pod_reown(w, p);
+	}
+}
+
+void bh_world_conflicts(const struct bh_world *w,
+			void (*on_conflict)(void *ctx, const struct bh_addr *a,
+					    const struct bh_pod *owner, const struct bh_pod *pod,
+					    const struct bh_node *node),
+			void *ctx)
+{
+	const struct bh_claim *c;
+	size_t i;
+
+	for (i = 0; i < w->addrs.cap; i++) {
+		const struct bh_pod *owner;
+
+		if (!w->addrs.slots[i])
+			continue;
+		c = bh_item(w->addrs.slots[i], struct bh_claim, node);
+		owner = bh_world_pod_by_addr(w, addr_of(c));
+		for (; c; c = c->next) {
+			const struct bh_pod_obj *p = bh_claim_pod(c);
+
+			if (p && &p->pub != owner)
+				on_conflict(ctx, addr_of(c), owner, &p->pub, NULL);
+			else if (!p && owner)
+				on_conflict(ctx, addr_of(c), owner, NULL, &bh_claim_node(c)->pub);
+		}
+	}
 }

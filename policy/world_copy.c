@@ -341,32 +341,77 @@ static bool ns_same(const struct bh_namespace *a, const struct bh_namespace *b)
 	       a->mode == b->mode;
 }
 
-static struct bh_obj *new_node(struct bh_world *w, const struct bh_node *src)
+const struct bh_addr *bh_node_claimed(const struct bh_node_obj *node)
+{
+	return (const struct bh_addr *)&node->claims[node->n_claims];
+}
+
+static struct bh_node_obj *new_node(struct bh_world *w, const struct bh_node *src)
 {
 	struct bh_node_obj *o = bh_calloc(1, sizeof(*o) + src->n_addrs * sizeof(struct bh_claim) +
 						     src->n_addrs * sizeof(struct bh_addr));
 	struct bh_addr *addrs = (struct bh_addr *)&o->claims[src->n_addrs];
 
+	o->n_claims = (uint32_t)src->n_addrs;
 	o->pub.name = bh_intern(&w->strings, src->name);
 	o->pub.labels.items = bh_labels_intern(w, &src->labels, &o->pub.labels.n);
 	if (src->n_addrs)
 		memcpy(addrs, src->addrs, src->n_addrs * sizeof(*addrs));
 	o->pub.addrs = addrs;
 	o->pub.n_addrs = src->n_addrs;
-	return &o->obj;
+	o->pub.n_kernel = src->n_kernel;
+	return o;
 }
 
-static bool node_same(const struct bh_node *a, const struct bh_node *b)
+static void node_free(struct bh_world *w, struct bh_node_obj *node)
+{
+	bh_intern_unref(&w->strings, node->pub.name);
+	bh_labels_unref(w, node->pub.labels.items, node->pub.labels.n);
+	free(writable(node->pub.labels.items));
+	if (node->pub.addrs != bh_node_claimed(node))
+		free(writable(node->pub.addrs));
+	free(node);
+}
+
+static bool addrs_same(const struct bh_addr *a, size_t n_a, const struct bh_addr *b, size_t n_b)
 {
 	size_t i;
 
-	if (a->name != b->name || !bh_labels_same(&a->labels, &b->labels) ||
-	    a->n_addrs != b->n_addrs)
-		return false;
-	for (i = 0; i < a->n_addrs; i++)
-		if (!bh_addr_eq(&a->addrs[i], &b->addrs[i]))
+	for (i = 0; i < n_a && n_a == n_b; i++)
+		if (!bh_addr_eq(&a[i], &b[i]))
 			return false;
-	return true;
+	return n_a == n_b;
+}
+
+/* What is said of it is the same; what it owns may differ. */
+static bool node_same(const struct bh_node_obj *a, const struct bh_node_obj *b)
+{
+	return a->pub.name == b->pub.name && bh_labels_same(&a->pub.labels, &b->pub.labels) &&
+	       a->pub.n_kernel == b->pub.n_kernel &&
+	       addrs_same(bh_node_claimed(a), a->n_claims, bh_node_claimed(b), b->n_claims);
+}
+
+struct bh_node_obj *bh_node_with_owned(struct bh_world *w, struct bh_node_obj *node)
+{
+	bh_auto_free struct bh_addr *owned = bh_calloc(node->n_claims, sizeof(*owned));
+	const struct bh_addr *all = bh_node_claimed(node);
+	struct bh_node like = node->pub;
+	struct bh_node_obj *copy;
+	size_t i, n = 0;
+
+	for (i = 0; i < node->n_claims; i++)
+		if (i < like.n_kernel || bh_addr_is_left_to_nodes(w, &all[i]))
+			owned[n++] = all[i];
+	if (addrs_same(owned, n, node->pub.addrs, node->pub.n_addrs))
+		return node;
+	like.addrs = all;
+	like.n_addrs = node->n_claims;
+	copy = new_node(w, &like);
+	copy->obj = (struct bh_obj){ .kind = BH_KIND_NODE, .source = node->obj.source };
+	if (n < copy->n_claims)
+		copy->pub.addrs = bh_take_ptr(owned);
+	copy->pub.n_addrs = n;
+	return copy;
 }
 
 /* --- all of them ---------------------------------------------------------------- */
@@ -378,7 +423,7 @@ struct bh_obj *bh_obj_copy(struct bh_world *w, const struct bh_fact *fact)
 	if (fact->kind == BH_KIND_NAMESPACE)
 		o = new_ns(w, &fact->ns);
 	else if (fact->kind == BH_KIND_NODE)
-		o = new_node(w, &fact->node);
+		o = &new_node(w, &fact->node)->obj;
 	else
 		o = new_policy(w, &fact->policy);
 	o->kind = (uint8_t)fact->kind;
@@ -389,7 +434,6 @@ struct bh_obj *bh_obj_copy(struct bh_world *w, const struct bh_fact *fact)
 void bh_obj_free(struct bh_world *w, struct bh_obj *o)
 {
 	struct bh_policy_obj *p = bh_item(o, struct bh_policy_obj, obj);
-	struct bh_node_obj *node = bh_item(o, struct bh_node_obj, obj);
 	struct bh_ns_obj *ns = bh_item(o, struct bh_ns_obj, obj);
 
 	switch ((enum bh_kind)o->kind) {
@@ -400,11 +444,7 @@ void bh_obj_free(struct bh_world *w, struct bh_obj *o)
 		free(writable(ns->pub.labels.items));
 		free(ns->in_index);
 		break;
-	case BH_KIND_NODE:
-		bh_intern_unref(&w->strings, node->pub.name);
-		bh_labels_unref(w, node->pub.labels.items, node->pub.labels.n);
-		free(writable(node->pub.labels.items));
-		break;
+	case BH_KIND_NODE: node_free(w, bh_item(o, struct bh_node_obj, obj)); return;
 	case BH_KIND_POLICY: swap_policy(w, &p->pub, give_back); break;
 	case BH_KIND_COUNT_: abort();
 	}
@@ -432,8 +472,8 @@ bool bh_obj_equal(const struct bh_obj *a, const struct bh_obj *b)
 		return ns_same(&bh_item(a, struct bh_ns_obj, obj)->pub,
 			       &bh_item(b, struct bh_ns_obj, obj)->pub);
 	case BH_KIND_NODE:
-		return node_same(&bh_item(a, struct bh_node_obj, obj)->pub,
-				 &bh_item(b, struct bh_node_obj, obj)->pub);
+		return node_same(bh_item(a, struct bh_node_obj, obj),
+				 bh_item(b, struct bh_node_obj, obj));
 	case BH_KIND_POLICY:
 		return policy_same(&bh_item(a, struct bh_policy_obj, obj)->pub,
 				   &bh_item(b, struct bh_policy_obj, obj)->pub);

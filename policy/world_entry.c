@@ -211,7 +211,7 @@ static void detach(struct bh_world *w, struct bh_entry *e, struct bh_obj *o)
 {
 	switch ((enum bh_kind)e->kind) {
 	case BH_KIND_NAMESPACE: bh_index_del_ns(w, bh_item(e, struct bh_space, entry)); break;
-	case BH_KIND_NODE: bh_claims_del(w, node_of(o)->claims, node_of(o)->pub.n_addrs); break;
+	case BH_KIND_NODE: bh_claims_del(w, node_of(o)->claims, node_of(o)->n_claims); break;
 	case BH_KIND_POLICY: list_policy(w, bh_obj_public(o), false); break;
 	case BH_KIND_POD:
 	case BH_KIND_COUNT_: abort();
@@ -229,7 +229,7 @@ static void attach(struct bh_world *w, struct bh_entry *e, struct bh_obj *o)
 	switch ((enum bh_kind)e->kind) {
 	case BH_KIND_NAMESPACE: bh_index_add_ns(w, bh_item(e, struct bh_space, entry)); break;
 	case BH_KIND_NODE:
-		bh_claims_add(w, node_of(o)->claims, node_of(o)->pub.n_addrs, BH_CLAIM_OF_NODE);
+		bh_claims_add(w, node_of(o)->claims, node_of(o)->n_claims, BH_CLAIM_OF_NODE);
 		break;
 	case BH_KIND_POLICY: list_policy(w, bh_obj_public(o), true); break;
 	case BH_KIND_POD:
@@ -237,12 +237,23 @@ static void attach(struct bh_world *w, struct bh_entry *e, struct bh_obj *o)
 	}
 }
 
+static bool owns_same(struct bh_obj *a, struct bh_obj *b)
+{
+	const struct bh_node *p = &node_of(a)->pub, *q = &node_of(b)->pub;
+
+	/* Of the same claims, in the same order. */
+	return a->kind != BH_KIND_NODE ||
+	       (p->n_addrs == q->n_addrs &&
+		(p->n_addrs == 0 ||
+		 memcmp(p->addrs, q->addrs, p->n_addrs * sizeof(*p->addrs)) == 0));
+}
+
 /* What went and came back the same within one change is the same object. */
 static struct bh_obj *revive(struct bh_world *w, struct bh_entry *e, struct bh_obj *o)
 {
 	struct bh_obj *before = bh_change_before(w, (enum bh_kind)e->kind, e->change);
 
-	if (!before || before == o || !bh_obj_equal(before, o))
+	if (!before || before == o || !bh_obj_equal(before, o) || !owns_same(before, o))
 		return o;
 	/* Unless another source tells it, it takes over the role as well. */
 	if ((o->roles & BH_OBJ_TOLD) && !(before->roles & BH_OBJ_TOLD)) {
@@ -260,9 +271,9 @@ static struct bh_obj *revive(struct bh_world *w, struct bh_entry *e, struct bh_o
 static void follow(struct bh_world *w, struct bh_entry *e, struct bh_obj *old, struct bh_obj *o)
 {
 	if (e->kind == BH_KIND_NODE && old)
-		bh_addrs_resolve(w, node_of(old)->pub.addrs, node_of(old)->pub.n_addrs);
+		bh_addrs_resolve(w, bh_node_claimed(node_of(old)), node_of(old)->n_claims, true);
 	if (e->kind == BH_KIND_NODE && o)
-		bh_addrs_resolve(w, node_of(o)->pub.addrs, node_of(o)->pub.n_addrs);
+		bh_addrs_resolve(w, bh_node_claimed(node_of(o)), node_of(o)->n_claims, true);
 	if (e->kind == BH_KIND_NAMESPACE) {
 		struct bh_space *space = bh_item(e, struct bh_space, entry);
 
@@ -278,6 +289,8 @@ static void publish(struct bh_world *w, struct bh_entry *e, struct bh_obj *o)
 	if (old)
 		detach(w, e, old);
 	if (o) {
+		if (e->kind == BH_KIND_NODE)
+			o = &bh_node_with_owned(w, node_of(o))->obj;
 		o = revive(w, e, o);
 		attach(w, e, o);
 	} else {
@@ -287,6 +300,13 @@ static void publish(struct bh_world *w, struct bh_entry *e, struct bh_obj *o)
 	if (old && old != o)
 		bh_obj_drop_role(w, old, BH_OBJ_LIVE);
 	follow(w, e, old, o);
+}
+
+void bh_node_reown(struct bh_world *w, struct bh_node_obj *node)
+{
+	struct bh_entry *e = bh_entry_find(w, BH_KIND_NODE, 0, "", node->pub.name);
+
+	publish(w, e, &node->obj);
 }
 
 /* A namespace that something names, but nobody described. */

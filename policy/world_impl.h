@@ -122,7 +122,8 @@ struct bh_ns_obj {
 
 struct bh_node_obj {
 	struct bh_obj obj;
-	struct bh_node pub;
+	struct bh_node pub; /* with the addresses that it owns */
+	uint32_t n_claims;
 	struct bh_claim claims[]; /* then the addresses */
 };
 
@@ -228,6 +229,12 @@ void bh_obj_free(struct bh_world *w, struct bh_obj *o);
 /* Same content, for namespaces, nodes and policies. */
 bool bh_obj_equal(const struct bh_obj *a, const struct bh_obj *b);
 void *bh_obj_public(struct bh_obj *o);
+const struct bh_addr *bh_node_claimed(const struct bh_node_obj *node);
+/*
+ * The version of @node that has the addresses which pods leave it now: itself, or
+ * a copy if it has others.
+ */
+struct bh_node_obj *bh_node_with_owned(struct bh_world *w, struct bh_node_obj *node);
 /* Interned, sorted by key and unique; release with bh_labels_unref(). */
 struct bh_label *bh_labels_intern(struct bh_world *w, const struct bh_labels *labels, size_t *n);
 void bh_labels_unref(struct bh_world *w, const struct bh_label *items, size_t n);
@@ -272,8 +279,17 @@ void bh_claims_del(struct bh_world *w, struct bh_claim *claims, size_t n);
 /* Whether @p gets @a against those that claim it now; it may be one of them. */
 bool bh_addr_would_win(const struct bh_world *w, const struct bh_addr *a,
 		       const struct bh_pod_obj *p);
-/* Gives the addresses to whom they belong after claims came or went. */
-void bh_addrs_resolve(struct bh_world *w, const struct bh_addr *addrs, size_t n);
+/* Whether it is doubtful that one of @addrs, which @p wins, is its own. */
+bool bh_addrs_are_contested(const struct bh_world *w, const struct bh_addr *addrs, size_t n,
+			    const struct bh_pod_obj *p);
+/* Whether a node that claims it has it: no local pod does. */
+bool bh_addr_is_left_to_nodes(const struct bh_world *w, const struct bh_addr *a);
+/*
+ * Gives the addresses to whom they belong after claims came or went; @is_after_node:
+ * claims of a node.
+ */
+void bh_addrs_resolve(struct bh_world *w, const struct bh_addr *addrs, size_t n,
+		      bool is_after_node);
 
 /* world_index.c */
 struct bh_class *bh_class_get(struct bh_world *w, struct bh_space *space,
@@ -297,6 +313,8 @@ void bh_space_use(struct bh_world *w, struct bh_space *space);
 void bh_space_unuse(struct bh_world *w, struct bh_space *space);
 int bh_entry_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *err);
 void bh_entry_remove(struct bh_world *w, const struct bh_key *key);
+/* Replaces a live node by a version that owns what it should own now. */
+void bh_node_reown(struct bh_world *w, struct bh_node_obj *node);
 struct bh_entry *bh_entry_find(const struct bh_world *w, enum bh_kind kind,
 			       enum bh_policy_kind policy_kind, const char *ns, const char *name);
 void bh_entry_free(struct bh_world *w, struct bh_entry *e);

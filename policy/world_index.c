@@ -423,7 +423,9 @@ static void emit(const struct search *s, const struct bh_class *c)
 	for (i = 0; i < c->pods.n; i++) {
 		const struct bh_pod_obj *p = c->pods.items[i];
 
-		if (!p->pub.is_host_network && !p->pub.is_finished)
+		if (p->pub.is_host_network || p->pub.is_finished)
+			continue;
+		if (!p->pub.is_contested || bh_selector_matches_pod(s->pods, &p->pub))
 			s->on_pod(s->ctx, &p->pub);
 	}
 }

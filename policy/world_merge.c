@@ -14,6 +14,8 @@
 #include "world_impl.h"
 
 #define MAX_ADDRS 256
+#define MAX_PORTS 64
+#define MAX_EXTRA 64
 
 /* Where a manifest leaves the node out it means this one; the API means none yet. */
 static bool is_local(const struct bh_world *w, const char *node, bool is_in_runtime,
@@ -30,7 +32,13 @@ static bool is_local(const struct bh_world *w, const char *node, bool is_in_runt
 struct group {
 	struct bh_pod_obj **facts;
 	size_t n;
+	const struct bh_pod_obj *added; /* by this node; NULL if nothing */
 };
+
+static bool is_added(const struct bh_pod_obj *p)
+{
+	return p->obj.source == BH_SOURCE_NODE;
+}
 
 static int cmp_fact(const void *a, const void *b)
 {
@@ -100,10 +108,49 @@ static void complete(struct bh_pod *pod, const struct bh_pod *lower)
 	}
 }
 
+/* The runtime knows the namespace that it made; else a manifest may name it. */
+static const char *find_netns(const struct group *g, const struct bh_pod_obj *runtime)
+{
+	size_t i;
+
+	if (runtime && runtime->pub.netns)
+		return runtime->pub.netns;
+	for (i = 0; i < g->n; i++)
+		if (g->facts[i]->pub.netns)
+			return g->facts[i]->pub.netns;
+	return NULL;
+}
+
+static struct bh_addr *unite_addrs(const struct bh_pod_obj *from, const struct bh_pod_obj *added,
+				   size_t *ret_n)
+{
+	size_t n = from->n_claims, n_more = added ? added->n_claims : 0;
+	struct bh_addr *addrs = bh_calloc(n + n_more, sizeof(*addrs));
+
+	if (n)
+		memcpy(addrs, bh_pod_claimed(from), n * sizeof(*addrs));
+	if (n_more)
+		memcpy(addrs + n, bh_pod_claimed(added), n_more * sizeof(*addrs));
+	*ret_n = n + n_more;
+	return addrs;
+}
+
+/* What this node adds to a pod of its own; one that has no network of its own has no port. */
+static void add_ports(struct bh_pod *pod, const struct bh_pod_obj *added)
+{
+	bool has_own = added && bh_pod_can_own(pod) && pod->is_local;
+
+	pod->pod_ports = has_own ? added->pub.pod_ports : NULL;
+	pod->n_pod_ports = has_own ? added->pub.n_pod_ports : 0;
+	pod->extra = has_own ? added->pub.extra : NULL;
+	pod->n_extra = has_own ? added->pub.n_extra : 0;
+}
+
 static struct bh_pod_obj *merge(struct bh_world *w, const struct group *g, const char *uid)
 {
 	struct bh_pod_obj *runtime = NULL, *from = g->facts[0];
 	bh_auto_free struct bh_port *ports = NULL;
+	bh_auto_free struct bh_addr *addrs = NULL;
 	struct bh_pod pod = from->pub;
 	uint64_t told = UINT64_MAX;
 	size_t i;
@@ -123,13 +170,15 @@ static struct bh_pod_obj *merge(struct bh_world *w, const struct group *g, const
 	ports = unite_ports(g, &pod.n_ports);
 	pod.ports = ports;
 	pod.uid = uid;
-	pod.addrs = bh_pod_claimed(from);
-	pod.n_addrs = from->n_claims;
+	pod.netns = find_netns(g, runtime);
 	pod.sandbox_id = from->pub.sandbox_id;
 	pod.is_finished = from->pub.is_finished;
 	pod.is_host_network = from->pub.is_host_network;
 	pod.is_local =
 		is_local(w, pod.node, runtime != NULL, (enum bh_source)g->facts[0]->obj.source);
+	addrs = unite_addrs(from, pod.is_local ? g->added : NULL, &pod.n_addrs);
+	pod.addrs = addrs;
+	add_ports(&pod, g->added);
 	return bh_pod_new(w, from->class->space, &pod, (enum bh_source)g->facts[0]->obj.source,
 			  told);
 }
@@ -158,7 +207,7 @@ static void set_told(struct bh_world *w, struct bh_pod_obj *p, uint64_t told)
 	bh_claims_del(w, p->claims, p->n_claims);
 	p->told = told;
 	bh_claims_add(w, p->claims, p->n_claims, 0);
-	bh_addrs_resolve(w, bh_pod_claimed(p), p->n_claims);
+	bh_addrs_resolve(w, bh_pod_claimed(p), p->n_claims, false);
 }
 
 static void update_pod(struct bh_world *w, const struct group *g, const char *uid)
@@ -168,7 +217,7 @@ static void update_pod(struct bh_world *w, const struct group *g, const char *ui
 	bool is_here = is_local(w, p->pub.node, p->obj.source == BH_SOURCE_CRI,
 				(enum bh_source)p->obj.source);
 
-	if (g->n > 1) {
+	if (g->n > 1 || g->added) {
 		p = merge(w, g, uid);
 	} else if (p->pub.is_local != is_here) {
 		p = bh_pod_clone(w, p);
@@ -195,7 +244,7 @@ static struct group told_of(struct bh_world *w, struct bh_pod_obj *first)
 	for (p = first; p; p = p->next)
 		if (p->obj.roles & BH_OBJ_TOLD)
 			bh_ptrs_add(&w->scratch, p);
-	return (struct group){ (struct bh_pod_obj **)w->scratch.items, w->scratch.n };
+	return (struct group){ (struct bh_pod_obj **)w->scratch.items, w->scratch.n, NULL };
 }
 
 /* Whether what is told makes a pod of that uid. */
@@ -205,6 +254,8 @@ static bool is_wanted(const struct group *told, const char *uid)
 	size_t i;
 
 	for (i = 0; i < told->n; i++) {
+		if (is_added(told->facts[i]))
+			continue;
 		has_uid |= *told->facts[i]->pub.uid != '\0';
 		has_same |= strcmp(told->facts[i]->pub.uid, uid) == 0;
 	}
@@ -214,12 +265,18 @@ static bool is_wanted(const struct group *told, const char *uid)
 static void update_group(struct bh_world *w, const struct group *told, const char *uid)
 {
 	bh_auto_free struct bh_pod_obj **facts = bh_calloc(told->n, sizeof(struct bh_pod_obj *));
-	struct group g = { facts, 0 };
+	struct group g = { facts, 0, NULL };
 	size_t i;
 
-	for (i = 0; i < told->n; i++)
-		if (!*told->facts[i]->pub.uid || strcmp(told->facts[i]->pub.uid, uid) == 0)
-			facts[g.n++] = told->facts[i];
+	for (i = 0; i < told->n; i++) {
+		struct bh_pod_obj *f = told->facts[i];
+		bool is_same = strcmp(f->pub.uid, uid) == 0;
+
+		if (is_added(f))
+			g.added = is_same ? f : g.added;
+		else if (is_same || !*f->pub.uid)
+			facts[g.n++] = f;
+	}
 	qsort(facts, g.n, sizeof(*facts), cmp_fact);
 	update_pod(w, &g, uid);
 }
@@ -286,6 +343,19 @@ struct bh_pod_obj *bh_pod_find_told(const struct bh_world *w, const char *ns, co
 	return NULL;
 }
 
+/* What only some sources may say, see model.h. */
+static void ignore_foreign(struct bh_pod *pod, enum bh_source source)
+{
+	pod->is_contested = false;
+	if (source != BH_SOURCE_CRI && source != BH_SOURCE_MANIFEST)
+		pod->netns = NULL;
+	if (source == BH_SOURCE_NODE)
+		return;
+	pod->n_pod_ports = pod->n_extra = 0;
+	pod->pod_ports = NULL;
+	pod->extra = NULL;
+}
+
 int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *err)
 {
 	struct bh_pod pod = fact->pod;
@@ -295,6 +365,10 @@ int bh_pod_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err *
 	if (pod.n_addrs > MAX_ADDRS)
 		return bh_err(err, -E2BIG, "pod %s/%s: more than %d addresses", pod.namespace,
 			      pod.name, MAX_ADDRS);
+	if (pod.n_pod_ports > MAX_PORTS || pod.n_extra > MAX_EXTRA)
+		return bh_err(err, -E2BIG, "pod %s/%s: more than %d ports or %d extra networks",
+			      pod.namespace, pod.name, MAX_PORTS, MAX_EXTRA);
+	ignore_foreign(&pod, fact->source);
 	old = bh_pod_find_told(w, pod.namespace, pod.name, pod.uid, fact->source);
 	if (!old && w->n_live[BH_KIND_POD] >= BH_MAX_PODS)
 		return bh_err(err, -E2BIG, "pod %s/%s: there are %d pods already", pod.namespace,

@@ -113,6 +113,23 @@ static const char *put_str(char **at, const char *s)
 	return copy;
 }
 
+static void *copy_array(const void *src, size_t n, size_t size)
+{
+	void *copy = n ? bh_calloc(n, size) : NULL;
+
+	if (n)
+		memcpy(copy, src, n * size);
+	return copy;
+}
+
+static void free_array(const void *array)
+{
+	void *p;
+
+	memcpy(&p, &array, sizeof(p));
+	free(p);
+}
+
 bool bh_pod_can_own(const struct bh_pod *p)
 {
 	return !p->is_host_network && !p->is_finished;
@@ -147,6 +164,9 @@ struct bh_pod_obj *bh_pod_new(struct bh_world *w, struct bh_space *space, const 
 	p->pub.workload_kind = bh_intern(&w->strings, pod->workload_kind);
 	p->pub.workload_name = bh_intern(&w->strings, pod->workload_name);
 	p->pub.file = bh_intern(&w->strings, pod->file);
+	p->pub.netns = bh_intern(&w->strings, pod->netns);
+	p->pub.pod_ports = copy_array(pod->pod_ports, pod->n_pod_ports, sizeof(*pod->pod_ports));
+	p->pub.extra = copy_array(pod->extra, pod->n_extra, sizeof(*pod->extra));
 	p->pub.labels = p->class->labels;
 	p->pub.ports = p->class->ports;
 	p->pub.n_ports = p->class->n_ports;
@@ -172,11 +192,11 @@ static void set_owned(struct bh_pod_obj *p, const struct bh_addr *addrs, size_t 
 
 void bh_pod_free(struct bh_world *w, struct bh_pod_obj *p)
 {
-	struct bh_addr *own;
-
-	memcpy(&own, &p->pub.addrs, sizeof(own));
-	if (own != claimed(p))
-		free(own);
+	if (p->pub.addrs != claimed(p))
+		free_array(p->pub.addrs);
+	free_array(p->pub.pod_ports);
+	free_array(p->pub.extra);
+	bh_intern_unref(&w->strings, p->pub.netns);
 	bh_intern_unref(&w->strings, p->pub.node);
 	bh_intern_unref(&w->strings, p->pub.workload_kind);
 	bh_intern_unref(&w->strings, p->pub.workload_name);
@@ -200,6 +220,31 @@ static bool addrs_same(const struct bh_addr *a, size_t n_a, const struct bh_addr
 	return n_a == n_b;
 }
 
+static bool ports_same(const struct bh_pod *a, const struct bh_pod *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->n_pod_ports && a->n_pod_ports == b->n_pod_ports; i++) {
+		const struct bh_pod_port *p = &a->pod_ports[i], *q = &b->pod_ports[i];
+
+		if (p->ifindex != q->ifindex || strcmp(p->name, q->name) != 0 ||
+		    p->has_mac != q->has_mac || memcmp(p->mac, q->mac, sizeof(p->mac)) != 0 ||
+		    p->bridge != q->bridge)
+			return false;
+	}
+	return a->n_pod_ports == b->n_pod_ports;
+}
+
+static bool extra_same(const struct bh_pod *a, const struct bh_pod *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->n_extra && a->n_extra == b->n_extra; i++)
+		if (bh_cidr_cmp(&a->extra[i], &b->extra[i]) != 0)
+			return false;
+	return a->n_extra == b->n_extra;
+}
+
 bool bh_pod_same(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 {
 	const struct bh_pod *p = &a->pub, *q = &b->pub;
@@ -210,7 +255,8 @@ bool bh_pod_same(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 	       p->created_ns == q->created_ns && p->workload_kind == q->workload_kind &&
 	       p->workload_name == q->workload_name && str_same(p->sandbox_id, q->sandbox_id) &&
 	       p->file == q->file && p->line == q->line &&
-	       p->has_ignored_ports == q->has_ignored_ports &&
+	       p->has_ignored_ports == q->has_ignored_ports && p->netns == q->netns &&
+	       ports_same(p, q) && extra_same(p, q) &&
 	       addrs_same(bh_pod_claimed(a), a->n_claims, bh_pod_claimed(b), b->n_claims);
 }
 
@@ -220,6 +266,7 @@ struct bh_pod_obj *bh_pod_clone(struct bh_world *w, const struct bh_pod_obj *p)
 
 	pod.addrs = bh_pod_claimed(p);
 	pod.n_addrs = p->n_claims;
+	pod.is_contested = false;
 	return bh_pod_new(w, p->class->space, &pod, (enum bh_source)p->obj.source, p->told);
 }
 
@@ -254,16 +301,19 @@ static struct bh_pod_obj *with_won_addrs(struct bh_world *w, struct bh_pod_obj *
 {
 	bh_auto_free struct bh_addr *won = bh_calloc(p->n_claims, sizeof(*won));
 	const struct bh_addr *all = bh_pod_claimed(p);
+	bool is_contested;
 	size_t i, n = 0;
 
 	for (i = 0; bh_pod_can_own(&p->pub) && i < p->n_claims; i++)
 		if (bh_addr_would_win(w, &all[i], p))
 			won[n++] = all[i];
-	if (addrs_same(won, n, p->pub.addrs, p->pub.n_addrs))
+	is_contested = bh_addrs_are_contested(w, won, n, p);
+	if (addrs_same(won, n, p->pub.addrs, p->pub.n_addrs) && p->pub.is_contested == is_contested)
 		return p;
 	if (p->obj.was_seen)
 		p = bh_pod_clone(w, p);
 	set_owned(p, won, n);
+	p->pub.is_contested = is_contested;
 	return p;
 }
 
@@ -289,6 +339,7 @@ static struct bh_pod_obj *revive(struct bh_world *w, struct bh_pod_obj *p, uint3
 	struct bh_pod_obj *before = of_obj(bh_change_before(w, BH_KIND_POD, change));
 
 	if (!before || before == p || !bh_pod_same(before, p) ||
+	    before->pub.is_contested != p->pub.is_contested ||
 	    !addrs_same(before->pub.addrs, before->pub.n_addrs, p->pub.addrs, p->pub.n_addrs))
 		return p;
 	if ((before->obj.roles & BH_OBJ_TOLD) && before->told != p->told)
@@ -325,9 +376,9 @@ void bh_pod_publish(struct bh_world *w, struct bh_pod_obj *old, struct bh_pod_ob
 	if (old && old != p)
 		bh_obj_drop_role(w, &old->obj, BH_OBJ_LIVE);
 	if (old && bh_pod_can_own(&old->pub))
-		bh_addrs_resolve(w, bh_pod_claimed(old), old->n_claims);
+		bh_addrs_resolve(w, bh_pod_claimed(old), old->n_claims, false);
 	if (p && bh_pod_can_own(&p->pub))
-		bh_addrs_resolve(w, bh_pod_claimed(p), p->n_claims);
+		bh_addrs_resolve(w, bh_pod_claimed(p), p->n_claims, false);
 }
 
 void bh_pod_reown(struct bh_world *w, struct bh_pod_obj *p)

@@ -6,10 +6,18 @@
 #include "bh/alloc.h"
 #include "world_impl.h"
 
-const struct bh_pod *bh_world_pod_by_addr(const struct bh_world *w, const struct bh_addr *a)
+/* The strongest claim is the owner's, except where two link-local ones are as strong. */
+static const struct bh_pod_obj *owner_of(const struct bh_world *w, const struct bh_addr *a)
 {
 	const struct bh_claim *first = bh_claims_of(w, a);
 	const struct bh_pod_obj *p = first ? bh_claim_pod(first) : NULL;
+
+	return p && bh_pod_owns(&p->pub, a) ? p : NULL;
+}
+
+const struct bh_pod *bh_world_pod_by_addr(const struct bh_world *w, const struct bh_addr *a)
+{
+	const struct bh_pod_obj *p = owner_of(w, a);
 
 	return p ? &p->pub : NULL;
 }
@@ -22,8 +30,7 @@ static const struct bh_pod *before_of(const struct bh_change *c)
 
 const struct bh_pod *bh_world_settled_pod_by_addr(const struct bh_world *w, const struct bh_addr *a)
 {
-	const struct bh_claim *first = bh_claims_of(w, a);
-	const struct bh_pod_obj *now = first ? bh_claim_pod(first) : NULL;
+	const struct bh_pod_obj *now = owner_of(w, a);
 	const struct bh_change_list *changes = &w->changes[BH_KIND_POD];
 	size_t i;
 
@@ -76,6 +83,8 @@ const struct bh_node *bh_world_node_by_addr(const struct bh_world *w, const stru
 	const struct bh_node_obj *best = NULL;
 	const struct bh_claim *c;
 
+	if (!bh_addr_is_left_to_nodes(w, a))
+		return NULL;
 	for (c = bh_claims_of(w, a); c; c = c->next) {
 		const struct bh_node_obj *node = bh_claim_node(c);
 
@@ -319,7 +328,7 @@ static bool selects(const struct bh_world *w, const struct bh_policy *p,
 
 bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p, const struct bh_pod *pod)
 {
-	return !pod->has_no_labels_yet &&
+	return !bh_pod_is_closed(pod) &&
 	       selects(w, p, p->has_namespaces ? &p->namespaces : NULL, &p->pods, pod);
 }
 

@@ -11,13 +11,23 @@ struct teller {
 	void *ctx;
 };
 
+/* With every address that was told, whoever has it. */
+static struct bh_node told_node(const struct bh_node_obj *o)
+{
+	struct bh_node node = o->pub;
+
+	node.addrs = bh_node_claimed(o);
+	node.n_addrs = o->n_claims;
+	return node;
+}
+
 static void tell_obj(const struct teller *t, struct bh_obj *o)
 {
 	struct bh_fact fact = { .kind = (enum bh_kind)o->kind, .source = t->source };
 
 	switch (fact.kind) {
 	case BH_KIND_NAMESPACE: fact.ns = bh_item(o, struct bh_ns_obj, obj)->pub; break;
-	case BH_KIND_NODE: fact.node = bh_item(o, struct bh_node_obj, obj)->pub; break;
+	case BH_KIND_NODE: fact.node = told_node(bh_item(o, struct bh_node_obj, obj)); break;
 	case BH_KIND_POLICY: fact.policy = bh_item(o, struct bh_policy_obj, obj)->pub; break;
 	case BH_KIND_POD:
 	case BH_KIND_COUNT_: return;

@@ -19,14 +19,19 @@
 
 #include "bh/addr.h"
 
-/* Later sources win where two describe the same pod. */
+/*
+ * Later sources win where two describe the same pod.  What this node itself says
+ * of a pod is no description: it adds ports and addresses to a pod that another
+ * source knows.
+ */
 enum bh_source {
+	BH_SOURCE_NODE,     /* this node: its kernel and its operator's configuration */
 	BH_SOURCE_CRI,      /* the container runtime of this node */
 	BH_SOURCE_MANIFEST, /* files */
 	BH_SOURCE_KUBE,     /* the Kubernetes API */
 	BH_SOURCE_COUNT_
 };
-const char *bh_source_str(enum bh_source source); /* "cri", "manifest", "kube" */
+const char *bh_source_str(enum bh_source source); /* "node", "cri", "manifest", "kube" */
 
 enum bh_dir { BH_INGRESS, BH_EGRESS, BH_DIR_COUNT_ };
 const char *bh_dir_str(enum bh_dir dir); /* "ingress", "egress" */
@@ -71,6 +76,18 @@ struct bh_port {
 	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
 };
 
+/*
+ * A pod's port: the end of its network interface that lies on this node, where the
+ * kernel sees what comes from the pod and what goes to it.
+ */
+struct bh_pod_port {
+	uint32_t ifindex;
+	char name[16];  /* of the link; IFNAMSIZ */
+	uint8_t mac[6]; /* of the pod's end, as it was when the port was found */
+	bool has_mac;
+	uint32_t bridge; /* ifindex of the bridge that it is a port of; 0: it is routed */
+};
+
 struct bh_pod {
 	const char *namespace, *name;
 	const char *uid;  /* "" where the source has none */
@@ -80,22 +97,46 @@ struct bh_pod {
 	size_t n_ports;
 	/*
 	 * status.podIPs.  Read from the world these are the addresses that the
-	 * pod owns there: none for host-network and finished pods, none that a
-	 * newer pod took over.
+	 * pod owns there: none for host-network and finished pods, none that
+	 * belong to somebody else; and also what this node adds: link-local
+	 * addresses of its interfaces and those that the operator lists.
 	 */
 	const struct bh_addr *addrs;
 	size_t n_addrs;
+	/*
+	 * Path of its network namespace; NULL where unknown.  Only the runtime
+	 * and a manifest's annotation tell it (the world ignores any other
+	 * source): who may name a path here says whose traffic is this pod's.
+	 */
+	const char *netns;
+	/*
+	 * Ports of this node that are the pod's, by ifindex, and networks besides
+	 * addrs from which its operator lets it send.  Told by BH_SOURCE_NODE only;
+	 * host-network and finished pods have none.
+	 */
+	const struct bh_pod_port *pod_ports;
+	size_t n_pod_ports;
+	const struct bh_cidr *extra;
+	size_t n_extra;
 	bool is_local;          /* lives on the world's node; set by the world */
 	bool is_host_network;   /* spec.hostNetwork */
 	bool is_finished;       /* status.phase Succeeded or Failed, or sandbox not ready */
 	bool has_no_labels_yet; /* they are unknown, as opposed to none: it is closed */
 	bool has_ignored_ports; /* told by an annotation that does not count; set by the world */
-	int line;               /* 1-based, of file; 0 if unknown */
-	uint64_t created_ns;    /* creation time since 1970; 0 where unknown */
+	/*
+	 * Another pod claims one of addrs and nobody can tell which of them has it:
+	 * its labels may be the other's, so it is closed as well.  Set by the world.
+	 */
+	bool is_contested;
+	int line;                                  /* 1-based, of file; 0 if unknown */
+	uint64_t created_ns;                       /* creation time since 1970; 0 where unknown */
 	const char *workload_kind, *workload_name; /* controlling owner; NULL if none */
 	const char *sandbox_id;                    /* of the runtime; NULL if unknown */
 	const char *file;                          /* manifest it came from; NULL if none */
 };
+
+/* Nobody knows which labels what comes from its addresses has: both its ends are closed. */
+bool bh_pod_is_closed(const struct bh_pod *pod);
 
 struct bh_namespace {
 	const char *name;
@@ -109,8 +150,13 @@ struct bh_namespace {
 struct bh_node {
 	const char *name;
 	struct bh_labels labels;
-	const struct bh_addr *addrs; /* status.addresses that are IPs */
-	size_t n_addrs;
+	/*
+	 * status.addresses that are IPs; read from the world, without those that
+	 * a local pod has.  The first n_kernel of them are not what somebody said:
+	 * the kernel of the world's own node has them.
+	 */
+	const struct bh_addr *addrs;
+	size_t n_addrs, n_kernel;
 };
 
 enum bh_sel_op { BH_SEL_IN, BH_SEL_NOT_IN, BH_SEL_EXISTS, BH_SEL_DOES_NOT_EXIST, BH_SEL_OP_COUNT_ };

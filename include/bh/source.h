@@ -9,6 +9,11 @@
 enum bh_kind { BH_KIND_POD, BH_KIND_NAMESPACE, BH_KIND_NODE, BH_KIND_POLICY, BH_KIND_COUNT_ };
 const char *bh_kind_str(enum bh_kind kind); /* "Pod", "Namespace", "Node", "Policy" */
 
+/*
+ * Of a pod BH_SOURCE_NODE says pod_ports, extra and addrs, which are added to those of
+ * other sources; it describes a pod only together with others, and only the one
+ * whose uid is its own (empty or not).
+ */
 struct bh_fact {
 	enum bh_kind kind;
 	enum bh_source source;

@@ -11,11 +11,28 @@
  * the highest source that has labels (kube, then manifest, then cri), ports
  * are united (higher source wins for a name), addresses, sandbox and finished
  * state come from the runtime if it knows the pod, else from the highest source.
+ * What this node adds (BH_SOURCE_NODE: its ports on the node, their link-local
+ * addresses, the operator's extra ones) comes on top.
  *
- * Addresses.  Host-network and finished pods own none.  Of several live pods
- * that claim one address one that this node's runtime has (sandbox_id) owns it,
- * else the newest created (ties: the later told); the others lose it until the
- * owner goes.  A node's address is never a pod's.
+ * Addresses.  Host-network and finished pods own none.  Of several claims on one
+ * address the strongest has it, the others lose it until that goes:
+ *
+ *   1. the kernel of this node (bh_node.n_kernel);
+ *   2. a local pod that is known by its port or by this node's runtime;
+ *   3. any other local pod;
+ *   4. what somebody says of a node;
+ *   5. pods of other nodes.
+ *
+ * So whoever writes the state of another node, or of pods there, takes no
+ * address of a pod that is judged here.  Among equals the newest created wins
+ * (ties: the later told).  That is how addresses pass from pod to pod on one node,
+ * or between pods that follow each other under one name, and it is right where it
+ * is one runtime's or one node's order of events, or both were created and the node
+ * is this one.  Where it is not, or a pod of another node claims the address of a
+ * local one that is not known for sure, nobody can tell: the stronger one owns the
+ * address and is contested, which closes it (bh_pod.is_contested).  Of a link-local
+ * address that two local pods have, which are known by their ports, neither is the
+ * owner: it is told apart by the link that it is used on, and not by itself.
  *
  * Namespaces that nobody described exist with the one label
  * kubernetes.io/metadata.name as soon as an object names them.
@@ -177,8 +194,8 @@ void bh_world_find_pods(const struct bh_world *w, const char *own_ns, const stru
 /*
  * What changed since the last settle; @before is NULL for new objects and
  * @after for gone ones.  Each object is listed once, in the order in which they
- * first changed.  Objects that are not listed are where they were.  A pod that
- * claims other addresses than before, but owns the same, is listed too.
+ * first changed.  Objects that are not listed are where they were.  A pod or node
+ * that claims other addresses than before, but owns the same, is listed too.
  */
 struct bh_changes {
 	const struct bh_pod_change {
@@ -205,6 +222,17 @@ const struct bh_changes *bh_world_changes(struct bh_world *w);
 bool bh_world_is_dirty(const struct bh_world *w);
 /* Forgets the changes and frees what they kept alive. */
 void bh_world_settle(struct bh_world *w);
+
+/*
+ * Calls @on_conflict for each address that others than its owner claim, once for each
+ * of them: a pod or a node, the other one is NULL.  @owner is NULL where nobody
+ * of those owns it or a node does.  Looks at all addresses.
+ */
+void bh_world_conflicts(const struct bh_world *w,
+			void (*on_conflict)(void *ctx, const struct bh_addr *a,
+					    const struct bh_pod *owner, const struct bh_pod *pod,
+					    const struct bh_node *node),
+			void *ctx);
 
 struct bh_world_stats {
 	size_t n_pods, n_local_pods, n_namespaces, n_nodes, n_policies;

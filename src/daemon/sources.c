@@ -79,6 +79,7 @@ static void put_own_node(struct bh_sources *s, enum bh_source source,
 			addrs[n++] = s->told_addrs[i];
 	}
 	fact.node.n_addrs = n;
+	fact.node.n_kernel = s->n_kernel_addrs;
 	put(s, &fact);
 }
 
@@ -128,7 +129,7 @@ static void on_delete(void *ctx, const struct bh_key *key)
 		bh_problems_clear(&s->agent->problems, key->source, subject_of(key, subject));
 	if (is_own_node(s, key->kind, key->name)) {
 		tell_own_node(s, key->source, NULL, 0);
-		put_own_node(s, BH_SOURCE_CRI, NULL);
+		put_own_node(s, BH_SOURCE_NODE, NULL);
 	}
 	bh_reconcile_defer(&s->agent->reconcile, false);
 }
@@ -179,7 +180,7 @@ static void read_node(struct bh_sources *s)
 	free(s->kernel_addrs);
 	s->kernel_addrs = bh_take_ptr(addrs);
 	s->n_kernel_addrs = n;
-	put_own_node(s, BH_SOURCE_CRI, NULL);
+	put_own_node(s, BH_SOURCE_NODE, NULL);
 	node = bh_world_node(s->agent->world, s->agent->config->node_name);
 	if (s->told_addrs && node)
 		put_own_node(s, s->told_by, &node->labels);
@@ -287,6 +288,7 @@ static bool is_stale(const struct bh_sources *s, enum bh_source source)
 	switch (source) {
 	case BH_SOURCE_CRI: return !bh_cri_stats(s->cri).is_connected;
 	case BH_SOURCE_KUBE: return !bh_kube_stats(s->kube).is_connected;
+	case BH_SOURCE_NODE:
 	case BH_SOURCE_MANIFEST:
 	case BH_SOURCE_COUNT_: break;
 	}
@@ -321,6 +323,7 @@ static void describe(const struct bh_sources *s, enum bh_source source, char *bu
 		return;
 	case BH_SOURCE_MANIFEST: snprintf(buf, size, "folder %s", c->policies); return;
 	case BH_SOURCE_KUBE: describe_kube(s, buf, size); return;
+	case BH_SOURCE_NODE: /* never wanted */
 	case BH_SOURCE_COUNT_: break;
 	}
 	abort();

@@ -401,6 +401,8 @@ static bool is_protected(const struct view *v)
 {
 	size_t i;
 
+	if (bh_pod_is_closed(v->pod))
+		return bh_world_mode(v->f->w) == BH_ENFORCE;
 	for (i = 0; i < v->n_policies; i++) {
 		const struct bh_policy *p = v->policies[i];
 

@@ -120,6 +120,8 @@ static void copy_world(struct maker *m)
 	for (i = 0; i < n; i++) {
 		struct bh_fact f = { .kind = BH_KIND_POD, .pod = *pods[i] };
 
+		/* Among the copies nobody claims what it lost. */
+		f.pod.has_no_labels_yet = bh_pod_is_closed(pods[i]);
 		put(m->f, &f);
 	}
 }

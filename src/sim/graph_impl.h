@@ -115,7 +115,7 @@ struct bh_g_override {
 struct bh_g_profile {
 	enum bh_dir dir;
 	/* The pods are not subject to policy, or closed whatever the policies say. */
-	bool is_free, is_closed;
+	bool is_free, is_closed, is_closed_if_audited;
 	const struct bh_pod *subject;        /* one of the pods; NULL where there is none */
 	const struct bh_g_policy **policies; /* in evaluation order */
 	size_t n_policies;

@@ -219,7 +219,7 @@ static void profile_key(const struct bh_g_profile *p, struct bh_buf *key)
 	bool has_names = false;
 	size_t i;
 
-	bh_buf_printf(key, "%d%d%d ", p->is_free, p->is_closed, p->dir);
+	bh_buf_printf(key, "%d%d%d ", p->is_free, p->is_closed_if_audited, p->dir);
 	for (i = 0; i < p->n_policies; i++) {
 		bh_buf_add(key, &p->policies[i], sizeof(p->policies[i]));
 		has_names |= names_ports(p->policies[i], p->dir);
@@ -235,8 +235,10 @@ uint32_t bh_g_profile_of(struct bh_graph *g, const struct bh_pod *pod, enum bh_d
 	uint32_t id;
 
 	p.is_free = !pod || pod->is_host_network || pod->is_finished;
-	p.is_closed = !p.is_free && pod->has_no_labels_yet;
-	if (!p.is_free && !p.is_closed)
+	p.is_closed_if_audited = !p.is_free && bh_pod_is_closed(pod);
+	p.is_closed = p.is_closed_if_audited && bh_world_mode(g->source.world) != BH_AUDIT;
+	p.has_audited = p.is_closed_if_audited != p.is_closed;
+	if (!p.is_free && !p.is_closed_if_audited)
 		find_policies(g, &p);
 	profile_key(&p, &key);
 	id = bh_ids_get(&g->profile_ids, g->arena, bh_buf_str(&key), key.len);
@@ -257,7 +259,7 @@ static void class_key(const struct bh_pod *pod, struct bh_buf *key)
 
 	bh_buf_printf(key, "%s\n%s\n%d%d%d\n", pod->namespace,
 		      pod->is_host_network ? pod->node : "", pod->is_host_network, pod->is_finished,
-		      pod->has_no_labels_yet);
+		      bh_pod_is_closed(pod));
 	/* Strings of the world are equal if their pointers are. */
 	bh_buf_add(key, &pod->labels.n, sizeof(pod->labels.n));
 	for (i = 0; i < pod->labels.n; i++) {

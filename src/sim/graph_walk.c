@@ -97,7 +97,7 @@ const struct bh_conns *bh_g_walk(struct bh_graph *g, const struct bh_g_profile *
 		decide(&w, NULL, BH_REASON_NOT_SUBJECT, true, w.open);
 		return w.allowed;
 	}
-	if (p->is_closed) {
+	if (with_audited ? p->is_closed_if_audited : p->is_closed) {
 		decide(&w, NULL, BH_REASON_NO_LABELS, false, w.open);
 		return w.allowed;
 	}

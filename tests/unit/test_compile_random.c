@@ -52,6 +52,7 @@ static void after_every_step_the_plan_is_that_of_a_new_compiler(void **state)
 		struct gen g;
 
 		gen_init(&g, seed);
+		g.has_ports = seed % 2;
 		c = bh_compiler_new(g.w, &config);
 		gen_fill(&g);
 		for (step = 0; step < 60; step++) {
@@ -155,6 +156,7 @@ static void the_deltas_add_up_to_the_plan(void **state)
 		struct gen g;
 
 		gen_init(&g, seed);
+		g.has_ports = seed % 2;
 		c = bh_compiler_new(g.w, &config);
 		gen_fill(&g);
 		for (step = 0; step < 60; step++) {
@@ -254,6 +256,7 @@ static size_t list_addrs(struct bh_addr *ret)
 
 	for (i = 0; i < GEN_ADDRS; i++)
 		ret[n++] = gen_addr((uint32_t)i);
+	ret[n++] = addr_of("fe80::1");
 	for (i = 0; i < 4; i++)
 		ret[n++] = gen_node_addr((uint32_t)i / 2 + 1, i % 2 ? BH_IPV6 : BH_IPV4);
 	for (i = 0; i < BH_ARRAY_LEN(outside); i++)
@@ -325,6 +328,7 @@ static void the_plan_does_what_the_evaluator_says(void **state)
 		struct gen g;
 
 		gen_init(&g, seed + 1000);
+		g.has_ports = seed % 2;
 		c = bh_compiler_new(g.w, &config);
 		gen_fill(&g);
 		for (step = 0; step < 6; step++) {
@@ -412,6 +416,7 @@ static void prefixes_with_many_sets_of_ports_are_judged_alike(void **state)
 		struct gen g;
 
 		gen_init(&g, seed);
+		g.has_ports = seed % 2;
 		c = bh_compiler_new(g.w, &config);
 		fill_blocks(&g);
 		bh_compiler_update(c);
@@ -447,6 +452,7 @@ static void nft_takes_every_table(void **state)
 		struct gen g;
 
 		gen_init(&g, seed);
+		g.has_ports = seed % 2;
 		c = bh_compiler_new(g.w, &config);
 		if (seed % 2)
 			gen_fill(&g);

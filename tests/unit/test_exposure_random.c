@@ -141,7 +141,7 @@ static void check_protected(const struct run *r)
 	const struct bh_world *w = r->then.gen.w;
 	const struct bh_policy *const *policies;
 	size_t n = bh_world_policies_of(w, r->pod->namespace, &policies), i;
-	bool is_protected = false;
+	bool is_protected = bh_pod_is_closed(r->pod) && bh_world_mode(w) == BH_ENFORCE;
 
 	for (i = 0; i < n; i++)
 		is_protected |= bh_policy_speaks(policies[i], r->e->dir) &&

@@ -839,6 +839,11 @@ static void hostile_names_cannot_break_a_line(void **state)
 		{ "c", "\"}\n{" },
 		{ "d\x01", "" },
 	};
+	const struct bh_key attacker = { .kind = BH_KIND_POD,
+					 .source = BH_SOURCE_KUBE,
+					 .namespace = "shop",
+					 .name = "attacker",
+					 .uid = "u5" };
 	struct bh_addr a = wt_addr("10.0.0.5");
 	const struct bh_fact fact = {
 		.kind = BH_KIND_POD,
@@ -857,6 +862,7 @@ static void hostile_names_cannot_break_a_line(void **state)
 
 	(void)state;
 	open_lab(&lab, &node1, &defaults, SHOP);
+	bh_world_remove(lab.w, &attacker);
 	assert_ok(bh_world_apply(lab.w, &fact, &err), &err);
 	settle(&lab, T0);
 	deny(&lab, &scan, T0); /* on_record() parses the line */

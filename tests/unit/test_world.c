@@ -109,14 +109,16 @@ static void three_pods_pass_an_address_on_by_age(void **state)
 	assert_string_equal(wt_owner(w, "10.0.0.1"), "");
 }
 
-static void node_addresses_are_never_a_pods(void **state)
+static const struct bh_world_config on_n1 = { .node = "n1" };
+
+static void node_addresses_are_no_remote_pods(void **state)
 {
-	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
 	struct bh_addr a = wt_addr("10.0.0.1");
 	const struct bh_changes *c;
 
 	(void)state;
-	world_text(w, KUBE, "pod shop/web 10.0.0.1 10.0.0.2");
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 10.0.0.2 node=n2");
 	c = changes_of(w, "node n 10.0.0.1");
 	assert_string_equal(wt_owner(w, "10.0.0.1"), "");
 	assert_string_equal(bh_world_node_by_addr(w, &a)->name, "n");
@@ -124,7 +126,7 @@ static void node_addresses_are_never_a_pods(void **state)
 	assert_int_equal(c->n_pods, 1);
 	assert_int_equal(c->pods[0].after->n_addrs, 1);
 
-	world_text(w, KUBE, "pod shop/late 10.0.0.1 at=9");
+	world_text(w, KUBE, "pod shop/late 10.0.0.1 at=9 node=n2");
 	assert_int_equal(wt_shop_pod(w, "late")->n_addrs, 0);
 	remove_named(w, BH_KIND_NODE, KUBE, "", "n");
 	assert_string_equal(wt_owner(w, "10.0.0.1"), "late");
@@ -133,15 +135,299 @@ static void node_addresses_are_never_a_pods(void **state)
 
 static void node_that_moves_gives_its_old_address_free(void **state)
 {
-	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
 
 	(void)state;
-	world_text(w, KUBE, "node n 10.0.0.1\nnode m 10.0.0.2\npod shop/web 10.0.0.1 10.0.0.2");
+	world_text(w, KUBE,
+		   "node n 10.0.0.1\nnode m 10.0.0.2\npod shop/web 10.0.0.1 10.0.0.2 node=n2");
 	assert_int_equal(wt_shop_pod(w, "web")->n_addrs, 0);
 	world_text(w, KUBE, "node n 10.0.0.2");
 	assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
 	remove_named(w, BH_KIND_NODE, KUBE, "", "m");
 	assert_string_equal(wt_owner(w, "10.0.0.2"), "");
+}
+
+/* Which of n1's addresses is whose: "web" the pod, "n2" the node, "" nobody's. */
+static const char *whose(const struct bh_world *w, const char *text)
+{
+	struct bh_addr a = wt_addr(text);
+	const struct bh_node *node = bh_world_node_by_addr(w, &a);
+
+	return node ? node->name : wt_owner(w, text);
+}
+
+static void no_node_object_takes_a_local_pods_address(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+	const struct bh_changes *c;
+
+	(void)state;
+	world_text(w, KUBE, "node n2 10.0.0.1 10.0.0.2");
+	c = changes_of(w, "pod shop/web 10.0.0.1 node=n1");
+	assert_string_equal(whose(w, "10.0.0.1"), "web");
+	assert_string_equal(whose(w, "10.0.0.2"), "n2");
+	/* The node is another one to whom it may concern. */
+	assert_int_equal(c->n_nodes, 1);
+	assert_int_equal(c->nodes[0].before->n_addrs, 2);
+	assert_int_equal(c->nodes[0].after->n_addrs, 1);
+
+	c = changes_of(w, "node n3 10.0.0.1");
+	assert_string_equal(whose(w, "10.0.0.1"), "web");
+	assert_false(wt_shop_pod(w, "web")->is_contested);
+	assert_int_equal(c->n_pods, 0);
+
+	/* What this node's kernel has is so. */
+	world_text(w, BH_SOURCE_NODE, "node n1 10.0.0.1 kernel");
+	assert_string_equal(whose(w, "10.0.0.1"), "n1");
+	remove_named(w, BH_KIND_NODE, BH_SOURCE_NODE, "", "n1");
+	assert_string_equal(whose(w, "10.0.0.1"), "web");
+	wt_remove_pod(w, KUBE, "web", "");
+	assert_string_equal(whose(w, "10.0.0.1"), "n2");
+	assert_int_equal(bh_world_node(w, "n2")->n_addrs, 2);
+}
+
+static void newer_pod_elsewhere_takes_no_address_of_a_known_one_here(void **state)
+{
+	static const struct {
+		enum bh_source source;
+		const char *known_by;
+	} rows[] = {
+		{ CRI, "pod shop/web 10.0.0.1 uid=1 sandbox=s1" },
+		{ BH_SOURCE_NODE, "pod shop/web uid=1 link=7" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+
+		world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1 node=n1 at=1");
+		world_text(w, rows[i].source, rows[i].known_by);
+		world_text(w, KUBE, "pod evil/evil 10.0.0.1 uid=2 node=n2 at=9");
+		assert_string_equal(wt_owner(w, "10.0.0.1"), "web");
+		assert_false(wt_shop_pod(w, "web")->is_contested);
+		assert_int_equal(bh_world_pod_by_name(w, "evil", "evil")->n_addrs, 0);
+	}
+}
+
+static void address_that_may_be_anothers_is_closed(void **state)
+{
+	static const struct {
+		const char *one, *other;
+		bool is_contested;
+	} rows[] = {
+		/* A pod elsewhere against one here of which nothing but the API tells. */
+		{ "pod shop/web 10.0.0.1 node=n1 uid=1 at=1", "pod evil/e 10.0.0.1 node=n2 at=9",
+		  true },
+		{ "pod shop/web 10.0.0.1 node=n1 uid=1 at=9", "pod evil/e 10.0.0.1 node=n2 at=1",
+		  true },
+		/* Manifests without times. */
+		{ "pod shop/web 10.0.0.1", "pod evil/e 10.0.0.1", true },
+		/* Two nodes say it. */
+		{ "pod shop/web 10.0.0.1 node=n3 at=9", "pod evil/e 10.0.0.1 node=n2 at=1", true },
+		/* One node's order of events. */
+		{ "pod shop/web 10.0.0.1 node=n2 at=9", "pod evil/e 10.0.0.1 node=n2 at=1", false },
+		{ "pod shop/web 10.0.0.1 node=n1 at=9", "pod evil/e 10.0.0.1 node=n1 at=1", false },
+		/* A pod that came to another node under its name. */
+		{ "pod shop/web 10.0.0.1 node=n3 uid=2 at=9",
+		  "pod shop/web 10.0.0.1 node=n2 uid=1 at=1", false },
+		/* Nobody has it any more. */
+		{ "pod shop/web 10.0.0.1 node=n1", "pod evil/e 10.0.0.1 node=n2 finished", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+		struct bh_addr a = wt_addr("10.0.0.1");
+		const struct bh_pod *p;
+
+		world_text(w, KUBE, rows[i].one);
+		world_text(w, KUBE, rows[i].other);
+		p = bh_world_pod_by_addr(w, &a);
+		if (p->is_contested != rows[i].is_contested)
+			fail_msg("row %zu", i);
+		assert_int_equal(bh_pod_is_closed(p), rows[i].is_contested);
+	}
+}
+
+static void contested_pod_is_open_again_when_the_other_goes(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+	const struct bh_changes *c;
+
+	(void)state;
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 fd00::1 uid=1 node=n1 at=1 label=app:web");
+	c = changes_of(w, "pod evil/e 10.0.0.1 uid=2 node=n2 at=9");
+	assert_int_equal(c->n_pods, 2);
+	assert_true(wt_shop_pod(w, "web")->is_contested);
+	/* What is known of it stays to be shown. */
+	assert_int_equal(wt_shop_pod(w, "web")->labels.n, 1);
+	assert_int_equal(wt_shop_pod(w, "web")->n_addrs, 2);
+	/* It is known by its port, and so nothing is in doubt. */
+	world_text(w, BH_SOURCE_NODE, "pod shop/web uid=1 link=7");
+	assert_false(wt_shop_pod(w, "web")->is_contested);
+	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_POD,
+					     .source = BH_SOURCE_NODE,
+					     .namespace = "shop",
+					     .name = "web",
+					     .uid = "1" });
+	assert_true(wt_shop_pod(w, "web")->is_contested);
+	bh_world_remove(w, &(struct bh_key){ .kind = BH_KIND_POD,
+					     .source = KUBE,
+					     .namespace = "evil",
+					     .name = "e",
+					     .uid = "2" });
+	assert_false(wt_shop_pod(w, "web")->is_contested);
+}
+
+static void too_many_claims_are_a_doubt(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+	struct bh_addr a = wt_addr("10.0.0.1");
+
+	(void)state;
+	for (int i = 0; i < 40; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "pod shop/p%d 10.0.0.1 node=n2 at=%d", i, i + 1);
+		world_text(w, KUBE, text);
+		assert_int_equal(bh_world_pod_by_addr(w, &a)->is_contested, i >= 32);
+	}
+}
+
+static void count_conflict(void *ctx, const struct bh_addr *a, const struct bh_pod *owner,
+			   const struct bh_pod *pod, const struct bh_node *node)
+{
+	struct bh_buf *out = ctx;
+	char text[BH_ADDR_STRLEN];
+
+	bh_buf_printf(out, "%s %s %s\n", bh_addr_format(a, text), owner ? owner->name : "-",
+		      pod ? pod->name : node->name);
+}
+
+static void conflicts_are_told(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+	struct bh_buf text = { 0 };
+
+	(void)state;
+	world_text(w, KUBE,
+		   "pod shop/web 10.0.0.1 node=n1 at=1\npod shop/ok 10.0.0.2 node=n1\n"
+		   "node n2 10.0.0.1");
+	bh_world_conflicts(w, count_conflict, &text);
+	assert_string_equal(bh_buf_str(&text), "10.0.0.1 web n2\n");
+	bh_buf_reset(&text);
+	world_text(w, KUBE, "node n2\npod shop/late 10.0.0.1 node=n2 at=2");
+	bh_world_conflicts(w, count_conflict, &text);
+	assert_string_equal(bh_buf_str(&text), "10.0.0.1 web late\n");
+	bh_buf_done(&text);
+}
+
+/* --- what the node adds --------------------------------------------------------------------- */
+
+#define NODE BH_SOURCE_NODE
+
+static void ports_belong_to_the_pod_that_others_know(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+	const struct bh_changes *c;
+	const struct bh_pod *p;
+
+	(void)state;
+	world_text(w, NODE, "pod shop/web uid=1 link=7@3 fe80::1 10.0.0.9 extra=10.1.0.0/24");
+	assert_null(wt_shop_pod(w, "web"));
+	world_text(w, KUBE, "pod shop/web 10.0.0.1 uid=1 node=n1 label=app:web");
+	p = wt_shop_pod(w, "web");
+	assert_int_equal(p->n_pod_ports, 1);
+	assert_int_equal(p->pod_ports[0].ifindex, 7);
+	assert_int_equal(p->pod_ports[0].bridge, 3);
+	assert_int_equal(p->n_extra, 1);
+	assert_int_equal(p->n_addrs, 3);
+	assert_string_equal(wt_owner(w, "fe80::1"), "web");
+	assert_string_equal(wt_owner(w, "10.0.0.9"), "web");
+	assert_int_equal(p->labels.n, 1);
+
+	/* Another port is a change. */
+	bh_world_settle(w);
+	world_text(w, NODE, "pod shop/web uid=1 link=8@3 fe80::1 10.0.0.9 extra=10.1.0.0/24");
+	c = bh_world_changes(w);
+	assert_int_equal(c->n_pods, 1);
+	assert_int_equal(c->pods[0].before->pod_ports[0].ifindex, 7);
+	assert_int_equal(c->pods[0].after->pod_ports[0].ifindex, 8);
+	bh_world_settle(w);
+	world_text(w, NODE, "pod shop/web uid=1 link=8@3 fe80::1 10.0.0.9 extra=10.1.0.0/24");
+	assert_false(bh_world_is_dirty(w));
+
+	/* Of a pod of the same name, but another one, nothing is known. */
+	world_text(w, KUBE, "pod shop/web 10.0.0.2 uid=2 node=n1");
+	assert_int_equal(bh_world_stats(w).n_pods, 2);
+	assert_int_equal(bh_world_pod_by_name(w, "shop", "web")->n_pod_ports, 0);
+}
+
+static void pods_without_a_network_of_their_own_have_no_port(void **state)
+{
+	static const char *const rows[] = { "host node=n1", "finished node=n1", "node=n2" };
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+		char text[64];
+
+		snprintf(text, sizeof(text), "pod shop/web 10.0.0.1 %s", rows[i]);
+		world_text(w, KUBE, text);
+		world_text(w, NODE, "pod shop/web link=7 fe80::1 extra=10.1.0.0/24");
+		assert_int_equal(wt_shop_pod(w, "web")->n_pod_ports, 0);
+		assert_int_equal(wt_shop_pod(w, "web")->n_extra, 0);
+		assert_string_equal(wt_owner(w, "fe80::1"), "");
+	}
+}
+
+static void link_local_address_of_two_pods_is_nobodys(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+
+	(void)state;
+	world_text(w, MANIFEST, "pod shop/a 10.0.0.1\npod shop/b 10.0.0.2\npod shop/c fe80::1");
+	assert_string_equal(wt_owner(w, "fe80::1"), "c");
+	world_text(w, NODE, "pod shop/a link=7 fe80::1");
+	assert_string_equal(wt_owner(w, "fe80::1"), "a");
+	world_text(w, NODE, "pod shop/b link=8 fe80::1 fe80::2");
+	assert_string_equal(wt_owner(w, "fe80::1"), "");
+	assert_string_equal(wt_owner(w, "fe80::2"), "b");
+	assert_false(wt_shop_pod(w, "a")->is_contested);
+	assert_false(wt_shop_pod(w, "b")->is_contested);
+	assert_int_equal(wt_shop_pod(w, "a")->n_addrs, 1);
+	world_text(w, NODE, "pod shop/b link=8 fe80::2");
+	assert_string_equal(wt_owner(w, "fe80::1"), "a");
+}
+
+static void only_runtime_and_manifests_name_a_namespace(void **state)
+{
+	static const struct {
+		enum bh_source source;
+		bool is_heard;
+	} rows[] = { { CRI, true }, { MANIFEST, true }, { KUBE, false } };
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+
+		world_text(w, rows[i].source, "pod shop/web 10.0.0.1 node=n1 netns=/run/netns/x");
+		assert_int_equal(wt_shop_pod(w, "web")->netns != NULL, rows[i].is_heard);
+		/* Nor does any but the node name ports. */
+		world_text(w, rows[i].source, "pod shop/web 10.0.0.1 node=n1 link=7");
+		assert_int_equal(wt_shop_pod(w, "web")->n_pod_ports, 0);
+	}
+}
+
+static void runtimes_namespace_goes_before_a_manifests(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&on_n1);
+
+	(void)state;
+	world_text(w, MANIFEST, "pod shop/web 10.0.0.1 netns=/run/netns/m");
+	assert_string_equal(wt_shop_pod(w, "web")->netns, "/run/netns/m");
+	world_text(w, CRI, "pod shop/web 10.0.0.1 uid=1 sandbox=s netns=/run/netns/r");
+	assert_string_equal(wt_shop_pod(w, "web")->netns, "/run/netns/r");
 }
 
 static void host_network_pods_own_no_address(void **state)
@@ -1071,8 +1357,19 @@ int main(void)
 		cmocka_unit_test(of_equally_old_pods_the_later_told_owns_the_address),
 		cmocka_unit_test(removing_the_loser_takes_nothing_from_the_owner),
 		cmocka_unit_test(three_pods_pass_an_address_on_by_age),
-		cmocka_unit_test(node_addresses_are_never_a_pods),
+		cmocka_unit_test(node_addresses_are_no_remote_pods),
 		cmocka_unit_test(node_that_moves_gives_its_old_address_free),
+		cmocka_unit_test(no_node_object_takes_a_local_pods_address),
+		cmocka_unit_test(newer_pod_elsewhere_takes_no_address_of_a_known_one_here),
+		cmocka_unit_test(address_that_may_be_anothers_is_closed),
+		cmocka_unit_test(contested_pod_is_open_again_when_the_other_goes),
+		cmocka_unit_test(too_many_claims_are_a_doubt),
+		cmocka_unit_test(conflicts_are_told),
+		cmocka_unit_test(ports_belong_to_the_pod_that_others_know),
+		cmocka_unit_test(pods_without_a_network_of_their_own_have_no_port),
+		cmocka_unit_test(link_local_address_of_two_pods_is_nobodys),
+		cmocka_unit_test(only_runtime_and_manifests_name_a_namespace),
+		cmocka_unit_test(runtimes_namespace_goes_before_a_manifests),
 		cmocka_unit_test(host_network_pods_own_no_address),
 		cmocka_unit_test(finished_pods_lose_their_address_at_once),
 		cmocka_unit_test(all_addresses_of_both_families_lead_to_the_pod),

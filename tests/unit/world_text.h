@@ -195,6 +195,16 @@ static inline void wt_label(struct wt *t, struct bh_labels *labels, char *at)
 	WT_PUSH(t->arena, labels->items, labels->n, l);
 }
 
+/* "IFINDEX" or "IFINDEX@BRIDGE" as a port of @p. */
+static inline void wt_link(struct wt *t, struct bh_pod *p, char *at)
+{
+	struct bh_pod_port port = { .ifindex = (uint32_t)atoi(strsep(&at, "@")) };
+
+	snprintf(port.name, sizeof(port.name), "v%u", port.ifindex);
+	port.bridge = at ? (uint32_t)atoi(at) : 0;
+	WT_PUSH(t->arena, p->pod_ports, p->n_pod_ports, port);
+}
+
 static inline void wt_pod_option(struct wt *t, struct bh_pod *p, char *opt)
 {
 	char *value = opt;
@@ -224,6 +234,14 @@ static inline void wt_pod_option(struct wt *t, struct bh_pod *p, char *opt)
 		p->uid = value;
 	} else if (strcmp(key, "sandbox") == 0) {
 		p->sandbox_id = value;
+	} else if (strcmp(key, "netns") == 0) {
+		p->netns = value;
+	} else if (strcmp(key, "link") == 0) {
+		wt_link(t, p, value);
+	} else if (strcmp(key, "extra") == 0) {
+		struct bh_cidr c = wt_cidr(value);
+
+		WT_PUSH(t->arena, p->extra, p->n_extra, c);
 	} else {
 		assert_string_equal(key, "at");
 		p->created_ns = strtoull(value, NULL, 10);
@@ -345,6 +363,8 @@ static inline void wt_node(struct wt *t, char *name, char **at)
 	while ((opt = wt_cut(at, " \t"))) {
 		if (strncmp(opt, "label=", 6) == 0) {
 			wt_label(t, &fact.node.labels, opt + 6);
+		} else if (strcmp(opt, "kernel") == 0) {
+			fact.node.n_kernel = fact.node.n_addrs;
 		} else {
 			struct bh_addr a = wt_addr(opt);
 

@@ -27,6 +27,7 @@ struct gen {
 	bool has_workloads;     /* of two pods, mostly alike; else each pod stands for itself */
 	bool is_plain;          /* selectors exclude values of tier only, and no namespaces */
 	bool is_ipv4_only;      /* addresses of pods and nodes; not the blocks of policies */
+	bool has_ports;         /* this node tells ports, the other claims pods' addresses */
 	struct bh_pod pairs[3]; /* the pod of each workload that was told last */
 	struct bh_world_config config;
 	uint64_t now_ns;
@@ -168,15 +169,18 @@ static inline struct bh_labels gen_labels(struct gen *g)
 
 static inline void gen_node(struct gen *g, uint32_t node)
 {
-	struct bh_addr *addrs = bh_arena_array(g->arena, 2, sizeof(*addrs));
+	struct bh_addr *addrs = bh_arena_array(g->arena, 3, sizeof(*addrs));
 	struct bh_fact f = { .kind = BH_KIND_NODE };
 
 	addrs[0] = gen_node_addr(node, BH_IPV4);
 	addrs[1] = gen_node_addr(node, BH_IPV6);
+	addrs[2] = gen_addr(gen_next(g, GEN_ADDRS));
 	f.node = (struct bh_node){ .name = node == 1 ? "n1" : "n2",
 				   .labels = gen_labels(g),
 				   .addrs = addrs,
 				   .n_addrs = g->is_ipv4_only ? 1 : 2 };
+	if (g->has_ports && node == 2 && gen_chance(g, 60))
+		f.node.n_addrs = 3;
 	gen_apply(g, &f);
 }
 
@@ -248,6 +252,33 @@ static inline void gen_pod(struct gen *g, uint32_t i)
 	if (g->has_workloads && i < 2 * BH_ARRAY_LEN(gen_spaces))
 		gen_join(g, &g->pairs[i % BH_ARRAY_LEN(gen_spaces)], &f.pod);
 	gen_apply(g, &f);
+}
+
+/* What the node adds to the @i'th pod, if there is one. */
+static inline void gen_pod_ports(struct gen *g, uint32_t i)
+{
+	struct bh_key key = gen_pod_key(g, i);
+	struct bh_pod_port *port = bh_arena_array(g->arena, 1, sizeof(*port));
+	struct bh_addr *addrs = bh_arena_array(g->arena, 2, sizeof(*addrs));
+	struct bh_fact f = { .kind = BH_KIND_POD };
+	enum bh_source source = g->source;
+
+	port->ifindex = 10 + i;
+	/* Two pods may have one link-local address, or an address of somebody else. */
+	addrs[0] = (struct bh_addr){ .family = BH_IPV6,
+				     .bytes = { 0xfe, 0x80, [15] = (uint8_t)gen_next(g, 3) } };
+	addrs[1] = gen_addr(gen_next(g, GEN_ADDRS));
+	f.pod = (struct bh_pod){ .namespace = key.namespace,
+				 .name = key.name,
+				 .uid = key.uid,
+				 .node = "",
+				 .pod_ports = port,
+				 .n_pod_ports = gen_next(g, 2),
+				 .addrs = addrs,
+				 .n_addrs = 1 + gen_next(g, 2) };
+	g->source = BH_SOURCE_NODE;
+	gen_apply(g, &f);
+	g->source = source;
 }
 
 /* The same without a "not". */
@@ -436,7 +467,9 @@ static inline void gen_step(struct gen *g)
 	uint32_t what = gen_next(g, 100);
 	struct bh_key key;
 
-	if (what < 40) {
+	if (g->has_ports && gen_chance(g, 20)) {
+		gen_pod_ports(g, gen_next(g, g->n_pods));
+	} else if (what < 40) {
 		gen_pod(g, gen_next(g, g->n_pods));
 	} else if (what < 50) {
 		key = gen_pod_key(g, gen_next(g, g->n_pods));
