@@ -4,6 +4,7 @@
  * namespace of its own.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include <linux/if_ether.h>
+#include <linux/if_packet.h>
 
 #include "bh/buf.h"
 #include "bh/nft.h"
@@ -580,6 +582,522 @@ static void the_rendered_text_loads_as_what_was_committed(void **state)
 	must_be_same(nft, plans, "nft -f");
 }
 
+/* --- what others do ----------------------------------------------------------*/
+
+static const struct {
+	enum bh_table table;
+	const char *command, *says;
+} tampers[] = {
+#define N BH_TABLE_NETDEV
+#define B BH_TABLE_BRIDGE
+	{ N, "delete table netdev bulkhead", "table netdev bulkhead: was missing" },
+	{ B, "delete table bridge bulkhead", "table bridge bulkhead: was missing" },
+	{ N, "flush chain netdev bulkhead ask", "chain ask: other rules" },
+	{ N, "insert rule netdev bulkhead p_1 accept", "chain p_1: other rules" },
+	{ B, "insert rule bridge bulkhead b accept", "chain b: other rules" },
+	{ N, "delete chain netdev bulkhead p_1", "chain p_1: was missing" },
+	{ N,
+	  "delete chain netdev bulkhead p_1; add chain netdev bulkhead p_1 "
+	  "{ type filter hook ingress device two priority -500; }",
+	  "chain p_1: was of another kind" },
+	{ N,
+	  "delete chain netdev bulkhead p_1; add chain netdev bulkhead p_1 "
+	  "{ type filter hook ingress device one priority -400; }",
+	  "chain p_1: was of another kind" },
+	{ N,
+	  "delete chain netdev bulkhead p_1; add chain netdev bulkhead p_1 "
+	  "{ type filter hook ingress devices = { one, two } priority -500; }",
+	  "chain p_1: was of another kind" },
+	{ N,
+	  "add chain netdev bulkhead p_1 "
+	  "{ type filter hook ingress devices = { two } priority -500; }",
+	  "chain p_1: was of another kind" },
+	{ N, "add chain netdev bulkhead p_1 { policy drop; }", "chain p_1: was of another kind" },
+	{ N, "add chain netdev bulkhead evil { type filter hook egress device one priority 0; }",
+	  "chain evil: does not belong here" },
+	{ B,
+	  "add chain bridge bulkhead evil { type filter hook postrouting priority 0; policy drop; "
+	  "}",
+	  "chain evil: does not belong here" },
+	{ N, "add element netdev bulkhead s09 { 5 }", "set s09: should not hold 5" },
+	{ N, "delete element netdev bulkhead s19 { 77 . 02:00:00:00:00:09 . ip . 10.0.0.0 }",
+	  "set s19: lacked 77 . 02:00:00:00:00:09 . ip . 10.0.0.0" },
+	{ B, "delete element bridge bulkhead s26 { 78 . 0x88cc }", "set s26: lacked 78 . 0x88cc" },
+	{ N, "delete element netdev bulkhead s23 { 77 . 0x9 }", "set s23: lacked 77 . ::9" },
+	{ N,
+	  "flush chain netdev bulkhead ask; delete set netdev bulkhead s28; "
+	  "add set netdev bulkhead s28 { type iface_index; flags dynamic,timeout; timeout 2m; "
+	  "size 65535; }",
+	  "set s28: was of another kind" },
+	{ B, "add table bridge bulkhead { flags dormant; }", "was switched off" },
+	{ N, "add quota netdev bulkhead q { 10 mbytes }", "objects that are no counters" },
+#undef N
+#undef B
+};
+
+struct culprit {
+	char program[64];
+	int n;
+};
+
+static void on_foreign(void *ctx, const char *program, uint32_t pid)
+{
+	struct culprit *c = ctx;
+
+	(void)pid;
+	snprintf(c->program, sizeof(c->program), "%s", program);
+	c->n++;
+}
+
+static void must_mend(struct bh_nft *nft, const struct bh_plan *plan, const char *command,
+		      const char *says)
+{
+	bh_auto(bh_delta_free) struct bh_delta *d = read_and_diff(nft, plan);
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+	struct bh_err err = { 0 };
+	int r;
+
+	if (!d)
+		fail_msg("not seen: %s", command);
+	bh_nft_diff_describe(d, 100, &text);
+	if (!strstr(bh_buf_str(&text), says))
+		fail_msg("%s: '%s' is not in: %s", command, says, bh_buf_str(&text));
+	r = bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL, &err);
+	if (r < 0)
+		fail_msg("%s: %s", command, bh_err_text(&err));
+}
+
+static void whatever_is_done_to_any_table_is_seen_and_mended(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(free_plans) struct bh_plan *plans[BH_TABLE_COUNT_];
+
+	(void)state;
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		plans[t] = everything(t);
+	commit_all(nft, plans);
+	for (size_t i = 0; i < BH_ARRAY_LEN(tampers); i++) {
+		struct culprit by = { .n = 0 };
+		struct bh_err err = { 0 };
+		char command[512];
+
+		snprintf(command, sizeof(command), "nft '%s'", tampers[i].command);
+		run(command);
+		assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
+		if (by.n != 1)
+			fail_msg("the watch missed: %s", tampers[i].command);
+		assert_string_equal(by.program, "nft");
+		must_mend(nft, plans[tampers[i].table], tampers[i].command, tampers[i].says);
+		must_be_same(nft, plans, tampers[i].command);
+	}
+}
+
+/* Of the rules that nft joins or splits; a hash that is too kind would let these pass. */
+static void rules_that_differ_in_one_byte_are_others(void **state)
+{
+	static const char *const rules[] = {
+		"udp sport 68 udp dport 66",
+		"udp sport 67 udp dport 67",
+		"tcp sport 68 tcp dport 67",
+		"udp sport != 68 udp dport 67",
+		"udp sport 68",
+		"udp dport 67",
+		"udp sport 68 udp dport 67 ip saddr 0.0.0.0",
+		"udp sport 68 udp length 67",
+	};
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_NETDEV);
+	struct bh_plan_chain *c = bh_plan_add_chain(plan, "c", NULL, BH_HOOK_NONE, 0);
+
+	(void)state;
+	add_rule(plan, c,
+		 (const struct bh_expr[BH_RULE_MAX_EXPRS]){ IS(L4PROTO, IPPROTO_UDP), IS(SPORT, 68),
+							    IS(DPORT, 67) });
+	run("nft 'add table netdev bulkhead; add chain netdev bulkhead c; "
+	    "add rule netdev bulkhead c udp sport 68 udp dport 67 return'");
+	assert_null(read_and_diff(nft, plan));
+	for (size_t i = 0; i < BH_ARRAY_LEN(rules); i++) {
+		bh_auto(bh_delta_free) struct bh_delta *d = NULL;
+		char command[256];
+
+		snprintf(
+			command, sizeof(command),
+			"nft 'flush chain netdev bulkhead c; add rule netdev bulkhead c %s return'",
+			rules[i]);
+		run(command);
+		d = read_and_diff(nft, plan);
+		if (!d)
+			fail_msg("taken for the same: %s", rules[i]);
+	}
+}
+
+/* A device goes and comes back, and others come and go; the kernel itself is no tamperer. */
+static void a_link_that_goes_is_no_foreign_change(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(free_plans) struct bh_plan *plans[BH_TABLE_COUNT_];
+	bh_auto(bh_delta_free) struct bh_delta *d = NULL;
+	struct culprit by = { .n = 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		plans[t] = everything(t);
+	commit_all(nft, plans);
+	run("ip link del one");
+	assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
+	assert_int_equal(by.n, 0);
+	/* The chain may have gone with the link, may have lost it, or wait for another. */
+	d = read_and_diff(nft, plans[BH_TABLE_NETDEV]);
+	run("ip link add one type veth peer name two");
+	if (d)
+		assert_ok(bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL, &err), &err);
+	assert_ok(bh_nft_watch_read(nft, on_foreign, &by, &err), &err);
+	assert_int_equal(by.n, 0);
+	must_be_same(nft, plans, "a new link");
+	bh_plan_remove_chain(plans[BH_TABLE_NETDEV], bh_plan_chain(plans[BH_TABLE_NETDEV], "p_1"));
+	commit_all(nft, plans);
+	must_be_same(nft, plans, "removal");
+}
+
+/* --- transactions ------------------------------------------------------------*/
+
+static void put_links(struct bh_plan *plan, struct bh_plan_set *set, uint32_t n)
+{
+	for (uint32_t i = 1; i <= n; i++) {
+		struct bh_elem e = { 0 };
+
+		bh_plan_pack(set->spec.kind, &(struct bh_key_values){ .link = i }, e.key);
+		bh_plan_put(plan, set, &e);
+	}
+}
+
+/* However small transactions must be: what packets see the change of is one. */
+static void changes_of_all_tables_are_one_transaction_however_large(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(free_plans) struct bh_plan *plans[BH_TABLE_COUNT_];
+	struct bh_plan_set *used[BH_TABLE_COUNT_], *unused[BH_TABLE_COUNT_];
+	uint32_t before;
+
+	(void)state;
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++) {
+		plans[t] = bh_plan_new(t);
+		used[t] = add_set(plans[t], "used", BH_SET_LINK, BH_IPV4);
+	}
+	commit_all(nft, plans);
+	bh_nft_set_max_batch(nft, 1);
+	before = generation(nft);
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		put_links(plans[t], used[t], 5000);
+	commit_all(nft, plans);
+	assert_int_equal(generation(nft), before + 1);
+	must_be_same(nft, plans, "one change");
+
+	/* What is new and nothing leads to yet may be others: the set, then its elements. */
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++) {
+		unused[t] = add_set(plans[t], "unused", BH_SET_LINK, BH_IPV4);
+		put_links(plans[t], unused[t], 10);
+		put_links(plans[t], used[t], 5001);
+	}
+	before = generation(nft);
+	commit_all(nft, plans);
+	assert_int_equal(generation(nft), before + 2 * BH_TABLE_COUNT_ + 1);
+	must_be_same(nft, plans, "new sets");
+}
+
+static void a_refusal_names_its_table_and_undoes_all(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(free_plans) struct bh_plan *plans[BH_TABLE_COUNT_];
+	const struct bh_delta *deltas[BH_TABLE_COUNT_] = { NULL };
+	bh_auto(bh_delta_free) struct bh_delta *inet = NULL;
+	bh_auto(bh_delta_free) struct bh_delta *bridge = NULL;
+	struct bh_nft_refusal refusal;
+	struct bh_err err = { 0 };
+
+	(void)state;
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		plans[t] = everything(t);
+	run("nft 'add table bridge bulkhead; add set bridge bulkhead s09 { type mark; }'");
+	(void)bh_nft_watch_read(nft, on_foreign, &(struct culprit){ .n = 0 }, &err);
+	deltas[BH_TABLE_INET] = inet = bh_plan_delta(plans[BH_TABLE_INET]);
+	deltas[BH_TABLE_BRIDGE] = bridge = bh_plan_delta(plans[BH_TABLE_BRIDGE]);
+	assert_err(bh_nft_commit(nft, deltas, BH_TABLE_COUNT_, &refusal, &err), &err, -EEXIST,
+		   "table bridge bulkhead: set s09: cannot add");
+	assert_int_equal(refusal.table, BH_TABLE_BRIDGE);
+	assert_string_equal(refusal.name, "s09");
+	run("! nft list table inet bulkhead 2>/dev/null");
+}
+
+static void counters_are_told_with_their_tables(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(free_plans) struct bh_plan *plans[BH_TABLE_COUNT_];
+	bh_auto_free struct bh_nft_counter *counters = NULL;
+	bool is_there[BH_TABLE_COUNT_] = { 0 };
+	struct bh_err err = { 0 };
+	size_t n;
+
+	(void)state;
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		plans[t] = everything(t);
+	commit_all(nft, plans);
+	run("nft 'add table ip bulkhead; add counter ip bulkhead denied; add table bridge other; "
+	    "add counter bridge other denied'");
+	assert_ok(bh_nft_counters(nft, &counters, &n, &err), &err);
+	assert_int_equal(n, BH_TABLE_COUNT_);
+	for (size_t i = 0; i < n; i++) {
+		assert_string_equal(counters[i].name, "denied");
+		assert_false(is_there[counters[i].table]);
+		is_there[counters[i].table] = true;
+	}
+}
+
+static void cleanup_removes_all_our_tables_and_no_other(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(free_plans) struct bh_plan *plans[BH_TABLE_COUNT_];
+	bh_auto(bh_buf_done) struct bh_buf left = { 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		plans[t] = everything(t);
+	commit_all(nft, plans);
+	run("nft 'add table ip bulkhead; add table bridge other; delete table inet bulkhead'");
+	assert_ok(bh_nft_cleanup(nft, &err), &err);
+	read_all("nft list tables", &left);
+	assert_string_equal(bh_buf_str(&left), "table ip bulkhead\ntable bridge other\n");
+	assert_ok(bh_nft_cleanup(nft, &err), &err);
+}
+
+/* --- elements that are added one by one --------------------------------------*/
+
+static struct bh_elem flow(const struct bh_plan_set *set, uint8_t i)
+{
+	struct bh_addr a = { .family = (uint8_t)set->spec.family, .bytes = { 10, 1 } };
+	struct bh_addr b = { .family = (uint8_t)set->spec.family, .bytes = { 10, 2, i } };
+	struct bh_elem e = { 0 };
+
+	bh_plan_pack(set->spec.kind,
+		     &(struct bh_key_values){ .addr = &a,
+					      .addr2 = &b,
+					      .protocol = IPPROTO_TCP,
+					      .port = 80,
+					      .port2 = 4000 },
+		     e.key);
+	return e;
+}
+
+/* How long the one element has still to live, in seconds. */
+static unsigned int expires(void)
+{
+	bh_auto(bh_buf_done) struct bh_buf out = { 0 };
+	const char *at;
+
+	read_all("nft -j list set inet bulkhead cut | tr -d ' '", &out);
+	at = strstr(bh_buf_str(&out), "\"expires\":");
+	assert_non_null(at);
+	return (unsigned int)strtoul(at + strlen("\"expires\":"), NULL, 10);
+}
+
+static void elements_are_added_and_their_lives_begin_anew(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
+	struct bh_plan_set *cut = bh_plan_add_set(
+		plan, &(struct bh_set_spec){
+			      .name = "cut", .kind = BH_SET_CUT, .size = 3, .timeout_s = 60 });
+	bh_auto(bh_delta_free) struct bh_delta *d = bh_plan_delta(plan);
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+	struct bh_elem e[5];
+	struct bh_err err = { 0 };
+
+	(void)state;
+	for (uint8_t i = 0; i < BH_ARRAY_LEN(e); i++)
+		e[i] = flow(cut, i);
+	assert_int_equal(bh_nft_add_elems(nft, cut, e, 0, &err), 0);
+	assert_err(bh_nft_add_elems(nft, cut, e, 1, &err), &err, -ENOENT, "set cut: cannot add");
+	assert_ok(bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL, &err), &err);
+	assert_ok(bh_nft_add_elems(nft, cut, e, 1, &err), &err);
+	read_all("nft list set inet bulkhead cut", &text);
+	assert_contains(bh_buf_str(&text), "10.1.0.0 . 10.2.0.0 . tcp . 80 . 4000 ");
+	sleep(2);
+	assert_true(expires() < 59);
+	/* One that is there, and one twice. */
+	assert_ok(bh_nft_add_elems(nft, cut, (struct bh_elem[]){ e[0], e[0] }, 2, &err), &err);
+	assert_true(expires() >= 59);
+	assert_ok(bh_nft_add_elems(nft, cut, e, 3, &err), &err);
+	assert_ok(bh_nft_add_elems(nft, cut, e, 3, &err), &err);
+	assert_err(bh_nft_add_elems(nft, cut, e, 4, &err), &err, -ENFILE, "set cut: cannot add");
+	run("[ $(nft list set inet bulkhead cut | grep -c 'tcp . 80') = 3 ]");
+	/* It is neither a change of the plan nor somebody else's. */
+	bh_delta_free(&d);
+	bh_plan_settle(plan);
+	d = read_and_diff(nft, plan);
+	assert_null(d);
+	assert_ok(bh_nft_watch_read(nft, NULL, NULL, &err), &err);
+}
+
+/* --- frames ------------------------------------------------------------------*/
+
+#define POD_MAC 2, 0, 0, 0, 0, 9
+
+/* Which of the rules count a frame, by their numbers. */
+static const struct bh_expr judged[][BH_RULE_MAX_EXPRS] = {
+	{ { .kind = BH_EXPR_LOOKUP, .key = BH_KEY_IIF_ETHER_TYPE_SADDR } },
+	{ { .kind = BH_EXPR_LOOKUP, .key = BH_KEY_IIF_ARP_SHA } },
+	{ { .kind = BH_EXPR_LOOKUP, .key = BH_KEY_IIF_TARGET }, IS(ICMP6_TYPE, 135) },
+	{ IS(ETHER_TYPE, ETH_P_8021Q) },
+	{ BYTES(ETHER_DADDR, .bytes = { 1 }, .mask = { 1 }) },
+	{ BYTES(TCP_FLAGS, .bytes = { 2 }, .mask = { 0x12 }) },
+	{ IS(L4PROTO, IPPROTO_UDP), IS(SPORT, 68), IS(DPORT, 67) },
+	{ RANGE(LENGTH, 47, UINT32_MAX) },
+	{ NOT_RANGE(PAYLOAD_LEN, 0, 24), IS(HOPLIMIT, 255) },
+	{ NOT_BYTES(SADDR, .bytes = { 10 }, .mask = { 255 }) },
+	{ BYTES(DADDR, .family = BH_IPV6, .bytes = { 0xff, 2 }, .mask = { 255, 255 }) },
+	{ RANGE(ARP_OP, 2, 3), BYTES(ARP_TPA, .bytes = { 10, 0, 0, 2 }) },
+};
+enum { OWN, SHA, TARGET, TAGGED, GROUP, SYN, DHCP, LONG, ND_LONG, NOT_TEN, LINK_SCOPE, REPLY };
+
+#define ETHER(D0, TYPE) D0, 0, 0, 0, 0, 1, POD_MAC, (TYPE) >> 8, (TYPE)&255
+#define IP4(PROTO, LEN) 0x45, 0, 0, (LEN), 0, 0, 0, 0, 64, (PROTO), 0, 0
+#define IP6(PROTO, LEN) 0x60, 0, 0, 0, 0, (LEN), (PROTO), 255
+#define ADDR6(A, B)     (A), (B), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9
+#define ARP(OP)         0, 1, 8, 0, 6, 4, 0, (OP), POD_MAC, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0
+#define TCP(FLAGS)      0, 1, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, (FLAGS), 0, 0, 0, 0, 0, 0
+#define UDP(FROM, TO)   0, (FROM), 0, (TO), 0, 8, 0, 0
+
+static const struct {
+	uint8_t frame[96];
+	size_t len;
+	uint32_t counted; /* 1 << number of a rule */
+} frames[] = {
+#define FRAME(...) { __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+	{ FRAME(ETHER(2, ETH_P_IP), IP4(17, 28), 10, 0, 0, 1, 10, 0, 0, 2, UDP(68, 67)),
+	  1u << OWN | 1u << DHCP },
+	{ FRAME(ETHER(2, ETH_P_IP), IP4(17, 28), 10, 0, 0, 7, 10, 0, 0, 2, UDP(68, 66)), 0 },
+	{ FRAME(ETHER(2, ETH_P_IP), IP4(6, 40), 11, 0, 0, 1, 10, 0, 0, 2, TCP(0x02)),
+	  1u << SYN | 1u << NOT_TEN },
+	{ FRAME(ETHER(2, ETH_P_IP), IP4(6, 40), 10, 0, 0, 1, 10, 0, 0, 2, TCP(0x12)), 1u << OWN },
+	/* The same address in a tagged frame is not the pod's. */
+	{ FRAME(ETHER(2, ETH_P_8021Q), 0, 5, 8, 0, IP4(17, 28), 10, 0, 0, 1, 10, 0, 0, 2,
+		UDP(1, 2)),
+	  1u << TAGGED },
+	{ FRAME(ETHER(255, ETH_P_ARP), ARP(1), 10, 0, 0, 2), 1u << SHA | 1u << GROUP },
+	{ FRAME(ETHER(2, ETH_P_ARP), ARP(2), 10, 0, 0, 2), 1u << SHA | 1u << REPLY },
+	{ FRAME(ETHER(0x33, ETH_P_IPV6), IP6(58, 24), ADDR6(0xfe, 0x80), ADDR6(0xff, 2), 135, 0, 0,
+		0, 0, 0, 0, 0, ADDR6(0xfe, 0x80)),
+	  1u << TARGET | 1u << GROUP | 1u << LONG | 1u << LINK_SCOPE },
+	{ FRAME(ETHER(2, ETH_P_IPV6), IP6(58, 25), ADDR6(0xfe, 0x80), ADDR6(0xfe, 0x80), 135, 0, 0,
+		0, 0, 0, 0, 0, ADDR6(0xfe, 0x81), 0),
+	  1u << LONG | 1u << ND_LONG },
+	/* Too short for a target: matches no set. */
+	{ FRAME(ETHER(2, ETH_P_IPV6), IP6(58, 20), ADDR6(0xfe, 0x80), ADDR6(0xfe, 0x80), 135, 0, 0,
+		0, 0, 0, 0, 0, 0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+	  1u << LONG },
+};
+
+static void put_pod(struct bh_plan *plan, struct bh_plan_set *set, uint32_t link)
+{
+	struct bh_addr own = { .bytes = { 10, 0, 0, 1 } };
+	struct bh_addr target = { .family = BH_IPV6, .bytes = { 0xfe, 0x80, [15] = 9 } };
+	struct bh_elem e = { 0 };
+
+	bh_plan_pack(set->spec.kind,
+		     &(struct bh_key_values){ .addr = &own,
+					      .target = &target,
+					      .link = link,
+					      .mac = (const uint8_t[]){ POD_MAC },
+					      .ether_type = ETH_P_IP },
+		     e.key);
+	bh_plan_put(plan, set, &e);
+}
+
+static struct bh_plan *judging_plan(uint32_t link)
+{
+	static const enum bh_set_kind kinds[] = { BH_SET_LINK_MAC_TYPE_ADDR, BH_SET_LINK_MAC,
+						  BH_SET_LINK_TARGET };
+	struct bh_plan *plan = bh_plan_new(BH_TABLE_NETDEV);
+	struct bh_plan_chain *c = bh_plan_add_ingress(plan, "p_one", "one", -500);
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(judged); i++) {
+		struct bh_plan_rule rule = { 0 };
+		char name[16];
+
+		memcpy(rule.exprs, judged[i], sizeof(rule.exprs));
+		while (rule.exprs[rule.n_exprs].kind)
+			rule.n_exprs++;
+		snprintf(name, sizeof(name), "c%02zu", i);
+		bh_plan_add_counter(plan, name);
+		rule.exprs[rule.n_exprs++] =
+			(struct bh_expr){ .kind = BH_EXPR_COUNTER, .name = name };
+		if (i < BH_ARRAY_LEN(kinds)) {
+			struct bh_plan_set *set = add_set(plan, name, kinds[i], BH_IPV4);
+
+			put_pod(plan, set, link);
+			rule.exprs[0].set = set;
+		}
+		bh_plan_add_rule(plan, c, &rule);
+	}
+	return plan;
+}
+
+/* The rules that have counted since the last call. */
+static uint32_t counted(struct bh_nft *nft, uint64_t *before)
+{
+	bh_auto_free struct bh_nft_counter *counters = NULL;
+	struct bh_err err = { 0 };
+	uint32_t ret = 0;
+	size_t n;
+
+	assert_ok(bh_nft_counters(nft, &counters, &n, &err), &err);
+	for (size_t i = 0; i < n; i++) {
+		unsigned long k = strtoul(counters[i].name + 1, NULL, 10);
+
+		if (counters[i].packets != before[k])
+			ret |= 1u << k;
+		before[k] = counters[i].packets;
+	}
+	return ret;
+}
+
+static void frames_are_judged_by_what_they_hold(void **state)
+{
+	bh_auto(bh_nft_free) struct bh_nft *nft = open_in_netns();
+	uint64_t before[BH_ARRAY_LEN(judged)] = { 0 };
+	bh_auto(bh_plan_free) struct bh_plan *plan = NULL;
+	bh_auto_close int fd = socket(AF_PACKET, SOCK_RAW, 0);
+	struct sockaddr_ll to = { .sll_family = AF_PACKET };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	assert_true(fd >= 0);
+	run("sysctl -qw net.ipv6.conf.one.disable_ipv6=1 net.ipv6.conf.two.disable_ipv6=1");
+	run("ip link set one up; ip link set two up");
+	plan = judging_plan(if_nametoindex("one"));
+	to.sll_ifindex = (int)if_nametoindex("two");
+	{
+		bh_auto(bh_delta_free) struct bh_delta *d = bh_plan_delta(plan);
+
+		assert_ok(bh_nft_commit(nft, &(const struct bh_delta *){ d }, 1, NULL, &err), &err);
+	}
+	for (size_t i = 0; i < BH_ARRAY_LEN(frames); i++) {
+		uint32_t have;
+
+		assert_int_equal(sendto(fd, frames[i].frame, frames[i].len, 0,
+					(const struct sockaddr *)&to, sizeof(to)),
+				 (ssize_t)frames[i].len);
+		/* A veth hands frames over in a soft interrupt of its own. */
+		usleep(20000);
+		have = counted(nft, before);
+		if (have != frames[i].counted)
+			fail_msg("frame %zu: counted by 0x%x, not by 0x%x", i, have,
+				 frames[i].counted);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,6 +1108,15 @@ int main(void)
 		cmocka_unit_test(nft_prints_what_the_renderer_does),
 		cmocka_unit_test(what_nft_reloads_reads_back_the_same),
 		cmocka_unit_test(the_rendered_text_loads_as_what_was_committed),
+		cmocka_unit_test(whatever_is_done_to_any_table_is_seen_and_mended),
+		cmocka_unit_test(rules_that_differ_in_one_byte_are_others),
+		cmocka_unit_test(a_link_that_goes_is_no_foreign_change),
+		cmocka_unit_test(changes_of_all_tables_are_one_transaction_however_large),
+		cmocka_unit_test(a_refusal_names_its_table_and_undoes_all),
+		cmocka_unit_test(counters_are_told_with_their_tables),
+		cmocka_unit_test(cleanup_removes_all_our_tables_and_no_other),
+		cmocka_unit_test(elements_are_added_and_their_lives_begin_anew),
+		cmocka_unit_test(frames_are_judged_by_what_they_hold),
 	};
 
 	return cmocka_run_group_tests_name("nft_tables", tests, NULL, NULL);

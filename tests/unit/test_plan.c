@@ -88,6 +88,147 @@ static void keys_are_laid_out_as_in_netlink(void **state)
 	assert_int_equal(key[4], 0);
 }
 
+static void every_field_has_its_place_in_a_key(void **state)
+{
+	static const uint8_t flow[] = { 10, 0, 0, 1, 10, 0, 0, 2, 17, 0,
+					0,  0, 0, 5, 0,  0, 0, 9, 0,  0 };
+	static const uint8_t mac[] = { 2, 0, 0, 0, 0, 10 };
+	static const uint8_t own[] = { 2, 0, 0, 0, 0, 10, 0, 0, 0x08, 0x06, 0, 0, 10, 0, 0, 1 };
+	struct bh_key_values v = {
+		.protocol = 17, .port = 5, .port2 = 9, .link = 77, .mac = mac, .ether_type = 0x0806
+	};
+	struct bh_addr a, b, target;
+	uint8_t key[BH_KEY_MAX];
+	uint32_t link;
+
+	(void)state;
+	assert_ok(bh_addr_parse("10.0.0.1", &a, NULL), NULL);
+	assert_ok(bh_addr_parse("10.0.0.2", &b, NULL), NULL);
+	assert_ok(bh_addr_parse("fe80::1", &target, NULL), NULL);
+	v.addr = &a;
+	v.addr2 = &b;
+	v.target = &target;
+	bh_plan_pack(BH_SET_CUT, &v, key);
+	assert_memory_equal(key, flow, sizeof(flow));
+	bh_plan_pack(BH_SET_LINK_MAC_TYPE_ADDR, &v, key);
+	memcpy(&link, key, sizeof(link));
+	assert_int_equal(link, 77);
+	assert_memory_equal(key + 4, own, sizeof(own));
+	bh_plan_pack(BH_SET_LINK_TARGET, &v, key);
+	assert_memory_equal(key + 4, target.bytes, sizeof(target.bytes));
+	assert_int_equal(key[20], 0);
+}
+
+static void the_longest_key_is_known(void **state)
+{
+	size_t longest = 0;
+
+	(void)state;
+	for (enum bh_set_kind k = 0; k < BH_SET_KIND_COUNT_; k++) {
+		if (bh_set_key_len(k, BH_IPV6) > longest)
+			longest = bh_set_key_len(k, BH_IPV6);
+	}
+	assert_int_equal(longest, BH_KEY_MAX);
+}
+
+static void ranges_have_the_form_that_nft_writes(void **state)
+{
+	static const struct {
+		enum bh_load load;
+		enum bh_match_op op;
+		uint32_t value, last;
+		enum bh_range_form form;
+		uint32_t want_first, want_last;
+	} t[] = {
+		{ BH_LOAD_HOPLIMIT, BH_MATCH_RANGE, 255, 255, BH_RANGE_IS, 255, 255 },
+		{ BH_LOAD_HOPLIMIT, BH_MATCH_RANGE, 0, 0, BH_RANGE_IS, 0, 0 },
+		{ BH_LOAD_HOPLIMIT, BH_MATCH_NOT_RANGE, 1, 1, BH_RANGE_IS_NOT, 1, 1 },
+		{ BH_LOAD_HOPLIMIT, BH_MATCH_RANGE, 5, 255, BH_RANGE_ABOVE, 4, 4 },
+		{ BH_LOAD_HOPLIMIT, BH_MATCH_RANGE, 5, 9, BH_RANGE_WITHIN, 5, 9 },
+		{ BH_LOAD_HOPLIMIT, BH_MATCH_NOT_RANGE, 5, 9, BH_RANGE_OUTSIDE, 5, 9 },
+		{ BH_LOAD_HOPLIMIT, BH_MATCH_RANGE, 0, 9, BH_RANGE_UP_TO, 9, 9 },
+		{ BH_LOAD_HOPLIMIT, BH_MATCH_NOT_RANGE, 0, 9, BH_RANGE_ABOVE, 9, 9 },
+		{ BH_LOAD_DPORT, BH_MATCH_NOT_RANGE, 5, UINT32_MAX, BH_RANGE_UP_TO, 4, 4 },
+		{ BH_LOAD_DPORT, BH_MATCH_RANGE, 5, 255, BH_RANGE_WITHIN, 5, 255 },
+		{ BH_LOAD_LENGTH, BH_MATCH_RANGE, 5, UINT32_MAX, BH_RANGE_ABOVE, 4, 4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		const struct bh_expr e = { .kind = BH_EXPR_MATCH,
+					   .load = t[i].load,
+					   .op = t[i].op,
+					   .value = t[i].value,
+					   .last = t[i].last };
+		uint32_t first, last;
+
+		assert_int_equal(bh_plan_range_form(&e, &first, &last), t[i].form);
+		assert_int_equal(first, t[i].want_first);
+		assert_int_equal(last, t[i].want_last);
+	}
+}
+
+#define MATCH(LOAD, VALUE)                                                                         \
+	{                                                                                          \
+		.kind = BH_EXPR_MATCH, .load = BH_LOAD_##LOAD, .value = (VALUE), .last = (VALUE)   \
+	}
+
+static void a_protocol_is_implied_by_what_comes_after(void **state)
+{
+	static const struct {
+		struct bh_plan_rule rule;
+		bool is_implied;
+	} t[] = {
+		{ { { MATCH(L4PROTO, 17), MATCH(DPORT, 53) }, 2 }, true },
+		{ { { MATCH(L4PROTO, 17), MATCH(IIF, 3), MATCH(DPORT, 53) }, 3 }, true },
+		{ { { MATCH(L4PROTO, 58), MATCH(ICMP6_TYPE, 1) }, 2 }, true },
+		{ { { MATCH(L4PROTO, 6), MATCH(ICMP6_TYPE, 1) }, 2 }, false },
+		{ { { MATCH(L4PROTO, 1), MATCH(DPORT, 53) }, 2 }, false },
+		{ { { MATCH(NFPROTO, 10), MATCH(HOPLIMIT, 1) }, 2 }, true },
+		{ { { MATCH(NFPROTO, 2), MATCH(HOPLIMIT, 1) }, 2 }, false },
+		{ { { MATCH(DPORT, 53), MATCH(L4PROTO, 17) }, 2 }, false },
+		/* A counter in between counts what matched before it. */
+		{ { { MATCH(L4PROTO, 17),
+		      { .kind = BH_EXPR_COUNTER, .name = "c" },
+		      MATCH(DPORT, 53) },
+		    3 },
+		  false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++)
+		assert_int_equal(bh_plan_is_implied(&t[i].rule, 0), t[i].is_implied);
+}
+
+static void a_delta_is_of_one_table_and_knows_what_belongs_together(void **state)
+{
+	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_NETDEV);
+	struct bh_plan_set *used, *gone;
+	struct bh_plan_chain *c;
+	struct bh_delta *d;
+
+	(void)state;
+	used = add_set(plan, "used", BH_SET_ADDR);
+	gone = add_set(plan, "gone", BH_SET_ADDR);
+	c = bh_plan_add_ingress(plan, "p_1", "eth0", -500);
+	assert_string_equal(c->device, "eth0");
+	assert_int_equal(c->hook, BH_HOOK_INGRESS);
+	bh_plan_settle(plan);
+
+	(void)add_set(plan, "new", BH_SET_ADDR);
+	put(plan, used, "10.0.0.1", NULL);
+	bh_plan_remove_set(plan, gone);
+	bh_plan_remove_chain(plan, c);
+	d = bh_plan_delta(plan);
+	assert_int_equal(d->table, BH_TABLE_NETDEV);
+	assert_int_equal(d->whole, 1);
+	assert_int_equal(d->rest, 2);
+	assert_int_equal(d->n_ops, 4);
+	bh_delta_free(&d);
+	/* It comes back for the same link. */
+	assert_ptr_equal(bh_plan_add_ingress(plan, "p_1", "eth0", -500), c);
+}
+
 static void a_first_delta_holds_everything_and_maps_come_in_one_piece(void **state)
 {
 	bh_auto(bh_plan_free) struct bh_plan *plan = bh_plan_new(BH_TABLE_INET);
@@ -358,6 +499,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_are_laid_out_as_in_netlink),
+		cmocka_unit_test(every_field_has_its_place_in_a_key),
+		cmocka_unit_test(the_longest_key_is_known),
+		cmocka_unit_test(ranges_have_the_form_that_nft_writes),
+		cmocka_unit_test(a_protocol_is_implied_by_what_comes_after),
+		cmocka_unit_test(a_delta_is_of_one_table_and_knows_what_belongs_together),
 		cmocka_unit_test(a_first_delta_holds_everything_and_maps_come_in_one_piece),
 		cmocka_unit_test(changes_of_used_sets_and_maps_are_never_cut),
 		cmocka_unit_test(what_cancels_out_is_no_change),
