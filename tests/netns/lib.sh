@@ -419,3 +419,33 @@ stream_lives() {
 	eventually eval "[ \$(grep -c ok '$WORK/log/stream-$1') -gt $((n + 2)) ]"
 }
 stream_is_cut() { eventually eval "tail -n 4 '$WORK/log/stream-$1' | grep -c miss | grep -q 4"; }
+
+# watch_verdicts NAME SRC [PROTO DST PORT open|blocked]...: new connections of SRC all the
+# time over both families, with what each must be; verdicts_were_right ends all of them
+declare -A WATCHES=()
+watch_verdicts() {
+	local name=$1 src=$2 f
+	shift 2
+	for f in 4 6; do
+		local -n addr=ADDR$f
+		: >"$WORK/watch-$name$f"
+		local args=("$@")
+		while [ ${#args[@]} -gt 0 ]; do
+			echo "${args[0]} ${addr[${args[1]}]} ${args[2]} ${args[3]}" >>"$WORK/watch-$name$f"
+			args=("${args[@]:4}")
+		done
+		spawn "$src" "$PROBE" matrix -t 250 -n 0 <"$WORK/watch-$name$f" \
+			>"$WORK/log/watch-$name$f" 2>&1
+		WATCHES[$name$f]=$!
+	done
+}
+verdicts_were_right() {
+	local w
+	for w in "${!WATCHES[@]}"; do
+		kill "${WATCHES[$w]}"
+		wait "${WATCHES[$w]}" || fail "wrong verdicts: $(cat "$WORK/log/watch-$w")"
+		grep -q '[0-9] rounds of [0-9]* probes, 0 wrong' "$WORK/log/watch-$w" ||
+			fail "$w: $(cat "$WORK/log/watch-$w")"
+	done
+	WATCHES=()
+}
