@@ -218,7 +218,8 @@ install: all
 	for m in packaging/man/*.[1-8]; do \
 		install -d $(DESTDIR)$(MANDIR)/man$${m##*.} && \
 		$(SUBST) $$m >$(DESTDIR)$(MANDIR)/man$${m##*.}/$${m##*/} || exit 1; done
-	$(SUBST) packaging/systemd/bulkheadd.service >$(DESTDIR)$(UNITDIR)/bulkheadd.service
+	for u in packaging/systemd/*.service; do \
+		$(SUBST) $$u >$(DESTDIR)$(UNITDIR)/$${u##*/} || exit 1; done
 	install -m 644 packaging/completions/bulkhead $(DESTDIR)$(COMPDIR)/bulkhead
 	[ -e $(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.yaml ] || \
 		$(SUBST) packaging/bulkheadd.yaml >$(DESTDIR)$(SYSCONFDIR)/bulkhead/bulkheadd.yaml

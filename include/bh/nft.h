@@ -69,6 +69,22 @@ struct bh_delta *bh_nft_diff_closing(const struct bh_nft_state *state, const str
 /* One line for each difference, at most @max, for the tamper record. */
 void bh_nft_diff_describe(const struct bh_delta *delta, size_t max, struct bh_buf *out);
 
+/*
+ * Appends to @out what bh_nft_load() makes of @plan where there is no table.  Of
+ * sets, only the elements for which the filter says so.
+ */
+struct bh_save_filter {
+	bool (*is_kept)(void *ctx, const struct bh_plan_set *set, const struct bh_elem *elem);
+	void *ctx;
+};
+void bh_nft_save(struct bh_nft *nft, const struct bh_plan *plan,
+		 const struct bh_save_filter *filter, struct bh_buf *out);
+/*
+ * 0 once the kernel has all of it.  After an error, it may have a part that is no more
+ * open than the whole.
+ */
+int bh_nft_load(struct bh_nft *nft, const struct bh_buf *saved, struct bh_err *err);
+
 /* Readable when the watch has something. */
 int bh_nft_watch_fd(const struct bh_nft *nft);
 /*

@@ -213,6 +213,7 @@ static void stop(struct bh_agent *a)
 	bh_control_free(&a->control);
 	bh_http_free(&a->http);
 	bh_cache_stop(&a->cache);
+	bh_boot_stop(&a->boot);
 	bh_sources_stop(&a->sources);
 	bh_packets_stop(&a->packets);
 	bh_reconcile_stop(&a->reconcile);
@@ -317,6 +318,8 @@ static int start(struct bh_agent *a, struct bh_err *err)
 	if (r < 0)
 		return r;
 	r = bh_cache_start(&a->cache, a, err);
+	if (r == 0)
+		r = bh_boot_start(&a->boot, a, err);
 	if (r < 0)
 		return bh_err_wrap(err, r, "--state");
 	r = bh_caps_drop(err);

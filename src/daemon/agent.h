@@ -23,6 +23,7 @@
 #include "bh/node.h"
 #include "bh/serve.h"
 #include "bh/world.h"
+#include "boot.h"
 #include "cache.h"
 #include "config.h"
 #include "notify.h"
@@ -47,6 +48,7 @@ struct bh_agent {
 	struct bh_problems problems;
 	struct bh_sources sources;
 	struct bh_cache cache;
+	struct bh_boot boot;
 	struct bh_reconcile reconcile;
 	struct bh_revoker revoker;
 	struct bh_packets packets;

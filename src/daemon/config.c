@@ -335,6 +335,14 @@ static int parse_check(struct bh_config *c, const char *value, struct bh_err *er
 	return 0;
 }
 
+static int parse_boot(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	(void)value;
+	(void)err;
+	c->action = BH_CONFIG_BOOT;
+	return 0;
+}
+
 static int parse_help(struct bh_config *c, const char *value, struct bh_err *err)
 {
 	(void)value;
@@ -371,7 +379,7 @@ static const struct option_spec specs[] = {
 	  .parse = parse_plain_http },
 	{ .name = "state",
 	  .arg = "DIR",
-	  .help = "folder for the last state of the API, for a restart while it is away",
+	  .help = "folder for the last rules and the last state of the API, for a restart",
 	  .parse = parse_state },
 	{ .name = "runtime",
 	  .arg = "unix:///PATH",
@@ -478,6 +486,10 @@ static const struct option_spec specs[] = {
 	{ .name = "check-config",
 	  .help = "check configuration and manifests, print every problem, and exit 0 or 1",
 	  .parse = parse_check,
+	  .is_flag_only = true },
+	{ .name = "boot",
+	  .help = "load the rules that were saved in the folder of --state, and exit",
+	  .parse = parse_boot,
 	  .is_flag_only = true },
 	{ .name = "version",
 	  .help = "print the version and exit",
@@ -671,8 +683,6 @@ static int check_sources(const struct bh_config *c, struct bh_err *err)
 		return bh_err(err, -EINVAL, "option '--kubeconfig' needs '--node'");
 	if (c->kube_context && !c->kubeconfig)
 		return bh_err(err, -EINVAL, "option '--kube-context' needs a '--kubeconfig' file");
-	if (c->state && !has_kube)
-		return bh_err(err, -EINVAL, "option '--state' needs '--kubeconfig'");
 	return 0;
 }
 

@@ -22,7 +22,13 @@
 /* Exit codes; stable, and part of the manual. */
 enum bh_exit { BH_EXIT_OK = 0, BH_EXIT_FAILED = 1, BH_EXIT_USAGE = 2 };
 
-enum bh_config_action { BH_CONFIG_RUN, BH_CONFIG_CHECK, BH_CONFIG_HELP, BH_CONFIG_VERSION };
+enum bh_config_action {
+	BH_CONFIG_RUN,
+	BH_CONFIG_CHECK,
+	BH_CONFIG_BOOT,
+	BH_CONFIG_HELP,
+	BH_CONFIG_VERSION
+};
 
 #define BH_CONFIG_MAX_FILE (1u << 20)
 #define BH_CONFIG_MAX_LIST 1024

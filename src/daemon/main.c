@@ -44,6 +44,7 @@ int main(int argc, char **argv)
 	switch (config.action) {
 	case BH_CONFIG_RUN: return run(&config);
 	case BH_CONFIG_CHECK: return bh_check_config(&config);
+	case BH_CONFIG_BOOT: return bh_boot_load(&config);
 	case BH_CONFIG_HELP: print_help(); return BH_EXIT_OK;
 	case BH_CONFIG_VERSION: puts("bulkheadd " BH_VERSION); return BH_EXIT_OK;
 	}

@@ -378,6 +378,14 @@ static void state_writes(const struct scrape *s, const char *name, struct bh_buf
 	add_count(b, name, "{result=\"error\"}", s->agent->cache.n_failures);
 }
 
+static void boot_writes(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	if (!s->agent->boot.path)
+		return;
+	add_count(b, name, "{result=\"ok\"}", s->agent->boot.n_writes);
+	add_count(b, name, "{result=\"error\"}", s->agent->boot.n_failures);
+}
+
 static const struct {
 	const char *name, *type, *help;
 	void (*print)(const struct scrape *s, const char *name, struct bh_buf *b);
@@ -439,6 +447,8 @@ static const struct {
 	  state_in_use },
 	{ "state_age_seconds", "gauge", "Age of the API's state on disk.", state_age },
 	{ "state_writes_total", "counter", "Times the API's state was written.", state_writes },
+	{ "boot_rules_writes_total", "counter", "Times the rules were saved for --boot.",
+	  boot_writes },
 };
 
 static int on_metrics(void *ctx, struct bh_buf *body)

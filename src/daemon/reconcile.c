@@ -347,6 +347,7 @@ static void succeed(struct bh_reconcile *r)
 	r->generation++;
 	note_ruleset(r);
 	bh_pass_commit(&r->pass, r->agent);
+	bh_boot_note(&r->agent->boot);
 }
 
 static void fail(struct bh_reconcile *r, const struct bh_err *err)

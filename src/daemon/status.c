@@ -253,6 +253,8 @@ json_t *bh_status_json(struct bh_agent *a)
 		json_object_set_new(s, "kube", kube_json(a));
 	if (a->cache.path)
 		json_object_set_new(s, "state", state_json(a));
+	if (a->boot.path)
+		json_object_set_new(s, "boot_rules", bh_boot_json(&a->boot));
 	set_int(s, "pods", world.n_pods);
 	set_int(s, "local_pods", world.n_local_pods);
 	set_int(s, "namespaces", world.n_namespaces);

@@ -118,17 +118,7 @@ static uint32_t next_generation(uint32_t generation)
 
 /* --- sending -----------------------------------------------------------------*/
 
-/* What the kernel said to a batch. */
-struct answer {
-	bool is_acked, is_lost, is_restart;
-	int code;        /* of the refusal that counts, 0 for none */
-	uint32_t number; /* of the refused message */
-	uint32_t offset; /* of the wrong attribute within it */
-	size_t n_refused;
-	struct bh_err text;
-};
-
-static void on_status(const struct nft_batch *b, const struct nlmsghdr *msg, struct answer *a)
+static void on_status(const struct nft_batch *b, const struct nlmsghdr *msg, struct nft_answer *a)
 {
 	uint32_t number = msg->nlmsg_seq - b->first_seq, offset;
 	struct bh_err text = { 0 };
@@ -158,10 +148,10 @@ static void on_status(const struct nft_batch *b, const struct nlmsghdr *msg, str
 }
 
 /* Answers to anything else have been read, so numbers cannot be mistaken. */
-static int collect(struct bh_nft *nft, const struct nft_batch *b, struct answer *ret,
+static int collect(struct bh_nft *nft, const struct nft_batch *b, struct nft_answer *ret,
 		   struct bh_err *err)
 {
-	struct answer a = { 0 };
+	struct nft_answer a = { 0 };
 
 	for (;;) {
 		const struct nlmsghdr *msg;
@@ -184,8 +174,8 @@ static int collect(struct bh_nft *nft, const struct nft_batch *b, struct answer 
 	return 0;
 }
 
-static int send_batch(struct bh_nft *nft, struct nft_batch *b, uint32_t generation,
-		      struct answer *ret, struct bh_err *err)
+int nft_send_batch(struct bh_nft *nft, struct nft_batch *b, uint32_t generation,
+		   struct nft_answer *ret, struct bh_err *err)
 {
 	int r;
 
@@ -214,12 +204,12 @@ int nft_sync(struct bh_nft *nft, uint32_t *ret, struct bh_err *err)
 	nft_batch_begin(&empty, bh_nl_next_seq(nft->nl));
 	nft_batch_end(&empty);
 	for (unsigned int i = 0; i < MAX_TRIES; i++) {
-		struct answer a;
+		struct nft_answer a;
 		uint32_t generation;
 
 		r = bh_nft_generation(nft, &generation, err);
 		if (r == 0)
-			r = send_batch(nft, &empty, generation, &a, err);
+			r = nft_send_batch(nft, &empty, generation, &a, err);
 		if (r < 0)
 			return r;
 		if (a.is_restart || a.is_lost)
@@ -262,7 +252,8 @@ static bool is_table(const struct bh_op *op)
 }
 
 /* Which element, rule or whole object of the operation it was. */
-static void describe_refused(const struct nft_batch *b, const struct answer *a, struct bh_buf *out)
+static void describe_refused(const struct nft_batch *b, const struct nft_answer *a,
+			     struct bh_buf *out)
 {
 	const struct nft_batch_msg *m = &b->msgs[a->number];
 	const struct bh_op *op = m->op;
@@ -287,8 +278,8 @@ static void describe_refused(const struct nft_batch *b, const struct answer *a, 
 	}
 }
 
-static int refuse(const struct nft_batch *b, const struct answer *a, struct bh_nft_refusal *refusal,
-		  struct bh_err *err)
+static int refuse(const struct nft_batch *b, const struct nft_answer *a,
+		  struct bh_nft_refusal *refusal, struct bh_err *err)
 {
 	bh_auto(bh_buf_done) struct bh_buf what = { 0 };
 	const struct bh_op *op = b->msgs[a->number].op;
@@ -325,19 +316,19 @@ static int catch_up(struct bh_nft *nft, struct bh_err *err)
 	return 0;
 }
 
-/* Like send_batch(), with the watch closed where that pays. */
-static int send_quietly(struct bh_nft *nft, struct answer *ret, struct bh_err *err)
+/* Like nft_send_batch(), with the watch closed where that pays. */
+static int send_quietly(struct bh_nft *nft, struct nft_answer *ret, struct bh_err *err)
 {
 	struct nft_watch *w = &nft->watch;
 	uint32_t generation = 0;
 	int r;
 
 	if (nft->batch.len < QUIET_BYTES)
-		return send_batch(nft, &nft->batch, nft->generation, ret, err);
+		return nft_send_batch(nft, &nft->batch, nft->generation, ret, err);
 	r = nft_watch_pause(w, err);
 	if (r < 0)
 		return r;
-	r = send_batch(nft, &nft->batch, nft->generation, ret, err);
+	r = nft_send_batch(nft, &nft->batch, nft->generation, ret, err);
 	if (nft_watch_resume(w, r < 0 ? NULL : err) < 0 ||
 	    bh_nft_generation(nft, &generation, NULL) < 0)
 		generation = 0;
@@ -352,7 +343,7 @@ static int send_quietly(struct bh_nft *nft, struct answer *ret, struct bh_err *e
 static int transact(struct bh_nft *nft, struct bh_nft_refusal *refusal, struct bh_err *err)
 {
 	struct nft_batch *b = &nft->batch;
-	struct answer a;
+	struct nft_answer a;
 	int r;
 
 	nft_batch_end(b);
@@ -462,6 +453,21 @@ static size_t fill_batch(struct bh_nft *nft, const struct steps *steps, size_t f
 	return i;
 }
 
+void nft_encode_delta(struct bh_nft *nft, const struct bh_delta *delta,
+		      void (*on_batch)(void *ctx, struct nft_batch *b), void *ctx)
+{
+	bh_auto(steps_done) struct steps steps = { 0 };
+	size_t at = 0;
+
+	order_steps(&steps, &delta, 1);
+	while (at < steps.n) {
+		at = fill_batch(nft, &steps, at);
+		nft_batch_end(&nft->batch);
+		on_batch(ctx, &nft->batch);
+	}
+	nft_batch_done(&nft->batch);
+}
+
 int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *const *deltas, size_t n,
 		  struct bh_nft_refusal *refusal, struct bh_err *err)
 {
@@ -492,11 +498,11 @@ int bh_nft_commit(struct bh_nft *nft, const struct bh_delta *const *deltas, size
 /* Sends what is in the batch, for whatever generation there is. */
 static int send_alone(struct bh_nft *nft, struct bh_err *err)
 {
-	struct answer a;
+	struct nft_answer a;
 	int r;
 
 	nft_batch_end(&nft->batch);
-	r = send_batch(nft, &nft->batch, 0, &a, err);
+	r = nft_send_batch(nft, &nft->batch, 0, &a, err);
 	if (r < 0)
 		return r;
 	if (a.code < 0)

@@ -217,6 +217,25 @@ struct bh_nft {
 	size_t max_batch;
 };
 
+/* Calls @on_batch for each transaction that @delta takes, as it would be sent. */
+void nft_encode_delta(struct bh_nft *nft, const struct bh_delta *delta,
+		      void (*on_batch)(void *ctx, struct nft_batch *b), void *ctx);
+
+/* What the kernel said to a batch. */
+struct nft_answer {
+	bool is_acked, is_lost, is_restart;
+	int code;        /* of the refusal that counts, 0 for none */
+	uint32_t number; /* of the refused message */
+	uint32_t offset; /* of the wrong attribute within it */
+	size_t n_refused;
+	struct bh_err text;
+};
+
+/* A whole batch with numbers from b->first_seq on; @generation as for nft_batch_set_generation().
+ */
+int nft_send_batch(struct bh_nft *nft, struct nft_batch *b, uint32_t generation,
+		   struct nft_answer *ret, struct bh_err *err);
+
 /*
  * Makes sure that the watch holds the notifications of every transaction up to
  * the generation that is returned, and drains it.

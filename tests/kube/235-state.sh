@@ -57,7 +57,7 @@ step "the state is on disk, for nobody else to read"
 agent_stop
 [ "$(stat -c %a "$WORK/state" "$WORK/state/kube.cache" | xargs)" = "700 600" ] ||
 	fail "$(ls -la "$WORK/state")"
-[ "$(ls "$WORK/state")" = kube.cache ] || fail "$(ls "$WORK/state")"
+[ "$(ls "$WORK/state" | xargs)" = "boot.rules kube.cache" ] || fail "$(ls "$WORK/state")"
 
 step "a restart without the API enforces it, says so, and is not ready"
 nft delete table inet bulkhead

@@ -77,7 +77,7 @@ done
 step "purged: state and configuration go, policies are the administrator's, rules stay"
 package -P bulkhead
 for f in etc/bulkhead/bulkheadd.yaml etc/logrotate.d/bulkhead var/lib/bulkhead var/log/bulkhead \
-	usr/sbin/bulkheadd lib/systemd/system/bulkheadd.service; do
+	usr/sbin/bulkheadd lib/systemd/system/bulkheadd.service lib/systemd/system/bulkhead-boot.service; do
 	[ ! -e "$root/$f" ] || fail "$f is left"
 done
 [ -e "$root/etc/bulkhead/policies/shop/web.yaml" ] || fail "policies are gone"

@@ -171,7 +171,6 @@ static void wrong_command_lines_name_the_option_and_the_rule(void **state)
 		{ "--kubeconfig in-cluster", "'--kubeconfig' needs '--node'" },
 		{ "--policies /p --kube-context x", "'--kube-context' needs" },
 		{ "--kubeconfig in-cluster --node n --kube-context x", "'--kube-context' needs" },
-		{ "--policies /p --state /s", "'--state' needs '--kubeconfig'" },
 		{ "--kubeconfig /k --node n --state s", "is not an absolute path" },
 		{ "--kubeconfig /k --node n --allow-plain-http maybe", "neither yes nor no" },
 		{ "--policies", "'--policies' needs a value" },
