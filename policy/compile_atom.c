@@ -93,7 +93,8 @@ static struct bh_selector copy_selector(struct block *b, const struct bh_selecto
 		reqs[i] = (struct bh_requirement){ .key = take_text(b, r->key),
 						   .op = r->op,
 						   .values = values,
-						   .n_values = r->n_values };
+						   .n_values = r->n_values,
+						   .is_sorted = r->is_sorted };
 	}
 	return (struct bh_selector){ .reqs = reqs, .n_reqs = sel->n_reqs };
 }

@@ -131,6 +131,17 @@ static void by_pod(struct atom_index *ix, struct atom *atom, const char *ns, anc
 		fn(ix, make_key(ix, 'p', ns, exists ? exists->key : NULL, NULL), atom);
 }
 
+/* Namespaces times values of a label that an atom is filed under, at the most. */
+#define MAX_PRODUCT 256
+
+/* By both the namespace and the pod's labels, unless they multiply. */
+static bool is_narrow(const struct bh_requirement *namespaces, const struct bh_selector *pods)
+{
+	const struct bh_requirement *in = find_in(pods, NULL);
+
+	return namespaces->n_values <= MAX_PRODUCT / (in && in->n_values ? in->n_values : 1);
+}
+
 static void each_anchor(struct atom_index *ix, struct atom *atom, anchor_fn *fn)
 {
 	const struct peer_selector *s = &atom->selector;
@@ -142,7 +153,7 @@ static void each_anchor(struct atom_index *ix, struct atom *atom, anchor_fn *fn)
 		fn(ix, "nodes", atom);
 	} else if (s->own_ns) {
 		by_pod(ix, atom, s->own_ns, fn);
-	} else if (named) {
+	} else if (named && (is_narrow(named, &s->pods) || !find_in(&s->pods, NULL))) {
 		for (i = 0; i < named->n_values; i++)
 			by_pod(ix, atom, named->values[i], fn);
 	} else if (in && !has_label(atom)) {

@@ -33,9 +33,30 @@ static const char *value_of(const struct bh_labels *labels, const char *key)
 	return NULL;
 }
 
+static bool lists_sorted(const struct bh_requirement *req, const char *value)
+{
+	size_t lo = 0, hi = req->n_values;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int c = strcmp(req->values[mid], value);
+
+		if (c == 0)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
 static bool lists(const struct bh_requirement *req, const char *value)
 {
 	size_t i;
+
+	if (req->is_sorted && req->n_values > 8)
+		return lists_sorted(req, value);
 
 	for (i = 0; i < req->n_values; i++)
 		if (same(req->values[i], value))
@@ -156,9 +177,18 @@ static void add_plain_value(struct bh_buf *out, const char *value, bool is_first
 	bh_buf_escape(out, value);
 }
 
+/* One value that is written twice is one value. */
+static bool is_single(const struct bh_requirement *req)
+{
+	for (size_t i = 1; i < req->n_values; i++)
+		if (!same(req->values[0], req->values[i]))
+			return false;
+	return req->n_values > 0;
+}
+
 static void add_description(struct bh_buf *out, const struct bh_requirement *req)
 {
-	bool is_list = req->n_values != 1;
+	bool is_list = !is_single(req);
 
 	if (req->op == BH_SEL_DOES_NOT_EXIST)
 		bh_buf_putc(out, '!');

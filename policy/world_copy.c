@@ -73,6 +73,12 @@ static void *bump(struct bump *b, const void *src, size_t n, size_t size)
 	return p;
 }
 
+static int cmp_value(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Values of a copy are sorted: many of them are compared with each pod's. */
 static void copy_selector(struct bump *b, const struct bh_selector *src, struct bh_selector *dst)
 {
 	struct bh_requirement *reqs = bump(b, src->reqs, src->n_reqs, sizeof(*reqs));
@@ -82,8 +88,12 @@ static void copy_selector(struct bump *b, const struct bh_selector *src, struct 
 		const struct bh_requirement *req = &src->reqs[i];
 		void *values = bump(b, req->values, req->n_values, sizeof(*req->values));
 
-		if (reqs)
-			reqs[i].values = values;
+		if (!reqs)
+			continue;
+		if (req->n_values)
+			qsort(values, req->n_values, sizeof(*req->values), cmp_value);
+		reqs[i].values = values;
+		reqs[i].is_sorted = true;
 	}
 	if (dst)
 		dst->reqs = reqs;

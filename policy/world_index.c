@@ -366,9 +366,9 @@ static struct candidates narrowest(const struct bh_world *w, const struct bh_tab
 
 static bool is_repeated(const struct bh_requirement *req, size_t i)
 {
-	size_t k;
+	size_t k = req->is_sorted && i > 0 ? i - 1 : 0;
 
-	for (k = 0; k < i; k++)
+	for (; k < i; k++)
 		if (strcmp(req->values[k], req->values[i]) == 0)
 			return true;
 	return false;

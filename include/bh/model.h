@@ -168,6 +168,7 @@ struct bh_requirement {
 	enum bh_sel_op op;
 	const char *const *values;
 	size_t n_values;
+	bool is_sorted; /* values ascend, as in objects read from the world */
 };
 
 /* All requirements must hold; none selects everything. */

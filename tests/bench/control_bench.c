@@ -165,9 +165,9 @@ static void put_policy(struct bench *b, unsigned int i, uint16_t port)
 	struct names n;
 	char peer_app[16];
 	const char *app_value = n.app, *peer_value = peer_app, *team_value = n.team;
-	const struct bh_requirement own[] = { { "app", BH_SEL_IN, &app_value, 1 } };
-	const struct bh_requirement peer[] = { { "app", BH_SEL_IN, &peer_value, 1 } };
-	const struct bh_requirement team[] = { { "team", BH_SEL_IN, &team_value, 1 } };
+	const struct bh_requirement own[] = { { "app", BH_SEL_IN, &app_value, 1, false } };
+	const struct bh_requirement peer[] = { { "app", BH_SEL_IN, &peer_value, 1, false } };
+	const struct bh_requirement team[] = { { "team", BH_SEL_IN, &team_value, 1, false } };
 	struct bh_peer peers[2] = { { .kind = BH_PEER_PODS, .pods = { peer, 1 } } };
 	struct bh_policy_port ports[] = {
 		{ .protocol = IPPROTO_TCP, .first = port, .last = port },

@@ -247,8 +247,8 @@ static void put_pod(struct reader *r, const char *name, const char *ip)
 static void put_policy(struct reader *r)
 {
 	const char *api = "api", *db = "db";
-	const struct bh_requirement from[] = { { "app", BH_SEL_IN, &api, 1 } };
-	const struct bh_requirement to[] = { { "app", BH_SEL_IN, &db, 1 } };
+	const struct bh_requirement from[] = { { "app", BH_SEL_IN, &api, 1, false } };
+	const struct bh_requirement to[] = { { "app", BH_SEL_IN, &db, 1, false } };
 	const struct bh_peer peer = { .kind = BH_PEER_PODS, .pods = { from, 1 } };
 	const struct bh_rule rule = { .has_peers = true, .peers = &peer, .n_peers = 1 };
 	const struct bh_fact fact = {

@@ -17,21 +17,21 @@ static void requirements_treat_missing_keys_as_the_api_does(void **state)
 		struct bh_requirement req;
 		bool want;
 	} t[] = {
-		{ { "app", BH_SEL_IN, VALUES("web") }, true },
-		{ { "app", BH_SEL_IN, VALUES("db", "web") }, true },
-		{ { "app", BH_SEL_IN, VALUES("db") }, false },
-		{ { "app", BH_SEL_IN, VALUES("we") }, false },
-		{ { "none", BH_SEL_IN, VALUES("web") }, false },
-		{ { "none", BH_SEL_IN, VALUES("") }, false },
-		{ { "empty", BH_SEL_IN, VALUES("") }, true },
-		{ { "app", BH_SEL_NOT_IN, VALUES("web") }, false },
-		{ { "app", BH_SEL_NOT_IN, VALUES("db", "api") }, true },
-		{ { "none", BH_SEL_NOT_IN, VALUES("web") }, true },
-		{ { "tier", BH_SEL_EXISTS, NULL, 0 }, true },
-		{ { "empty", BH_SEL_EXISTS, NULL, 0 }, true },
-		{ { "none", BH_SEL_EXISTS, NULL, 0 }, false },
-		{ { "zone", BH_SEL_DOES_NOT_EXIST, NULL, 0 }, false },
-		{ { "zonf", BH_SEL_DOES_NOT_EXIST, NULL, 0 }, true },
+		{ { "app", BH_SEL_IN, VALUES("web"), false }, true },
+		{ { "app", BH_SEL_IN, VALUES("db", "web"), false }, true },
+		{ { "app", BH_SEL_IN, VALUES("db"), false }, false },
+		{ { "app", BH_SEL_IN, VALUES("we"), false }, false },
+		{ { "none", BH_SEL_IN, VALUES("web"), false }, false },
+		{ { "none", BH_SEL_IN, VALUES(""), false }, false },
+		{ { "empty", BH_SEL_IN, VALUES(""), false }, true },
+		{ { "app", BH_SEL_NOT_IN, VALUES("web"), false }, false },
+		{ { "app", BH_SEL_NOT_IN, VALUES("db", "api"), false }, true },
+		{ { "none", BH_SEL_NOT_IN, VALUES("web"), false }, true },
+		{ { "tier", BH_SEL_EXISTS, NULL, 0, false }, true },
+		{ { "empty", BH_SEL_EXISTS, NULL, 0, false }, true },
+		{ { "none", BH_SEL_EXISTS, NULL, 0, false }, false },
+		{ { "zone", BH_SEL_DOES_NOT_EXIST, NULL, 0, false }, false },
+		{ { "zonf", BH_SEL_DOES_NOT_EXIST, NULL, 0, false }, true },
 	};
 	size_t i;
 
@@ -57,8 +57,8 @@ static void empty_selector_matches_everything(void **state)
 static void all_requirements_must_hold(void **state)
 {
 	const struct bh_requirement reqs[] = {
-		{ "app", BH_SEL_IN, VALUES("web") },
-		{ "zone", BH_SEL_IN, VALUES("b") },
+		{ "app", BH_SEL_IN, VALUES("web"), false },
+		{ "zone", BH_SEL_IN, VALUES("b"), false },
 	};
 
 	(void)state;
@@ -71,7 +71,7 @@ static void strings_are_compared_by_content(void **state)
 {
 	char key[] = "app", value[] = "web";
 	const char *const values[] = { value };
-	struct bh_requirement req = { key, BH_SEL_IN, values, 1 };
+	struct bh_requirement req = { key, BH_SEL_IN, values, 1, false };
 
 	(void)state;
 	assert_true(bh_selector_matches(&(struct bh_selector){ &req, 1 }, &labels));
@@ -87,13 +87,13 @@ static const char *canonical(struct bh_buf *b, const struct bh_selector *sel)
 static void canonical_text_depends_on_the_requirements_only(void **state)
 {
 	const struct bh_requirement one[] = {
-		{ "tier", BH_SEL_NOT_IN, VALUES("y", "x", "y") },
-		{ "app", BH_SEL_IN, VALUES("web") },
-		{ "app", BH_SEL_IN, VALUES("web") },
+		{ "tier", BH_SEL_NOT_IN, VALUES("y", "x", "y"), false },
+		{ "app", BH_SEL_IN, VALUES("web"), false },
+		{ "app", BH_SEL_IN, VALUES("web"), false },
 	};
 	const struct bh_requirement two[] = {
-		{ "app", BH_SEL_IN, VALUES("web") },
-		{ "tier", BH_SEL_NOT_IN, VALUES("x", "y") },
+		{ "app", BH_SEL_IN, VALUES("web"), false },
+		{ "tier", BH_SEL_NOT_IN, VALUES("x", "y"), false },
 	};
 	struct bh_buf a = { 0 }, b = { 0 };
 
@@ -107,18 +107,18 @@ static void canonical_text_depends_on_the_requirements_only(void **state)
 static void different_selectors_have_different_canonical_texts(void **state)
 {
 	const struct bh_requirement t[] = {
-		{ "a", BH_SEL_IN, VALUES("b") },
-		{ "a", BH_SEL_NOT_IN, VALUES("b") },
-		{ "a", BH_SEL_EXISTS, NULL, 0 },
-		{ "a", BH_SEL_DOES_NOT_EXIST, NULL, 0 },
-		{ "a", BH_SEL_IN, VALUES("b", "c") },
+		{ "a", BH_SEL_IN, VALUES("b"), false },
+		{ "a", BH_SEL_NOT_IN, VALUES("b"), false },
+		{ "a", BH_SEL_EXISTS, NULL, 0, false },
+		{ "a", BH_SEL_DOES_NOT_EXIST, NULL, 0, false },
+		{ "a", BH_SEL_IN, VALUES("b", "c"), false },
 		/* What would look alike if strings were not quoted with their length. */
-		{ "a", BH_SEL_IN, VALUES("b,c") },
-		{ "a", BH_SEL_IN, VALUES("b','c") },
-		{ "a", BH_SEL_IN, VALUES("b',1'c") },
-		{ "a' In (1'b')", BH_SEL_EXISTS, NULL, 0 },
-		{ "a", BH_SEL_IN, VALUES("") },
-		{ "", BH_SEL_IN, VALUES("a") },
+		{ "a", BH_SEL_IN, VALUES("b,c"), false },
+		{ "a", BH_SEL_IN, VALUES("b','c"), false },
+		{ "a", BH_SEL_IN, VALUES("b',1'c"), false },
+		{ "a' In (1'b')", BH_SEL_EXISTS, NULL, 0, false },
+		{ "a", BH_SEL_IN, VALUES(""), false },
+		{ "", BH_SEL_IN, VALUES("a"), false },
 	};
 	struct bh_buf a = { 0 }, b = { 0 };
 	size_t i, k;
@@ -142,17 +142,17 @@ static void descriptions_read_as_kubectl_prints_them(void **state)
 		const char *want;
 	} t[] = {
 		{ { { 0 } }, 0, "<all>" },
-		{ { { "app", BH_SEL_IN, VALUES("web") } }, 1, "app=web" },
-		{ { { "app", BH_SEL_NOT_IN, VALUES("web") } }, 1, "app!=web" },
-		{ { { "tier", BH_SEL_IN, VALUES("b", "a") } }, 1, "tier in (a,b)" },
-		{ { { "tier", BH_SEL_NOT_IN, VALUES("b", "a") } }, 1, "tier notin (a,b)" },
-		{ { { "tier", BH_SEL_IN, VALUES("a") },
-		    { "old", BH_SEL_DOES_NOT_EXIST, NULL, 0 },
-		    { "app", BH_SEL_EXISTS, NULL, 0 } },
+		{ { { "app", BH_SEL_IN, VALUES("web"), false } }, 1, "app=web" },
+		{ { { "app", BH_SEL_NOT_IN, VALUES("web"), false } }, 1, "app!=web" },
+		{ { { "tier", BH_SEL_IN, VALUES("b", "a"), false } }, 1, "tier in (a,b)" },
+		{ { { "tier", BH_SEL_NOT_IN, VALUES("b", "a"), false } }, 1, "tier notin (a,b)" },
+		{ { { "tier", BH_SEL_IN, VALUES("a"), false },
+		    { "old", BH_SEL_DOES_NOT_EXIST, NULL, 0, false },
+		    { "app", BH_SEL_EXISTS, NULL, 0, false } },
 		  3,
 		  "!old,app,tier=a" },
 		/* Nobody can write a terminal sequence or a log line into it. */
-		{ { { "a\033[2J", BH_SEL_IN, VALUES("b\n") } }, 1, "a\\x1b[2J=b\\x0a" },
+		{ { { "a\033[2J", BH_SEL_IN, VALUES("b\n"), false } }, 1, "a\\x1b[2J=b\\x0a" },
 	};
 	size_t i;
 
