@@ -44,6 +44,7 @@ struct bh_compiler *bh_compiler_new(struct bh_world *w, const struct bh_compile_
 
 	c->w = w;
 	c->config = *config;
+	c->budget = limits_of(&config->limits);
 	c->plan = bh_plan_new(BH_TABLE_INET);
 	base_build(c);
 	return c;
@@ -276,6 +277,35 @@ static void refresh(struct bh_compiler *c, struct local_pod *l)
 	}
 }
 
+/* Their pods are looked at again, which builds it again. */
+static void rebuild_profile(struct bh_compiler *c, struct profile *p)
+{
+	struct local_pod *l, *next;
+
+	HASH_ITER (hh, c->locals, l, next) {
+		if (l->profile[p->pub.dir] != p)
+			continue;
+		change_elems(c, l, false);
+		mark_stale(c, l);
+	}
+	profile_retire(c, p);
+}
+
+/* Sets that pods made too large, or small enough again. */
+static void follow_budgets(struct bh_compiler *c)
+{
+	const struct shared_set *s;
+
+	while ((s = sets_next_crossing(c)) != NULL) {
+		struct profile *p, *next;
+
+		HASH_ITER (hh, c->profiles, p, next) {
+			if (profile_looks_into(p, s))
+				rebuild_profile(c, p);
+		}
+	}
+}
+
 void bh_compiler_update(struct bh_compiler *c)
 {
 	const struct bh_changes *changes = bh_world_changes(c->w);
@@ -283,6 +313,7 @@ void bh_compiler_update(struct bh_compiler *c)
 
 	if (c->is_primed) {
 		sets_follow(c, changes);
+		follow_budgets(c);
 		mark_changes(c, changes);
 	} else {
 		mark_whole_world(c);
@@ -361,6 +392,7 @@ struct bh_compile_stats bh_compiler_stats(const struct bh_compiler *c)
 	HASH_ITER (hh, c->profiles, p, next) {
 		s.n_profiles++;
 		s.n_closed += p->pub.closed != NULL;
+		s.n_over += p->over != NULL;
 	}
 	return s;
 }

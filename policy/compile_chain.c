@@ -308,17 +308,19 @@ static struct bh_expr verdict_of(struct builder *b, enum bh_action action)
 	return e;
 }
 
-static void add_steps(struct builder *b, struct bh_plan_chain *chain, const struct steps *s)
+/* False over budget. */
+static bool add_steps(struct builder *b, struct bh_plan_chain *chain, const struct steps *s)
 {
 	size_t n = s->n - (s->is_last_unconditional ? 1 : 0), i;
 
 	for (i = 0; i < n; i++) {
 		struct bh_expr verdict = verdict_of(b, s->items[i].action);
 
-		match_build(b->c, b->p, chain, &s->items[i], b->pod, &verdict);
+		if (!match_build(b->c, b->p, chain, &s->items[i], b->pod, &verdict))
+			return false;
 	}
 	if (!s->is_last_unconditional)
-		return;
+		return true;
 	if (s->items[n].action == BH_DENY && !b->deny) {
 		add_denial(b->c, b->p, chain, b->is_audit);
 	} else {
@@ -326,21 +328,23 @@ static void add_steps(struct builder *b, struct bh_plan_chain *chain, const stru
 
 		match_add_rule(b->c, chain, &verdict, 1);
 	}
+	return true;
 }
 
-static void build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain *chain,
+static bool build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain *chain,
 		  const struct tiers *t, const struct bh_pod *pod, bool is_audit)
 {
 	struct builder b = { .c = c, .p = p, .pod = pod, .is_audit = is_audit };
 
 	if (t->rest.n)
 		b.rest = add_part(c, p, is_audit ? "ar" : "rs");
-	add_steps(&b, chain, &t->admin);
+	if (!add_steps(&b, chain, &t->admin))
+		return false;
 	if (!t->rest.n)
-		return;
+		return true;
 	if (!t->admin.is_last_unconditional)
 		add_jump(c, chain, BH_V_GOTO, b.rest);
-	add_steps(&b, b.rest, &t->rest);
+	return add_steps(&b, b.rest, &t->rest);
 }
 
 static void describe(const struct profile *p, struct bh_buf *out)
@@ -380,7 +384,7 @@ static bool can_audit_differ(const struct policy_list *enforced, const struct po
 	return audited->n > 0;
 }
 
-void chains_build(struct bh_compiler *c, struct profile *p, const struct policy_list *enforced,
+bool chains_build(struct bh_compiler *c, struct profile *p, const struct policy_list *enforced,
 		  const struct policy_list *audited, const struct policy_list *all,
 		  const struct bh_pod *pod)
 {
@@ -396,16 +400,16 @@ void chains_build(struct bh_compiler *c, struct profile *p, const struct policy_
 		make_steps(&then, all, p->pub.dir, pod);
 	has_audit = then.admin.n || then.rest.n;
 	if (!has_audit) {
-		build(c, p, chain, &now, pod, false);
+		return build(c, p, chain, &now, pod, false);
 	} else if (now.admin.n == 0 && now.rest.n == 0) {
-		build(c, p, chain, &then, pod, true);
+		return build(c, p, chain, &then, pod, true);
 	} else {
 		struct bh_plan_chain *first = add_part(c, p, "en"), *second = add_part(c, p, "au");
 
 		add_jump(c, chain, BH_V_JUMP, first);
 		add_jump(c, chain, BH_V_JUMP, second);
-		build(c, p, first, &now, pod, false);
-		build(c, p, second, &then, pod, true);
+		return build(c, p, first, &now, pod, false) &&
+		       build(c, p, second, &then, pod, true);
 	}
 }
 
@@ -414,7 +418,10 @@ void chains_build_closed(struct bh_compiler *c, struct profile *p, bool is_audit
 	bh_auto(bh_buf_done) struct bh_buf comment = { 0 };
 	struct bh_plan_chain *chain;
 
-	bh_buf_printf(&comment, "closed: %s", p->pub.closed);
+	/* Which of its sets is found to be too large first may depend on the history. */
+	bh_buf_printf(&comment, "closed: %s", p->over ? "beyond its budget: " : p->pub.closed);
+	if (p->over)
+		describe(p, &comment);
 	comment_cut(&comment);
 	chain = add_chain(c, p, p->pub.name, bh_buf_str(&comment));
 	add_denial(c, p, chain, is_audit);

@@ -85,111 +85,61 @@ void ranges_add_peer(struct range_list *l, const struct bh_peer *peer)
 	ranges_done(&holes);
 }
 
-/* Where a list begins or ends to hold addresses. */
-struct edge {
-	struct bh_addr at;
-	size_t list;
-	bool is_start;
-};
-
-static int cmp_edge(const void *a, const void *b)
+void ranges_add_all(struct range_list *l, const struct range_list *other)
 {
-	const struct edge *x = a, *y = b;
-
-	return bh_addr_cmp(&x->at, &y->at);
+	for (size_t i = 0; i < other->n; i++)
+		add(l, other->items[i].first, other->items[i].last);
 }
 
-static size_t find_edges(const struct range_list *lists, size_t n, struct edge **ret)
+static bool bit_at(const struct bh_addr *a, size_t i)
 {
-	struct edge *edges = NULL;
-	size_t n_edges = 0, cap = 0, i, j;
-
-	for (i = 0; i < n; i++) {
-		for (j = 0; j < lists[i].n; j++) {
-			struct bh_addr end = lists[i].items[j].last;
-
-			bh_grow(&edges, &cap, n_edges, sizeof(*edges));
-			edges[n_edges++] = (struct edge){ lists[i].items[j].first, i, true };
-			if (!bh_addr_next(&end))
-				continue; /* reaches the end of the family */
-			bh_grow(&edges, &cap, n_edges, sizeof(*edges));
-			edges[n_edges++] = (struct edge){ end, i, false };
-		}
-	}
-	if (n_edges)
-		qsort(edges, n_edges, sizeof(*edges), cmp_edge);
-	*ret = edges;
-	return n_edges;
+	return a->bytes[i / 8] & (0x80u >> (i % 8));
 }
 
-static bool ports_equal(const struct port_set *a, const struct port_set *b)
+/* Prefixes that cover from @a to the end of the block that bits from @from on make. */
+static size_t count_upper(const struct bh_addr *a, size_t from, size_t n_bits, bool *is_whole)
 {
-	size_t i;
+	size_t n = 0, zeros = 0;
 
-	if (a->n_ranges != b->n_ranges)
-		return false;
-	for (i = 0; i < a->n_ranges; i++) {
-		const struct port_range *x = &a->ranges[i], *y = &b->ranges[i];
-
-		if (x->protocol != y->protocol || x->first != y->first || x->last != y->last)
-			return false;
-	}
-	return true;
-}
-
-struct joined {
-	struct range_ports *items;
-	size_t n, cap;
-};
-
-/* Takes @ports over. */
-static void add_joined(struct joined *j, struct bh_range range, struct port_set ports)
-{
-	struct range_ports *last = j->n ? &j->items[j->n - 1] : NULL;
-	struct bh_addr before = range.first;
-
-	if (last && bh_addr_prev(&before) && bh_addr_eq(&before, &last->range.last) &&
-	    ports_equal(&last->ports, &ports)) {
-		last->range.last = range.last;
-		ports_done(&ports);
-		return;
-	}
-	bh_grow(&j->items, &j->cap, j->n, sizeof(*j->items));
-	j->items[j->n++] = (struct range_ports){ .range = range, .ports = ports };
-}
-
-size_t ranges_join(const struct range_list *lists, const struct port_set *ports, size_t n,
-		   struct range_ports **ret)
-{
-	bh_auto_free bool *is_open = bh_calloc(n, sizeof(*is_open));
-	bh_auto_free struct edge *edges = NULL;
-	struct joined j = { 0 };
-	size_t n_edges = find_edges(lists, n, &edges), i = 0, k;
-
-	while (i < n_edges) {
-		struct bh_range range = { .first = edges[i].at };
-		struct port_set open = { 0 };
-
-		for (; i < n_edges && bh_addr_eq(&edges[i].at, &range.first); i++)
-			is_open[edges[i].list] = edges[i].is_start;
-		if (i < n_edges) {
-			range.last = edges[i].at;
-			bh_addr_prev(&range.last);
+	/* Zeros that a set bit follows: each is a block beside the path to @a. */
+	for (size_t i = from; i < n_bits; i++) {
+		if (bit_at(a, i)) {
+			n += zeros;
+			zeros = 0;
 		} else {
-			/* Whatever is still open reaches the end of the family. */
-			memset(range.last.bytes, 0xff, bh_family_len(range.first.family));
-			range.last.family = range.first.family;
+			zeros++;
 		}
-		for (k = 0; k < n; k++) {
-			if (is_open[k])
-				ports_union(&open, &ports[k]);
-		}
-		ports_normalise(&open);
-		if (ports_is_empty(&open))
-			ports_done(&open);
-		else
-			add_joined(&j, range, open);
 	}
-	*ret = j.items;
-	return j.n;
+	*is_whole = zeros == n_bits - from;
+	return n + 1;
+}
+
+static size_t count_lower(const struct bh_addr *a, size_t from, size_t n_bits, bool *is_whole)
+{
+	size_t n = 0, ones = 0;
+
+	for (size_t i = from; i < n_bits; i++) {
+		if (bit_at(a, i)) {
+			ones++;
+		} else {
+			n += ones;
+			ones = 0;
+		}
+	}
+	*is_whole = ones == n_bits - from;
+	return n + 1;
+}
+
+size_t range_count_prefixes(const struct bh_range *r)
+{
+	size_t n_bits = 8 * bh_family_len(r->first.family), i, n;
+	bool has_upper, has_lower;
+
+	for (i = 0; i < n_bits && bit_at(&r->first, i) == bit_at(&r->last, i); i++)
+		;
+	if (i == n_bits)
+		return 1;
+	n = count_upper(&r->first, i + 1, n_bits, &has_upper) +
+	    count_lower(&r->last, i + 1, n_bits, &has_lower);
+	return has_upper && has_lower ? 1 : n;
 }

@@ -48,6 +48,16 @@ bool ports_is_exact(const struct port_set *p);
 /* Equal sets have the same text. */
 void ports_canonical(const struct port_set *p, struct bh_buf *out);
 void ports_describe(const struct port_set *p, struct bh_buf *out);
+/* Numbers in ranges that are no longer than SMALL_RANGE. */
+size_t ports_count_exact(const struct port_set *p);
+/* Calls for each port of @pod, which is the world's, that has the name. */
+void ports_resolve(const struct port_name *name, const struct bh_pod *pod,
+		   void (*on_port)(void *ctx, const struct bh_port *port), void *ctx);
+/* The same for all names of @p, normalised. */
+void ports_resolve_all(const struct port_set *p, const struct bh_pod *pod,
+		       void (*on_port)(void *ctx, const struct bh_port *port), void *ctx);
+/* Whether @p, normalised, has the name of @port for its protocol or for any. */
+bool ports_has_name(const struct port_set *p, const struct bh_port *port);
 /* The ports of @rule, except named ones. */
 void ports_add_numbers(struct port_set *p, const struct bh_rule *rule);
 
@@ -64,19 +74,41 @@ void ranges_add_peer(struct range_list *l, const struct bh_peer *peer);
 /* Sorts, merges what overlaps or touches. */
 void ranges_normalise(struct range_list *l);
 
+/* Adds those of @other. */
+void ranges_add_all(struct range_list *l, const struct range_list *other);
+/* The fewest prefixes that cover it, as an interval set of several fields stores it. */
+size_t range_count_prefixes(const struct bh_range *r);
+
 /* Addresses and the ports that are open to them. */
 struct range_ports {
 	struct bh_range range;
 	struct port_set ports;
 };
 
-/*
- * Cuts @lists (one address family, each normalised) into disjoint ranges with
- * the union of the ports of all lists that hold them.  The caller frees *ret
- * and the ports in it.
- */
-size_t ranges_join(const struct range_list *lists, const struct port_set *ports, size_t n,
-		   struct range_ports **ret);
+/* Disjoint boxes of addresses and ports. */
+struct joined {
+	struct range_ports *items;
+	size_t n, cap;
+	size_t n_elems; /* a range of addresses with a range of ports each */
+};
+
+void joined_done(struct joined *j);
+
+/* Addresses of one family and ports, each normalised; the ports are numbers, and not all. */
+struct join_block {
+	const struct range_list *ranges;
+	const struct port_set *ports;
+};
+
+struct join_limit {
+	size_t elems, work;
+};
+
+/* compile_join.c: makes @blocks disjoint; false (and nothing) beyond @limit. */
+bool join_by_addr(const struct join_block *blocks, size_t n, struct join_limit limit,
+		  struct joined *ret);
+bool join_by_port(const struct join_block *blocks, size_t n, struct join_limit limit,
+		  struct joined *ret);
 
 /* --- sets ------------------------------------------------------------------------ */
 
@@ -108,6 +140,7 @@ struct atom {
 struct set_entry {
 	struct atom *atom;
 	struct port_set ports; /* of a set with ports */
+	int64_t n_of_nodes;    /* elements that nodes brought */
 };
 
 /*
@@ -122,6 +155,16 @@ struct shared_set {
 	size_t n_users;
 	bool is_with_ports;
 	bool is_listed; /* among those to look at in sets_collect() */
+	/*
+	 * Sets of peers.  What peers bring is counted each time, also where two
+	 * selectors bring the same.  Beyond the limit the set is over: it is in no
+	 * plan, but goes on to be counted.  A count that was given up early is
+	 * partial: there is at least so much, and what comes and goes is exact.
+	 */
+	int64_t n_brought;
+	bool is_over, is_partial;
+	bool is_crossing; /* among those to look at in sets_next_crossing() */
+	bool is_filling;
 	UT_hash_handle hh;
 };
 
@@ -165,9 +208,7 @@ typedef void elem_fn(struct bh_plan *plan, struct bh_plan_set *set, const struct
 
 /* Host-network and finished pods own no addresses, and are no peers. */
 bool is_peer(const struct bh_pod *pod);
-/* @pod resolves named ports; NULL for nodes. */
-void elems_of_addr(struct bh_compiler *c, const struct set_use *use, const struct bh_addr *addr,
-		   const struct bh_pod *pod, elem_fn *fn);
+/* Everything that @pod brings through @use. */
 void elems_of_pod(struct bh_compiler *c, const struct set_use *use, const struct bh_pod *pod,
 		  elem_fn *fn);
 void elems_put_nodes(struct bh_compiler *c, const struct atom *a, const struct set_use *uses,
@@ -190,16 +231,30 @@ struct shared_set *sets_ranges(struct bh_compiler *c, const struct range_list *l
 struct shared_set *sets_range_ports(struct bh_compiler *c, const struct range_ports *items,
 				    size_t n);
 void sets_unuse(struct bh_compiler *c, struct shared_set *s);
+/* How many elements peers may bring into it. */
+int64_t sets_limit(const struct bh_compiler *c, const struct shared_set *s);
+/* After a change of n_brought. */
+void sets_note_brought(struct bh_compiler *c, struct shared_set *s);
+/*
+ * The next set that went over its limit or came back below, NULL if none; the
+ * profiles that use it must be built again.
+ */
+struct shared_set *sets_next_crossing(struct bh_compiler *c);
 /* Removes the sets that nobody uses. */
 void sets_collect(struct bh_compiler *c);
 void sets_done(struct bh_compiler *c);
 
 /* --- profiles -------------------------------------------------------------------- */
 
+/* What a profile needs of each thing that is limited, see struct bh_compile_limits. */
+struct need {
+	size_t rules, selectors, elems, slots;
+};
+
 /* What the compiler remembers of a policy while it does not change. */
 struct policy_note {
 	const struct bh_policy *policy;
-	bool is_relevant[BH_DIR_COUNT_];
+	size_t n_items; /* peers, exceptions and ports in its rules */
 	char digest[BH_DIR_COUNT_][BH_DIGEST_LEN + 1];
 	struct port_set names; /* those in ingress rules; borrowed from the policy */
 	UT_hash_handle hh;
@@ -221,9 +276,13 @@ struct profile {
 	size_t n_chains, chains_cap;
 	struct shared_set **sets;
 	size_t n_sets, sets_cap;
-	bool is_listed;         /* among those to look at in profiles_collect() */
-	UT_hash_handle hh;      /* by identity while in use */
-	UT_hash_handle by_name; /* in use or gone */
+	struct need need;
+	const char *over;                 /* why it is beyond its budget; NULL if it is not */
+	const struct bh_policy *heaviest; /* while it is built */
+	bool is_retired;                  /* in no table: another takes its place */
+	bool is_listed;                   /* among those to look at in profiles_collect() */
+	UT_hash_handle hh;                /* by identity while in use */
+	UT_hash_handle by_name;           /* in use or gone */
 };
 
 /* The profile of a pod in @dir; NULL if nothing selects it. */
@@ -237,12 +296,30 @@ void profiles_collect(struct bh_compiler *c);
 void profiles_done(struct bh_compiler *c);
 /* A closed profile in place of @p, whose pods the caller moves. */
 struct profile *profile_close(struct bh_compiler *c, struct profile *p, const char *why);
+bool profile_looks_into(const struct profile *p, const struct shared_set *s);
 bool profile_uses(const struct profile *p, const char *name);
+/* Takes it out of the plan and the tables, so that profiles_find() builds it again. */
+void profile_retire(struct bh_compiler *c, struct profile *p);
+void profile_use(struct profile *p, struct shared_set *s);
+
+/* --- budgets, compile_budget.c ------------------------------------------------------- */
+
+/* @wanted with the defaults where it has 0. */
+struct bh_compile_limits limits_of(const struct bh_compile_limits *wanted);
+/* Adds to what @p needs; false, with p->over set, beyond a limit. */
+bool need_add(struct bh_compiler *c, struct profile *p, const struct need *need);
+/* Set p->over where the count was given up; return false. */
+bool need_more_elems(struct bh_compiler *c, struct profile *p);
+bool need_more_work(struct bh_compiler *c, struct profile *p);
+bool need_more_peers(struct bh_compiler *c, struct profile *p, const struct shared_set *s);
 
 /* --- chains, compile_chain.c and compile_match.c ------------------------------------ */
 
-/* Makes chains and sets of @p from policies; @all are both; @pod resolves named ports. */
-void chains_build(struct bh_compiler *c, struct profile *p, const struct policy_list *enforced,
+/*
+ * Makes chains and sets of @p from policies; @all are both; @pod resolves named
+ * ports.  False if @p is over its budget: what was made so far is no use.
+ */
+bool chains_build(struct bh_compiler *c, struct profile *p, const struct policy_list *enforced,
 		  const struct policy_list *audited, const struct policy_list *all,
 		  const struct bh_pod *pod);
 /* Denies everything; in audit, logs everything as what would be denied. */
@@ -260,8 +337,8 @@ struct rule_run {
 
 /* Somebody's every packet matches. */
 bool run_is_unconditional(const struct rule_run *run, enum bh_dir dir, const struct bh_pod *pod);
-/* Adds to @chain the rules that give @verdict to what @run matches. */
-void match_build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain *chain,
+/* Adds to @chain the rules that give @verdict to what @run matches; false over budget. */
+bool match_build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain *chain,
 		 const struct rule_run *run, const struct bh_pod *pod,
 		 const struct bh_expr *verdict);
 void match_add_rule(struct bh_compiler *c, struct bh_plan_chain *chain, const struct bh_expr *exprs,
@@ -294,6 +371,7 @@ struct profile_memo {
 struct bh_compiler {
 	struct bh_world *w;
 	struct bh_compile_config config;
+	struct bh_compile_limits budget;
 	struct bh_plan *plan;
 	bool is_primed; /* the first update took the whole world */
 
@@ -306,6 +384,8 @@ struct bh_compiler {
 	struct shared_set *sets;
 	struct shared_set **unused_sets;
 	size_t n_unused_sets, unused_sets_cap;
+	struct shared_set **crossing_sets;
+	size_t n_crossing_sets, crossing_sets_cap;
 
 	struct policy_note *notes;
 	struct profile *profiles;         /* by identity */

@@ -15,6 +15,15 @@
  * long ranges, and with nothing else.  Prefixes do the same with interval sets,
  * and with an interval set of address . protocol . port where the sets of ports
  * are many.
+ *
+ * The set of address . protocol . port has an element for each peer and each of
+ * its ports, and that is a product.  So the sets of ports that would multiply
+ * most get rules of their own even where the sets are many, as many as there
+ * would be if they were few; and prefixes that overlap are joined by address or
+ * by port, whichever gives fewer elements (compile_join.c).
+ *
+ * The lookups are laid out first, then counted against the profile's budget
+ * (compile_budget.c), and only then built.
  */
 #include "compile_impl.h"
 
@@ -23,19 +32,55 @@
 /* Up to so many distinct sets of ports get a rule each. */
 #define FEW 4
 
+/* Ports that some rules or peers have in common, and the parts that lookups take. */
+struct port_group {
+	char *canonical;
+	size_t id; /* in the order of the rules */
+	struct port_set ports;
+	struct port_group *exact, *ranges, *numbers, *names; /* NULL: not asked for yet */
+	UT_hash_handle hh;
+};
+
 struct peer {
 	struct peer_selector selector;
 	char *canonical;
-	struct port_set ports;
+	struct port_group **groups; /* of the rules that name it */
+	size_t n_groups, groups_cap;
 	UT_hash_handle hh;
 };
 
 /* Prefixes with the same ports. */
 struct block {
-	char *canonical; /* of the ports */
-	struct port_set ports;
+	struct port_group *group;
 	struct range_list ranges[BH_FAMILY_COUNT_];
 	UT_hash_handle hh;
+};
+
+/* A selector and ports. */
+struct share {
+	const struct peer *peer;
+	struct port_group *group;
+};
+
+struct shares {
+	struct share *items;
+	size_t n, cap;
+};
+
+enum lookup_kind {
+	LOOKUP_PORTS,       /* ports */
+	LOOKUP_PEERS,       /* addresses of peers, then ports unless they are all */
+	LOOKUP_PEERS_PORTS, /* addresses of peers, each with its ports */
+	LOOKUP_RANGES,      /* prefixes, then ports unless they are all */
+	LOOKUP_JOINED,      /* prefixes, each with its ports */
+};
+
+struct lookup {
+	enum lookup_kind kind;
+	const struct port_set *ports; /* PORTS; PEERS and RANGES: NULL for all */
+	struct shares shares;
+	const struct range_list *ranges;
+	struct joined joined;
 };
 
 struct match {
@@ -48,22 +93,105 @@ struct match {
 	struct port_set anybody;
 	struct peer *peers;
 	struct block *blocks;
+	struct port_group *groups;
+	struct lookup *lookups;
+	size_t n_lookups, lookups_cap;
 };
+
+/* --- groups of ports ------------------------------------------------------------------- */
+
+/* The one with these ports, which are normalised and taken over. */
+static struct port_group *group_of(struct match *m, struct port_set ports)
+{
+	struct bh_buf text = { 0 };
+	struct port_group *g;
+	size_t len;
+
+	ports_canonical(&ports, &text);
+	bh_buf_str(&text);
+	len = text.len;
+	HASH_FIND(hh, m->groups, text.data, len, g);
+	if (g) {
+		ports_done(&ports);
+		bh_buf_done(&text);
+		return g;
+	}
+	g = bh_calloc(1, sizeof(*g));
+	g->ports = ports;
+	g->id = HASH_COUNT(m->groups);
+	g->canonical = bh_buf_take(&text);
+	HASH_ADD_KEYPTR(hh, m->groups, g->canonical, len, g);
+	return g;
+}
+
+static void add_names(struct port_set *to, const struct port_set *from)
+{
+	for (size_t i = 0; i < from->n_names; i++)
+		ports_add_name(to, from->names[i].name, from->names[i].protocol);
+}
+
+static void add_ranges(struct port_set *to, const struct port_set *from, bool is_long)
+{
+	for (size_t i = 0; i < from->n_ranges; i++) {
+		const struct port_range *r = &from->ranges[i];
+
+		if ((r->last - r->first >= SMALL_RANGE) == is_long)
+			ports_add(to, r->protocol, r->first, r->last);
+	}
+}
+
+/* What fits a hash set: short ranges and names. */
+static struct port_group *exact_of(struct match *m, struct port_group *g)
+{
+	struct port_set part = { 0 };
+
+	if (g->exact)
+		return g->exact;
+	add_ranges(&part, &g->ports, false);
+	add_names(&part, &g->ports);
+	ports_normalise(&part);
+	return g->exact = group_of(m, part);
+}
+
+static struct port_group *long_of(struct match *m, struct port_group *g)
+{
+	struct port_set part = { 0 };
+
+	if (g->ranges)
+		return g->ranges;
+	add_ranges(&part, &g->ports, true);
+	ports_normalise(&part);
+	return g->ranges = group_of(m, part);
+}
+
+static struct port_group *numbers_of(struct match *m, struct port_group *g)
+{
+	struct port_set part = { 0 };
+
+	if (g->numbers)
+		return g->numbers;
+	ports_union(&part, &g->ports);
+	part.n_names = 0;
+	ports_normalise(&part);
+	return g->numbers = group_of(m, part);
+}
+
+static struct port_group *names_of(struct match *m, struct port_group *g)
+{
+	struct port_set part = { 0 };
+
+	if (g->names)
+		return g->names;
+	add_names(&part, &g->ports);
+	ports_normalise(&part);
+	return g->names = group_of(m, part);
+}
 
 /* --- what the rules say --------------------------------------------------------------- */
 
-static void add_resolved(struct port_set *ports, const struct bh_policy_port *port,
-			 const struct bh_pod *pod)
+static void on_resolved(void *ctx, const struct bh_port *port)
 {
-	size_t i;
-
-	for (i = 0; i < pod->n_ports; i++) {
-		const struct bh_port *p = &pod->ports[i];
-
-		if (p->name && strcmp(p->name, port->name) == 0 &&
-		    (!port->protocol || port->protocol == p->protocol))
-			ports_add(ports, p->protocol, p->number, p->number);
-	}
+	ports_add(ctx, port->protocol, port->number, port->number);
 }
 
 /* Names mean a port of the destination: this pod, or each peer for itself. */
@@ -76,9 +204,10 @@ static struct port_set ports_of(const struct bh_rule *rule, enum bh_dir dir,
 	ports_add_numbers(&ports, rule);
 	for (i = 0; rule->has_ports && i < rule->n_ports; i++) {
 		const struct bh_policy_port *port = &rule->ports[i];
+		struct port_name name = { port->name, port->protocol };
 
 		if (port->name && dir == BH_INGRESS)
-			add_resolved(&ports, port, pod);
+			ports_resolve(&name, pod, on_resolved, &ports);
 		else if (port->name)
 			ports_add_name(&ports, port->name, port->protocol);
 	}
@@ -106,7 +235,7 @@ bool run_is_unconditional(const struct rule_run *run, enum bh_dir dir, const str
 }
 
 static void add_peer(struct match *m, const struct peer_selector *selector,
-		     const struct port_set *ports)
+		     struct port_group *group)
 {
 	struct bh_buf text = { 0 };
 	struct peer *peer;
@@ -123,63 +252,50 @@ static void add_peer(struct match *m, const struct peer_selector *selector,
 		peer->canonical = bh_buf_take(&text);
 		HASH_ADD_KEYPTR(hh, m->peers, peer->canonical, len, peer);
 	}
-	ports_union(&peer->ports, ports);
+	if (peer->n_groups && peer->groups[peer->n_groups - 1] == group)
+		return;
+	bh_grow(&peer->groups, &peer->groups_cap, peer->n_groups, sizeof(struct port_group *));
+	peer->groups[peer->n_groups++] = group;
 }
 
-/* No pod is asked for names: a prefix has none (semantics of ipBlock). */
-static void add_block(struct match *m, const struct bh_peer *cidr, const struct port_set *ports)
+/* A prefix has no named ports (semantics of ipBlock). */
+static void add_block(struct match *m, const struct bh_peer *cidr, struct port_group *group)
 {
-	struct port_set numbers = { 0 };
-	struct bh_buf text = { 0 };
+	struct port_group *numbers = numbers_of(m, group);
 	struct block *block;
 
-	ports_union(&numbers, ports);
-	numbers.n_names = 0;
-	ports_normalise(&numbers);
-	if (ports_is_empty(&numbers)) {
-		ports_done(&numbers);
+	if (ports_is_empty(&numbers->ports))
 		return;
-	}
-	ports_canonical(&numbers, &text);
-	HASH_FIND(hh, m->blocks, text.data, text.len, block);
-	if (block) {
-		ports_done(&numbers);
-		bh_buf_done(&text);
-	} else {
-		size_t len = text.len;
-
+	HASH_FIND_PTR(m->blocks, &numbers, block);
+	if (!block) {
 		block = bh_calloc(1, sizeof(*block));
-		block->ports = numbers;
-		block->canonical = bh_buf_take(&text);
-		HASH_ADD_KEYPTR(hh, m->blocks, block->canonical, len, block);
+		block->group = numbers;
+		HASH_ADD_PTR(m->blocks, group, block);
 	}
 	ranges_add_peer(&block->ranges[cidr->cidr.addr.family], cidr);
 }
 
-/* Anybody has no pod's names, but every pod that has the name is meant too. */
-static void add_anybody(struct match *m, const struct port_set *ports)
+/* An any-peer has no named ports of its own: every pod that defines the name is a peer. */
+static void add_anybody(struct match *m, struct port_group *group)
 {
 	static const struct peer_selector every_pod = { .kind = ATOM_PODS };
-	struct port_set names = { 0 };
-	size_t i;
 
-	ports_union(&m->anybody, ports);
+	ports_union(&m->anybody, &group->ports);
 	m->anybody.n_names = 0;
-	for (i = 0; i < ports->n_names; i++)
-		ports_add_name(&names, ports->names[i].name, ports->names[i].protocol);
-	if (names.n_names)
-		add_peer(m, &every_pod, &names);
-	ports_done(&names);
+	if (group->ports.n_names)
+		add_peer(m, &every_pod, names_of(m, group));
 }
 
 static void add_rule(struct match *m, const struct run_rule *r)
 {
-	struct port_set ports = ports_of(r->rule, m->dir, m->pod);
+	struct port_group *group = group_of(m, ports_of(r->rule, m->dir, m->pod));
 	size_t i;
 
-	if (!r->rule->has_peers && !ports_is_empty(&ports))
-		add_anybody(m, &ports);
-	for (i = 0; r->rule->has_peers && i < r->rule->n_peers && !ports_is_empty(&ports); i++) {
+	if (ports_is_empty(&group->ports))
+		return;
+	if (!r->rule->has_peers)
+		add_anybody(m, group);
+	for (i = 0; r->rule->has_peers && i < r->rule->n_peers; i++) {
 		const struct bh_peer *peer = &r->rule->peers[i];
 		struct peer_selector selector;
 
@@ -187,14 +303,470 @@ static void add_rule(struct match *m, const struct run_rule *r)
 		case BH_PEER_PODS:
 		case BH_PEER_NODES:
 			selector = selector_of(r->ns, peer);
-			add_peer(m, &selector, &ports);
+			add_peer(m, &selector, group);
 			break;
-		case BH_PEER_CIDR: add_block(m, peer, &ports); break;
+		case BH_PEER_CIDR: add_block(m, peer, group); break;
 		case BH_PEER_NOTHING:
 		case BH_PEER_KIND_COUNT_: break;
 		}
 	}
-	ports_done(&ports);
+}
+
+/* --- the layout: peers ------------------------------------------------------------------- */
+
+static struct lookup *add_lookup(struct match *m, enum lookup_kind kind)
+{
+	bh_grow(&m->lookups, &m->lookups_cap, m->n_lookups, sizeof(*m->lookups));
+	m->lookups[m->n_lookups] = (struct lookup){ .kind = kind };
+	return &m->lookups[m->n_lookups++];
+}
+
+/* NULL stands for all ports. */
+static const struct port_set *ports_unless_all(const struct port_group *g)
+{
+	return g->ports.is_all ? NULL : &g->ports;
+}
+
+static void add_share(struct shares *l, const struct peer *peer, struct port_group *group)
+{
+	if (ports_is_empty(&group->ports))
+		return;
+	bh_grow(&l->items, &l->cap, l->n, sizeof(*l->items));
+	l->items[l->n++] = (struct share){ .peer = peer, .group = group };
+}
+
+static void shares_done(struct shares *l)
+{
+	free(l->items);
+}
+
+static int cmp_share(const void *a, const void *b)
+{
+	const struct share *x = a, *y = b;
+	int c = strcmp(x->group->canonical, y->group->canonical);
+
+	return c ? c : strcmp(x->peer->canonical, y->peer->canonical);
+}
+
+static void sort_shares(struct shares *l)
+{
+	if (l->n)
+		qsort(l->items, l->n, sizeof(*l->items), cmp_share);
+}
+
+/* Of sorted shares: where those with the ports of the @first'th end. */
+static size_t group_end(const struct shares *l, size_t first)
+{
+	size_t i = first;
+
+	while (i < l->n && l->items[i].group == l->items[first].group)
+		i++;
+	return i;
+}
+
+static size_t count_groups(const struct shares *l)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < l->n; i = group_end(l, i))
+		n++;
+	return n;
+}
+
+/* One lookup for each distinct set of ports; @l is sorted. */
+static void lay_by_ports(struct match *m, const struct shares *l)
+{
+	size_t first, end;
+
+	for (first = 0; first < l->n; first = end) {
+		struct lookup *k = add_lookup(m, LOOKUP_PEERS);
+
+		end = group_end(l, first);
+		k->ports = ports_unless_all(l->items[first].group);
+		for (size_t i = first; i < end; i++)
+			add_share(&k->shares, l->items[i].peer, l->items[i].group);
+	}
+}
+
+/* One lookup for all short ranges and names, one for each distinct set of long ranges. */
+static void lay_with_ports(struct match *m, const struct shares *l)
+{
+	bh_auto(shares_done) struct shares ranges = { 0 };
+	struct shares exact = { 0 };
+
+	for (size_t i = 0; i < l->n; i++) {
+		add_share(&exact, l->items[i].peer, exact_of(m, l->items[i].group));
+		add_share(&ranges, l->items[i].peer, long_of(m, l->items[i].group));
+	}
+	sort_shares(&ranges);
+	if (exact.n)
+		add_lookup(m, LOOKUP_PEERS_PORTS)->shares = exact;
+	lay_by_ports(m, &ranges);
+}
+
+static int cmp_group_by_ports(const void *a, const void *b)
+{
+	const struct port_group *const *x = a, *const *y = b;
+	size_t n = ports_count_exact(&(*x)->ports), k = ports_count_exact(&(*y)->ports);
+
+	if (n != k)
+		return n > k ? -1 : 1;
+	return strcmp((*x)->canonical, (*y)->canonical);
+}
+
+/* The distinct sets of ports of @l, sorted, which has @n of them; the caller frees them. */
+static struct port_group **groups_by_ports(const struct shares *l, size_t n)
+{
+	struct port_group **groups = bh_calloc(n, sizeof(struct port_group *));
+	size_t k = 0, i;
+
+	for (i = 0; i < l->n; i = group_end(l, i))
+		groups[k++] = l->items[i].group;
+	qsort(groups, n, sizeof(struct port_group *), cmp_group_by_ports);
+	return groups;
+}
+
+/*
+ * Whether the ports get rules of their own: those of a set that is large, and
+ * among the largest few.  It depends on the rules alone and not on how many
+ * pods there are, so that no pod that comes or goes changes a chain.
+ */
+static bool is_apart(const struct match *m, struct port_group *const *groups, size_t n,
+		     const struct port_group *g)
+{
+	for (size_t i = 0; i < n && i < FEW - 1; i++) {
+		if (groups[i] == g)
+			return ports_count_exact(&g->ports) > m->c->budget.many_ports;
+	}
+	return false;
+}
+
+/* Where the sets of ports are many; @l is sorted. */
+static void lay_many(struct match *m, const struct shares *l)
+{
+	size_t n = count_groups(l);
+	bh_auto_free struct port_group **groups = groups_by_ports(l, n);
+	bh_auto(shares_done) struct shares apart = { 0 }, rest = { 0 };
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct share *s = &l->items[i];
+
+		if (is_apart(m, groups, n, s->group)) {
+			add_share(&apart, s->peer, numbers_of(m, s->group));
+			add_share(&rest, s->peer, names_of(m, s->group));
+		} else {
+			add_share(&rest, s->peer, s->group);
+		}
+	}
+	sort_shares(&apart);
+	sort_shares(&rest);
+	lay_by_ports(m, &apart);
+	lay_with_ports(m, &rest);
+}
+
+static int cmp_group_id(const void *a, const void *b)
+{
+	const struct port_group *const *x = a, *const *y = b;
+
+	return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
+}
+
+/* Sorts the groups of @peer and leaves each out but once. */
+static void unite_groups(struct peer *peer)
+{
+	size_t n = 0;
+
+	qsort(peer->groups, peer->n_groups, sizeof(struct port_group *), cmp_group_id);
+	for (size_t i = 0; i < peer->n_groups; i++) {
+		if (n == 0 || peer->groups[n - 1] != peer->groups[i])
+			peer->groups[n++] = peer->groups[i];
+	}
+	peer->n_groups = n;
+}
+
+/* Peers of the same rules have the same union of ports. */
+struct group_union {
+	const void *key; /* the groups of one of these peers */
+	struct port_group *group;
+	UT_hash_handle hh;
+};
+
+static struct port_group *make_union(struct match *m, const struct peer *peer, size_t *work)
+{
+	struct port_set ports = { 0 };
+
+	if (peer->n_groups == 1)
+		return peer->groups[0];
+	for (size_t i = 0; i < peer->n_groups; i++) {
+		const struct port_set *p = &peer->groups[i]->ports;
+
+		*work += p->n_ranges + p->n_names;
+		if (*work > m->c->budget.work) {
+			ports_done(&ports);
+			return NULL;
+		}
+		ports_union(&ports, p);
+	}
+	ports_normalise(&ports);
+	return group_of(m, ports);
+}
+
+static void unions_done(struct group_union **unions)
+{
+	struct group_union *u, *next;
+
+	HASH_ITER (hh, *unions, u, next) {
+		HASH_DEL(*unions, u);
+		free(u);
+	}
+}
+
+/* NULL where that takes too much work. */
+static struct port_group *union_of(struct match *m, struct group_union **unions, struct peer *peer,
+				   size_t *work)
+{
+	size_t bytes;
+	struct group_union *u;
+
+	unite_groups(peer);
+	bytes = peer->n_groups * sizeof(struct port_group *);
+	HASH_FIND(hh, *unions, peer->groups, bytes, u);
+	if (u)
+		return u->group;
+	u = bh_calloc(1, sizeof(*u));
+	u->key = peer->groups;
+	u->group = make_union(m, peer, work);
+	HASH_ADD_KEYPTR(hh, *unions, u->key, bytes, u);
+	return u->group;
+}
+
+static bool lay_peers(struct match *m)
+{
+	bh_auto(unions_done) struct group_union *unions = NULL;
+	bh_auto(shares_done) struct shares some = { 0 };
+	struct shares all = { 0 };
+	bool has_names = false;
+	struct peer *peer, *next;
+	size_t work = 0;
+
+	HASH_ITER (hh, m->peers, peer, next) {
+		struct port_group *g = union_of(m, &unions, peer, &work);
+
+		if (!g) {
+			free(all.items);
+			return need_more_work(m->c, m->p);
+		}
+		has_names = has_names || g->ports.n_names;
+		add_share(g->ports.is_all ? &all : &some, peer, g);
+	}
+	if (all.n)
+		add_lookup(m, LOOKUP_PEERS)->shares = all;
+	sort_shares(&some);
+	if (!has_names && count_groups(&some) <= FEW)
+		lay_by_ports(m, &some);
+	else
+		lay_many(m, &some);
+	return true;
+}
+
+/* --- the layout: addresses --------------------------------------------------------------- */
+
+static int cmp_block(const void *a, const void *b)
+{
+	const struct block *const *x = a, *const *y = b;
+
+	return strcmp((*x)->group->canonical, (*y)->group->canonical);
+}
+
+static void lay_ranges(struct match *m, const struct block *b, enum bh_family f)
+{
+	struct lookup *k;
+
+	if (b->ranges[f].n == 0)
+		return;
+	k = add_lookup(m, LOOKUP_RANGES);
+	k->ranges = &b->ranges[f];
+	k->ports = ports_unless_all(b->group);
+}
+
+/* The smaller of the two ways; false beyond the limit. */
+static bool join(const struct bh_compiler *c, struct block *const *blocks, size_t n,
+		 enum bh_family f, struct joined *ret)
+{
+	bh_auto_free struct join_block *list = bh_calloc(n, sizeof(*list));
+	struct join_limit limit = { .elems = c->budget.elems, .work = c->budget.work };
+	struct joined by_port;
+
+	for (size_t i = 0; i < n; i++)
+		list[i] = (struct join_block){ &blocks[i]->ranges[f], &blocks[i]->group->ports };
+	if (join_by_addr(list, n, limit, ret)) {
+		if (ret->n_elems <= c->budget.small_join)
+			return true;
+		limit.elems = ret->n_elems - 1;
+	}
+	if (!join_by_port(list, n, limit, &by_port))
+		return ret->n_elems > 0;
+	joined_done(ret);
+	*ret = by_port;
+	return true;
+}
+
+struct weighed {
+	struct block *block;
+	size_t weight; /* elements it has at least in a joined set */
+};
+
+static int cmp_weighed(const void *a, const void *b)
+{
+	const struct weighed *x = a, *y = b;
+
+	if (x->weight != y->weight)
+		return x->weight > y->weight ? -1 : 1;
+	return cmp_block(&x->block, &y->block);
+}
+
+/* Moves the few that multiply most to the front, the others stay in order. */
+static void move_heavy(struct block **blocks, size_t n, enum bh_family f)
+{
+	bh_auto_free struct weighed *w = bh_calloc(n, sizeof(*w));
+
+	for (size_t i = 0; i < n; i++)
+		w[i] = (struct weighed){ blocks[i], blocks[i]->ranges[f].n *
+							    blocks[i]->group->ports.n_ranges };
+	qsort(w, n, sizeof(*w), cmp_weighed);
+	for (size_t i = 0; i < n; i++)
+		blocks[i] = w[i].block;
+	qsort(blocks + FEW - 1, n - (FEW - 1), sizeof(struct block *), cmp_block);
+}
+
+static size_t count_apart(struct block *const *blocks, enum bh_family f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < FEW - 1; i++)
+		n += blocks[i]->ranges[f].n + blocks[i]->group->ports.n_ranges;
+	return n;
+}
+
+/* All in one set; or if that is smaller, some apart and the others in one set. */
+static bool lay_joined(struct match *m, struct block **blocks, size_t n, enum bh_family f)
+{
+	struct joined whole, rest;
+	bool fits = join(m->c, blocks, n, f, &whole);
+
+	if (fits && whole.n_elems <= m->c->budget.small_join) {
+		if (whole.n)
+			add_lookup(m, LOOKUP_JOINED)->joined = whole;
+		return true;
+	}
+	move_heavy(blocks, n, f);
+	if (!join(m->c, blocks + FEW - 1, n - (FEW - 1), f, &rest)) {
+		if (!fits)
+			return need_more_elems(m->c, m->p);
+	} else if (!fits || rest.n_elems + count_apart(blocks, f) < whole.n_elems) {
+		joined_done(&whole);
+		for (size_t i = 0; i < FEW - 1; i++)
+			lay_ranges(m, blocks[i], f);
+		if (rest.n)
+			add_lookup(m, LOOKUP_JOINED)->joined = rest;
+		return true;
+	} else {
+		joined_done(&rest);
+	}
+	add_lookup(m, LOOKUP_JOINED)->joined = whole;
+	return true;
+}
+
+static bool lay_blocks(struct match *m)
+{
+	size_t n = HASH_COUNT(m->blocks), n_some = 0, i;
+	bh_auto_free struct block **some = bh_calloc(n, sizeof(struct block *));
+	struct block *b, *next;
+	enum bh_family f;
+
+	HASH_ITER (hh, m->blocks, b, next) {
+		for (f = 0; f < BH_FAMILY_COUNT_; f++) {
+			ranges_normalise(&b->ranges[f]);
+			if (b->group->ports.is_all)
+				lay_ranges(m, b, f);
+		}
+		if (!b->group->ports.is_all)
+			some[n_some++] = b;
+	}
+	if (n_some == 0)
+		return true;
+	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
+		qsort(some, n_some, sizeof(struct block *), cmp_block);
+		if (n_some > FEW) {
+			if (!lay_joined(m, some, n_some, f))
+				return false;
+			continue;
+		}
+		for (i = 0; i < n_some; i++)
+			lay_ranges(m, some[i], f);
+	}
+	return true;
+}
+
+static void lay_anybody(struct match *m)
+{
+	ports_normalise(&m->anybody);
+	if (!ports_is_empty(&m->anybody))
+		add_lookup(m, LOOKUP_PORTS)->ports = &m->anybody;
+}
+
+/* --- what it needs ------------------------------------------------------------------------ */
+
+static size_t count_port_prefixes(const struct port_range *r)
+{
+	const struct bh_range as_addrs = {
+		.first = { .bytes = { 0, 0, (uint8_t)(r->first >> 8), (uint8_t)r->first } },
+		.last = { .bytes = { 0, 0, (uint8_t)(r->last >> 8), (uint8_t)r->last } },
+	};
+
+	return range_count_prefixes(&as_addrs);
+}
+
+static void need_ports(const struct port_set *ports, struct need *need)
+{
+	if (!ports)
+		return;
+	if (ports_is_exact(ports)) {
+		need->elems += ports_count_exact(ports);
+		return;
+	}
+	for (size_t i = 0; i < ports->n_ranges; i++)
+		need->slots += count_port_prefixes(&ports->ranges[i]);
+}
+
+/* IPv6 addresses are four times as long, and so is each row of the kernel's table. */
+static void need_joined(const struct joined *j, struct need *need)
+{
+	for (size_t i = 0; i < j->n; i++) {
+		const struct range_ports *box = &j->items[i];
+		size_t n = range_count_prefixes(&box->range);
+
+		if (box->range.first.family == BH_IPV6)
+			n *= 4;
+		need->slots += n * box->ports.n_ranges;
+		for (size_t k = 0; k < box->ports.n_ranges; k++)
+			need->slots += count_port_prefixes(&box->ports.ranges[k]);
+	}
+}
+
+static void need_lookup(const struct lookup *k, struct need *need)
+{
+	need->rules += k->kind == LOOKUP_PEERS || k->kind == LOOKUP_PEERS_PORTS ? 2 : 1;
+	need->selectors += k->shares.n;
+	need_ports(k->ports, need);
+	need_joined(&k->joined, need);
+	if (k->ranges)
+		need->elems += k->ranges->n;
+	for (size_t i = 0; i < k->shares.n && k->kind == LOOKUP_PEERS_PORTS; i++) {
+		const struct port_set *ports = &k->shares.items[i].group->ports;
+
+		need->elems += ports_count_exact(ports) + ports->n_names;
+	}
 }
 
 /* --- rules of the plan ---------------------------------------------------------------------- */
@@ -210,26 +782,19 @@ void match_add_rule(struct bh_compiler *c, struct bh_plan_chain *chain, const st
 
 static void use_set(struct match *m, struct shared_set *s)
 {
-	struct profile *p = m->p;
-	size_t i;
-
-	for (i = 0; i < p->n_sets; i++) {
-		if (p->sets[i] == s)
-			return;
-	}
-	bh_grow(&p->sets, &p->sets_cap, p->n_sets, sizeof(struct shared_set *));
-	p->sets[p->n_sets++] = s;
-	s->n_users++;
+	if (!profile_looks_into(m->p, s))
+		profile_use(m->p, s);
 }
 
 /* Addresses in @addrs (a set for each family, or one), ports in @ports if not NULL. */
 static void emit(struct match *m, struct shared_set *addrs, bool is_with_ports,
-		 struct shared_set *ports)
+		 const struct port_set *numbers)
 {
 	static const enum bh_lookup_key keys[BH_DIR_COUNT_][2] = {
 		[BH_INGRESS] = { BH_KEY_SADDR, BH_KEY_SADDR_PROTO_PORT },
 		[BH_EGRESS] = { BH_KEY_DADDR, BH_KEY_DADDR_PROTO_PORT },
 	};
+	struct shared_set *ports = numbers ? sets_ports(m->c, numbers) : NULL;
 	enum bh_family f;
 
 	use_set(m, addrs);
@@ -253,14 +818,10 @@ static void emit(struct match *m, struct shared_set *addrs, bool is_with_ports,
 	}
 }
 
-static void emit_anybody(struct match *m)
+static void emit_ports(struct match *m, const struct port_set *numbers)
 {
-	struct shared_set *ports;
+	struct shared_set *ports = sets_ports(m->c, numbers);
 
-	ports_normalise(&m->anybody);
-	if (ports_is_empty(&m->anybody))
-		return;
-	ports = sets_ports(m->c, &m->anybody);
 	use_set(m, ports);
 	match_add_rule(m->c, m->chain,
 		       (const struct bh_expr[]){ { .kind = BH_EXPR_LOOKUP,
@@ -270,223 +831,51 @@ static void emit_anybody(struct match *m)
 		       2);
 }
 
-/* A selector and some of its ports, with their text. */
-struct share {
-	const struct peer *peer;
-	struct port_set ports;
-	char *canonical;
-};
-
-struct shares {
-	struct share *items;
-	size_t n, cap;
-};
-
-/* Takes @ports over. */
-static void add_share(struct shares *l, const struct peer *peer, struct port_set ports)
+/* False where the peers of today bring more than the budget holds. */
+static bool emit_peers(struct match *m, const struct lookup *k)
 {
-	struct bh_buf text = { 0 };
-
-	if (ports_is_empty(&ports)) {
-		ports_done(&ports);
-		return;
-	}
-	ports_canonical(&ports, &text);
-	bh_grow(&l->items, &l->cap, l->n, sizeof(*l->items));
-	l->items[l->n++] =
-		(struct share){ .peer = peer, .ports = ports, .canonical = bh_buf_take(&text) };
-}
-
-static void shares_done(struct shares *l)
-{
-	size_t i;
-
-	for (i = 0; i < l->n; i++) {
-		ports_done(&l->items[i].ports);
-		free(l->items[i].canonical);
-	}
-	free(l->items);
-}
-
-static int cmp_share(const void *a, const void *b)
-{
-	const struct share *x = a, *y = b;
-	int c = strcmp(x->canonical, y->canonical);
-
-	return c ? c : strcmp(x->peer->canonical, y->peer->canonical);
-}
-
-static bool is_same_ports(const struct shares *l, size_t i, size_t j)
-{
-	return strcmp(l->items[i].canonical, l->items[j].canonical) == 0;
-}
-
-static size_t count_port_sets(const struct shares *l)
-{
-	size_t n = 0, i;
-
-	for (i = 0; i < l->n; i++)
-		n += i == 0 || !is_same_ports(l, i - 1, i);
-	return n;
-}
-
-static struct shared_set *peers_set(struct match *m, const struct share *shares, size_t n,
-				    bool is_with_ports)
-{
-	bh_auto_free struct set_member *members = bh_calloc(n, sizeof(*members));
-	size_t i;
-
-	for (i = 0; i < n; i++) {
-		members[i] = (struct set_member){ .selector = shares[i].peer->selector,
-						  .canonical = shares[i].peer->canonical };
-		if (is_with_ports)
-			members[i].ports = &shares[i].ports;
-	}
-	return sets_peers(m->c, members, n, is_with_ports);
-}
-
-/* One rule for each distinct set of ports, for each family. */
-static void emit_by_ports(struct match *m, struct shares *l)
-{
-	size_t first = 0, i;
-
-	for (i = 1; i <= l->n; i++) {
-		const struct share *s = &l->items[first];
-
-		if (i < l->n && is_same_ports(l, first, i))
-			continue;
-		emit(m, peers_set(m, s, i - first, false), false,
-		     s->ports.is_all ? NULL : sets_ports(m->c, &s->ports));
-		first = i;
-	}
-}
-
-static void split(const struct port_set *from, struct port_set *exact, struct port_set *ranges)
-{
-	size_t i;
-
-	for (i = 0; i < from->n_ranges; i++) {
-		const struct port_range *r = &from->ranges[i];
-
-		ports_add(r->last - r->first < SMALL_RANGE ? exact : ranges, r->protocol, r->first,
-			  r->last);
-	}
-	for (i = 0; i < from->n_names; i++)
-		ports_add_name(exact, from->names[i].name, from->names[i].protocol);
-}
-
-static void emit_concatenated(struct match *m, const struct shares *l)
-{
-	struct shares exact = { 0 }, ranges = { 0 };
-	size_t i;
-
-	for (i = 0; i < l->n; i++) {
-		struct port_set e = { 0 }, r = { 0 };
-
-		split(&l->items[i].ports, &e, &r);
-		add_share(&exact, l->items[i].peer, e);
-		add_share(&ranges, l->items[i].peer, r);
-	}
-	if (exact.n)
-		emit(m, peers_set(m, exact.items, exact.n, true), true, NULL);
-	if (ranges.n) {
-		qsort(ranges.items, ranges.n, sizeof(*ranges.items), cmp_share);
-		emit_by_ports(m, &ranges);
-	}
-	shares_done(&exact);
-	shares_done(&ranges);
-}
-
-static void emit_peers(struct match *m)
-{
-	struct shares all = { 0 }, some = { 0 };
-	bool has_names = false;
-	struct peer *peer, *next;
-
-	HASH_ITER (hh, m->peers, peer, next) {
-		struct port_set copy = { 0 };
-
-		ports_normalise(&peer->ports);
-		has_names = has_names || peer->ports.n_names;
-		ports_union(&copy, &peer->ports);
-		ports_normalise(&copy);
-		add_share(peer->ports.is_all ? &all : &some, peer, copy);
-	}
-	if (all.n)
-		emit(m, peers_set(m, all.items, all.n, false), false, NULL);
-	if (some.n) {
-		qsort(some.items, some.n, sizeof(*some.items), cmp_share);
-		if (!has_names && count_port_sets(&some) <= FEW)
-			emit_by_ports(m, &some);
-		else
-			emit_concatenated(m, &some);
-	}
-	shares_done(&all);
-	shares_done(&some);
-}
-
-static int cmp_block(const void *a, const void *b)
-{
-	const struct block *const *x = a, *const *y = b;
-
-	return strcmp((*x)->canonical, (*y)->canonical);
-}
-
-static void emit_joined(struct match *m, struct block *const *blocks, size_t n, enum bh_family f)
-{
-	bh_auto_free struct range_list *lists = bh_calloc(n, sizeof(*lists));
-	bh_auto_free struct port_set *ports = bh_calloc(n, sizeof(*ports));
-	struct range_ports *joined;
+	bool is_with_ports = k->kind == LOOKUP_PEERS_PORTS;
+	bh_auto_free struct set_member *members = bh_calloc(k->shares.n, sizeof(*members));
 	struct shared_set *s;
-	size_t n_joined, i;
 
-	for (i = 0; i < n; i++) {
-		lists[i] = blocks[i]->ranges[f];
-		ports[i] = blocks[i]->ports;
+	for (size_t i = 0; i < k->shares.n; i++) {
+		const struct share *share = &k->shares.items[i];
+
+		members[i] = (struct set_member){ .selector = share->peer->selector,
+						  .canonical = share->peer->canonical };
+		if (is_with_ports)
+			members[i].ports = &share->group->ports;
 	}
-	n_joined = ranges_join(lists, ports, n, &joined);
-	s = sets_range_ports(m->c, joined, n_joined);
-	if (s)
-		emit(m, s, true, NULL);
-	for (i = 0; i < n_joined; i++)
-		ports_done(&joined[i].ports);
-	free(joined);
+	s = sets_peers(m->c, members, k->shares.n, is_with_ports);
+	emit(m, s, is_with_ports, k->ports);
+	return !s->is_over || need_more_peers(m->c, m->p, s);
 }
 
-static void emit_ranges(struct match *m, const struct block *b, enum bh_family f)
+static bool emit_lookup(struct match *m, const struct lookup *k)
 {
-	struct shared_set *s = sets_ranges(m->c, &b->ranges[f]);
-
-	if (s)
-		emit(m, s, false, b->ports.is_all ? NULL : sets_ports(m->c, &b->ports));
+	switch (k->kind) {
+	case LOOKUP_PORTS: emit_ports(m, k->ports); return true;
+	case LOOKUP_PEERS:
+	case LOOKUP_PEERS_PORTS: return emit_peers(m, k);
+	case LOOKUP_RANGES: emit(m, sets_ranges(m->c, k->ranges), false, k->ports); return true;
+	case LOOKUP_JOINED:
+		emit(m, sets_range_ports(m->c, k->joined.items, k->joined.n), true, NULL);
+		return true;
+	}
+	abort();
 }
 
-static void emit_blocks(struct match *m)
-{
-	size_t n = HASH_COUNT(m->blocks), n_some = 0, i;
-	bh_auto_free struct block **some = bh_calloc(n, sizeof(struct block *));
-	struct block *b, *next;
-	enum bh_family f;
+/* --- all of it ------------------------------------------------------------------------------ */
 
-	HASH_ITER (hh, m->blocks, b, next) {
-		for (f = 0; f < BH_FAMILY_COUNT_; f++) {
-			ranges_normalise(&b->ranges[f]);
-			if (b->ports.is_all)
-				emit_ranges(m, b, f);
-		}
-		if (!b->ports.is_all)
-			some[n_some++] = b;
-	}
-	if (n_some == 0)
-		return;
-	qsort(some, n_some, sizeof(struct block *), cmp_block);
-	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
-		if (n_some > FEW) {
-			emit_joined(m, some, n_some, f);
-			continue;
-		}
-		for (i = 0; i < n_some; i++)
-			emit_ranges(m, some[i], f);
+static void groups_done(struct match *m)
+{
+	struct port_group *g, *next;
+
+	HASH_ITER (hh, m->groups, g, next) {
+		HASH_DEL(m->groups, g);
+		ports_done(&g->ports);
+		free(g->canonical);
+		free(g);
 	}
 }
 
@@ -496,9 +885,14 @@ static void match_done(struct match *m)
 	struct block *b, *next_block;
 	enum bh_family f;
 
+	for (size_t i = 0; i < m->n_lookups; i++) {
+		shares_done(&m->lookups[i].shares);
+		joined_done(&m->lookups[i].joined);
+	}
+	free(m->lookups);
 	HASH_ITER (hh, m->peers, peer, next_peer) {
 		HASH_DEL(m->peers, peer);
-		ports_done(&peer->ports);
+		free(peer->groups);
 		free(peer->canonical);
 		free(peer);
 	}
@@ -506,26 +900,39 @@ static void match_done(struct match *m)
 		HASH_DEL(m->blocks, b);
 		for (f = 0; f < BH_FAMILY_COUNT_; f++)
 			ranges_done(&b->ranges[f]);
-		ports_done(&b->ports);
-		free(b->canonical);
 		free(b);
 	}
+	groups_done(m);
 	ports_done(&m->anybody);
 }
 
-void match_build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain *chain,
+static bool lay_out(struct match *m, const struct rule_run *run)
+{
+	struct need need = { 0 };
+
+	for (size_t i = 0; i < run->n; i++)
+		add_rule(m, &run->rules[i]);
+	lay_anybody(m);
+	if (!lay_peers(m) || !lay_blocks(m))
+		return false;
+	for (size_t i = 0; i < m->n_lookups; i++)
+		need_lookup(&m->lookups[i], &need);
+	return need_add(m->c, m->p, &need);
+}
+
+bool match_build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain *chain,
 		 const struct rule_run *run, const struct bh_pod *pod,
 		 const struct bh_expr *verdict)
 {
-	struct match m = {
+	bh_auto(match_done) struct match m = {
 		.c = c, .p = p, .chain = chain, .dir = p->pub.dir, .pod = pod, .verdict = verdict
 	};
-	size_t i;
 
-	for (i = 0; i < run->n; i++)
-		add_rule(&m, &run->rules[i]);
-	emit_anybody(&m);
-	emit_peers(&m);
-	emit_blocks(&m);
-	match_done(&m);
+	if (!lay_out(&m, run))
+		return false;
+	for (size_t i = 0; i < m.n_lookups; i++) {
+		if (!emit_lookup(&m, &m.lookups[i]))
+			return false;
+	}
+	return true;
 }

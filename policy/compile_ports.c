@@ -154,12 +154,96 @@ void ports_describe(const struct port_set *p, struct bh_buf *out)
 	}
 }
 
+/* Where the names of @ports that are not before @name begin; @ports are sorted by name. */
+static size_t first_port(const struct bh_port *ports, size_t n, const char *name)
+{
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(ports[mid].name ? ports[mid].name : "", name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+void ports_resolve(const struct port_name *name, const struct bh_pod *pod,
+		   void (*on_port)(void *ctx, const struct bh_port *port), void *ctx)
+{
+	size_t i = first_port(pod->ports, pod->n_ports, name->name);
+
+	for (;
+	     i < pod->n_ports && pod->ports[i].name && strcmp(pod->ports[i].name, name->name) == 0;
+	     i++) {
+		if (!name->protocol || name->protocol == pod->ports[i].protocol)
+			on_port(ctx, &pod->ports[i]);
+	}
+}
+
+static size_t first_name(const struct port_set *p, const char *name)
+{
+	size_t lo = 0, hi = p->n_names;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(p->names[mid].name, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* One name may be there for any protocol and for this one. */
+bool ports_has_name(const struct port_set *p, const struct bh_port *port)
+{
+	size_t i = first_name(p, port->name);
+
+	for (; i < p->n_names && strcmp(p->names[i].name, port->name) == 0; i++) {
+		if (!p->names[i].protocol || p->names[i].protocol == port->protocol)
+			return true;
+	}
+	return false;
+}
+
+/* By halves through whichever is longer. */
+void ports_resolve_all(const struct port_set *p, const struct bh_pod *pod,
+		       void (*on_port)(void *ctx, const struct bh_port *port), void *ctx)
+{
+	if (p->n_names <= pod->n_ports) {
+		for (size_t i = 0; i < p->n_names; i++)
+			ports_resolve(&p->names[i], pod, on_port, ctx);
+		return;
+	}
+	for (size_t i = 0; i < pod->n_ports; i++) {
+		if (pod->ports[i].name && ports_has_name(p, &pod->ports[i]))
+			on_port(ctx, &pod->ports[i]);
+	}
+}
+
 /* Any protocol with a number means those that have ports. */
 static void add_any_protocol(struct port_set *p, uint16_t first, uint16_t last)
 {
 	ports_add(p, IPPROTO_TCP, first, last);
 	ports_add(p, IPPROTO_UDP, first, last);
 	ports_add(p, IPPROTO_SCTP, first, last);
+}
+
+size_t ports_count_exact(const struct port_set *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_ranges; i++) {
+		const struct port_range *r = &p->ranges[i];
+
+		if (r->last - r->first < SMALL_RANGE)
+			n += (size_t)(r->last - r->first) + 1;
+	}
+	return n;
 }
 
 void ports_add_numbers(struct port_set *p, const struct bh_rule *rule)

@@ -76,6 +76,22 @@ static void digest_policy(const struct bh_policy *p, enum bh_dir dir, char ret[B
 	bh_digest(b.data, b.len, ret);
 }
 
+static size_t count_items(const struct bh_policy *p)
+{
+	size_t n = 0;
+
+	for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++) {
+		for (size_t i = 0; i < p->rules[dir].n; i++) {
+			const struct bh_rule *r = &p->rules[dir].items[i];
+
+			n += 1 + r->n_peers + r->n_ports;
+			for (size_t k = 0; k < r->n_peers; k++)
+				n += r->peers[k].n_except;
+		}
+	}
+	return n;
+}
+
 static void note_names(struct policy_note *note, const struct bh_policy *p)
 {
 	const struct bh_rules *rules = &p->rules[BH_INGRESS];
@@ -103,10 +119,10 @@ static const struct policy_note *policy_note(struct bh_compiler *c, const struct
 	note = bh_calloc(1, sizeof(*note));
 	note->policy = p;
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
-		note->is_relevant[dir] = bh_policy_speaks(p, dir);
-		if (note->is_relevant[dir])
+		if (bh_policy_speaks(p, dir))
 			digest_policy(p, dir, note->digest[dir]);
 	}
+	note->n_items = count_items(p);
 	note_names(note, p);
 	HASH_ADD_PTR(c->notes, policy, note);
 	return note;
@@ -132,6 +148,7 @@ void policy_forget(struct bh_compiler *c, const struct bh_policy *p)
 
 struct selection {
 	struct policy_list all, enforced, audited;
+	const struct bh_policy *heaviest;
 	struct bh_buf identity;
 };
 
@@ -143,34 +160,24 @@ static void selection_done(struct selection *s)
 	bh_buf_done(&s->identity);
 }
 
+/* The pod's ports that the policy's rules name: their numbers are part of what it says. */
 static void add_numbers(struct bh_buf *b, const struct policy_note *note, const struct bh_pod *pod)
 {
-	struct port_set numbers = { 0 };
-	size_t i, j;
+	for (size_t i = 0; i < pod->n_ports; i++) {
+		const struct bh_port *port = &pod->ports[i];
 
-	for (i = 0; i < note->names.n_names; i++) {
-		const struct port_name *name = &note->names.names[i];
-
-		add_text(b, name->name);
-		for (j = 0; j < pod->n_ports; j++) {
-			const struct bh_port *port = &pod->ports[j];
-
-			if (port->name && strcmp(port->name, name->name) == 0 &&
-			    (!name->protocol || name->protocol == port->protocol))
-				ports_add(&numbers, port->protocol, port->number, port->number);
-		}
-		ports_normalise(&numbers);
-		ports_canonical(&numbers, b);
-		numbers.n_ranges = 0;
+		if (!port->name || !ports_has_name(&note->names, port))
+			continue;
+		add_text(b, port->name);
+		bh_buf_printf(b, "%u/%u;", port->protocol, port->number);
 	}
-	ports_done(&numbers);
 }
 
 static void select_policies(struct bh_compiler *c, const struct bh_pod *pod, enum bh_dir dir,
 			    struct selection *s)
 {
 	const struct bh_policy *const *policies;
-	size_t n = bh_world_policies_of(c->w, pod->namespace, &policies), i;
+	size_t n = bh_world_policies_of(c->w, pod->namespace, &policies), most = 0, i;
 
 	s->all.items = bh_calloc(n, sizeof(struct bh_policy *));
 	s->enforced.items = bh_calloc(n, sizeof(struct bh_policy *));
@@ -181,14 +188,16 @@ static void select_policies(struct bh_compiler *c, const struct bh_pod *pod, enu
 		const struct policy_note *note;
 		struct policy_list *l;
 
-		if (!bh_world_selects(c->w, p, pod))
+		if (!bh_policy_speaks(p, dir) || !bh_world_selects(c->w, p, pod))
 			continue;
 		note = policy_note(c, p);
-		if (!note->is_relevant[dir])
-			continue;
 		l = bh_world_policy_mode(c->w, p) == BH_AUDIT ? &s->audited : &s->enforced;
 		l->items[l->n++] = p;
 		s->all.items[s->all.n++] = p;
+		if (note->n_items >= most) {
+			most = note->n_items;
+			s->heaviest = p;
+		}
 		bh_buf_printf(&s->identity, "\n%c %s", l == &s->audited ? 'a' : 'e',
 			      note->digest[dir]);
 		if (dir == BH_INGRESS)
@@ -216,7 +225,8 @@ static struct profile *find_name(const struct bh_compiler *c, const char *name)
 
 static void free_profile(struct bh_compiler *c, struct profile *p)
 {
-	HASH_DELETE(by_name, c->profiles_by_name, p);
+	if (!p->is_retired)
+		HASH_DELETE(by_name, c->profiles_by_name, p);
 	bh_arena_free(&p->arena);
 	free(p);
 }
@@ -287,12 +297,93 @@ static struct profile *new_profile(struct bh_compiler *c, enum bh_dir dir, const
 	return p;
 }
 
+void profile_use(struct profile *p, struct shared_set *s)
+{
+	bh_grow(&p->sets, &p->sets_cap, p->n_sets, sizeof(struct shared_set *));
+	p->sets[p->n_sets++] = s;
+	s->n_users++;
+}
+
+/* Takes it out of the plan. */
+static void release(struct bh_compiler *c, struct profile *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_chains; i++)
+		bh_plan_remove_chain(c->plan, p->chains[i]);
+	for (i = 0; i < p->n_sets; i++)
+		sets_unuse(c, p->sets[i]);
+	free(p->chains);
+	free(p->sets);
+	p->chains = NULL;
+	p->sets = NULL;
+	p->n_chains = p->chains_cap = 0;
+	p->n_sets = p->sets_cap = 0;
+}
+
+static void list_empty(struct bh_compiler *c, struct profile *p)
+{
+	if (p->is_listed)
+		return;
+	bh_grow(&c->empty_profiles, &c->empty_profiles_cap, c->n_empty_profiles,
+		sizeof(struct profile *));
+	c->empty_profiles[c->n_empty_profiles++] = p;
+	p->is_listed = true;
+}
+
+void profile_retire(struct bh_compiler *c, struct profile *p)
+{
+	release(c, p);
+	HASH_DEL(c->profiles, p);
+	HASH_DELETE(by_name, c->profiles_by_name, p);
+	p->is_retired = true;
+}
+
+struct profile *profile_close(struct bh_compiler *c, struct profile *old, const char *why)
+{
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+	char digest[BH_DIGEST_LEN + 1];
+	struct profile *p;
+
+	bh_buf_printf(&text, "closed %s", old->identity);
+	bh_digest(text.data, text.len, digest);
+	HASH_DEL(c->profiles, old);
+	p = new_profile(c, old->pub.dir, old->identity, digest);
+	p->pub.closed = bh_arena_strdup(p->arena, why);
+	p->over = old->over ? p->pub.closed : NULL;
+	p->pub.enforced = copy_ids(p->arena, old->pub.enforced, old->pub.n_enforced);
+	p->pub.n_enforced = old->pub.n_enforced;
+	p->pub.audited = copy_ids(p->arena, old->pub.audited, old->pub.n_audited);
+	p->pub.n_audited = old->pub.n_audited;
+	/* Where nothing is enforced, nothing is denied for want of a set. */
+	chains_build_closed(c, p, old->pub.n_enforced == 0);
+	list_empty(c, old);
+	return p;
+}
+
+/*
+ * A closed one in place of @p, which is over its budget.  It keeps the sets that
+ * are over, so that they are counted, and it is built again once they are not.
+ */
+static struct profile *close_over(struct bh_compiler *c, struct profile *p)
+{
+	struct profile *closed = profile_close(c, p, p->over);
+
+	for (size_t i = 0; i < p->n_sets; i++) {
+		if (p->sets[i]->is_over)
+			profile_use(closed, p->sets[i]);
+	}
+	release(c, p);
+	return closed;
+}
+
 static struct profile *make_profile(struct bh_compiler *c, const struct bh_pod *pod,
 				    enum bh_dir dir)
 {
 	bh_auto(selection_done) struct selection s = { 0 };
 	char identity[BH_DIGEST_LEN + 1];
 	struct profile *p;
+	bool is_built;
 
 	select_policies(c, pod, dir, &s);
 	if (s.all.n == 0)
@@ -306,8 +397,10 @@ static struct profile *make_profile(struct bh_compiler *c, const struct bh_pod *
 	p->pub.n_enforced = s.enforced.n;
 	p->pub.audited = ids_of(p->arena, &s.audited);
 	p->pub.n_audited = s.audited.n;
-	chains_build(c, p, &s.enforced, &s.audited, &s.all, pod);
-	return p;
+	p->heaviest = s.heaviest;
+	is_built = chains_build(c, p, &s.enforced, &s.audited, &s.all, pod);
+	p->heaviest = NULL;
+	return is_built ? p : close_over(c, p);
 }
 
 /* Nobody knows which policies are about the pod, so it is closed, or audited. */
@@ -363,16 +456,6 @@ struct profile *profiles_find(struct bh_compiler *c, const struct bh_pod *pod, e
 	return bh_pod_is_closed(pod) ? unknown_profile(c, dir) : memo_of(c, pod)->profile[dir];
 }
 
-static void list_empty(struct bh_compiler *c, struct profile *p)
-{
-	if (p->is_listed)
-		return;
-	bh_grow(&c->empty_profiles, &c->empty_profiles_cap, c->n_empty_profiles,
-		sizeof(struct profile *));
-	c->empty_profiles[c->n_empty_profiles++] = p;
-	p->is_listed = true;
-}
-
 void profiles_join(struct bh_compiler *c, struct profile *p)
 {
 	(void)c;
@@ -383,23 +466,6 @@ void profiles_leave(struct bh_compiler *c, struct profile *p)
 {
 	if (--p->pub.n_pods == 0)
 		list_empty(c, p);
-}
-
-/* Takes it out of the plan. */
-static void release(struct bh_compiler *c, struct profile *p)
-{
-	size_t i;
-
-	for (i = 0; i < p->n_chains; i++)
-		bh_plan_remove_chain(c->plan, p->chains[i]);
-	for (i = 0; i < p->n_sets; i++)
-		sets_unuse(c, p->sets[i]);
-	free(p->chains);
-	free(p->sets);
-	p->chains = NULL;
-	p->sets = NULL;
-	p->n_chains = 0;
-	p->n_sets = 0;
 }
 
 void profiles_collect(struct bh_compiler *c)
@@ -413,6 +479,10 @@ void profiles_collect(struct bh_compiler *c)
 		if (p->pub.n_pods)
 			continue;
 		release(c, p);
+		if (p->is_retired) {
+			free_profile(c, p);
+			continue;
+		}
 		if (find_identity(c, p->identity) == p)
 			HASH_DEL(c->profiles, p);
 		if (*slot)
@@ -421,6 +491,15 @@ void profiles_collect(struct bh_compiler *c)
 		c->next_gone = (c->next_gone + 1) % MAX_GONE;
 	}
 	c->n_empty_profiles = 0;
+}
+
+bool profile_looks_into(const struct profile *p, const struct shared_set *s)
+{
+	for (size_t i = 0; i < p->n_sets; i++) {
+		if (p->sets[i] == s)
+			return true;
+	}
+	return false;
 }
 
 bool profile_uses(const struct profile *p, const char *name)
@@ -441,27 +520,6 @@ bool profile_uses(const struct profile *p, const char *name)
 		}
 	}
 	return false;
-}
-
-struct profile *profile_close(struct bh_compiler *c, struct profile *old, const char *why)
-{
-	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
-	char digest[BH_DIGEST_LEN + 1];
-	struct profile *p;
-
-	bh_buf_printf(&text, "closed %s", old->identity);
-	bh_digest(text.data, text.len, digest);
-	HASH_DEL(c->profiles, old);
-	p = new_profile(c, old->pub.dir, old->identity, digest);
-	p->pub.closed = bh_arena_strdup(p->arena, why);
-	p->pub.enforced = copy_ids(p->arena, old->pub.enforced, old->pub.n_enforced);
-	p->pub.n_enforced = old->pub.n_enforced;
-	p->pub.audited = copy_ids(p->arena, old->pub.audited, old->pub.n_audited);
-	p->pub.n_audited = old->pub.n_audited;
-	/* Where nothing is enforced, nothing is denied for want of a set. */
-	chains_build_closed(c, p, old->pub.n_enforced == 0);
-	list_empty(c, old);
-	return p;
 }
 
 void profiles_done(struct bh_compiler *c)

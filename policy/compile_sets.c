@@ -127,6 +127,97 @@ static void add_peer_plan_sets(struct bh_compiler *c, struct shared_set *s, cons
 	}
 }
 
+static void remove_plan_sets(struct bh_compiler *c, struct shared_set *s)
+{
+	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++) {
+		if (s->set[f])
+			bh_plan_remove_set(c->plan, s->set[f]);
+		s->set[f] = NULL;
+	}
+}
+
+int64_t sets_limit(const struct bh_compiler *c, const struct shared_set *s)
+{
+	return (int64_t)(s->is_with_ports ? c->budget.peer_elems : c->budget.peer_addrs);
+}
+
+/*
+ * Counts what the pods and nodes of today bring, and puts it in where there are
+ * sets of the plan.  What is over the limit is taken out again at once, and what
+ * is over twice the limit is not even counted to the end.
+ */
+static void fill(struct bh_compiler *c, struct shared_set *s)
+{
+	int64_t limit = sets_limit(c, s);
+
+	s->is_filling = true;
+	s->n_brought = 0;
+	for (size_t i = 0; i < s->n_entries; i++)
+		s->entries[i].n_of_nodes = 0;
+	for (size_t i = 0; i < s->n_entries && s->n_brought <= 2 * limit; i++) {
+		fill_entry(c, s, i);
+		if (s->n_brought > limit)
+			remove_plan_sets(c, s);
+	}
+	s->is_partial = s->n_brought > 2 * limit;
+	s->is_filling = false;
+	s->is_over = s->n_brought > limit;
+}
+
+/* How far an over set must shrink to be used again. */
+static int64_t reopen_limit(const struct bh_compiler *c, const struct shared_set *s)
+{
+	return sets_limit(c, s) * (int64_t)c->budget.reopen_percent / 100;
+}
+
+static bool is_crossing(const struct bh_compiler *c, const struct shared_set *s)
+{
+	return s->is_over ? s->n_brought <= reopen_limit(c, s) : s->n_brought > sets_limit(c, s);
+}
+
+void sets_note_brought(struct bh_compiler *c, struct shared_set *s)
+{
+	if (s->is_filling || s->is_crossing || !is_crossing(c, s))
+		return;
+	bh_grow(&c->crossing_sets, &c->crossing_sets_cap, c->n_crossing_sets,
+		sizeof(struct shared_set *));
+	c->crossing_sets[c->n_crossing_sets++] = s;
+	s->is_crossing = true;
+}
+
+struct shared_set *sets_next_crossing(struct bh_compiler *c)
+{
+	while (c->n_crossing_sets > 0) {
+		struct shared_set *s = c->crossing_sets[--c->n_crossing_sets];
+		int64_t reopen = reopen_limit(c, s);
+
+		s->is_crossing = false;
+		if (!is_crossing(c, s))
+			continue;
+		if (!s->is_over) {
+			s->is_over = true;
+			remove_plan_sets(c, s);
+			return s;
+		}
+		if (s->is_partial)
+			fill(c, s); /* there are no sets of the plan: it only counts */
+		s->is_over = s->n_brought > reopen;
+		if (!s->is_over)
+			return s;
+	}
+	return NULL;
+}
+
+static void make_peer_sets(struct bh_compiler *c, struct shared_set *s,
+			   const struct set_member *sorted, size_t n)
+{
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+
+	members_describe(sorted, n, &text);
+	add_peer_plan_sets(c, s, bh_buf_str(&text));
+	fill(c, s);
+}
+
 struct shared_set *sets_peers(struct bh_compiler *c, const struct set_member *members, size_t n,
 			      bool is_with_ports)
 {
@@ -141,14 +232,15 @@ struct shared_set *sets_peers(struct bh_compiler *c, const struct set_member *me
 	members_canonical(sorted, n, &text);
 	name = name_of(is_with_ports ? "c" : "p", &text);
 	s = find_set(c, name);
-	if (s)
+	if (s) {
+		/* It was over, and is not any more. */
+		if (!s->is_over && !s->set[BH_IPV4])
+			make_peer_sets(c, s, sorted, n);
 		return s;
+	}
 
 	s = new_set(c, name);
 	s->is_with_ports = is_with_ports;
-	bh_buf_reset(&text);
-	members_describe(sorted, n, &text);
-	add_peer_plan_sets(c, s, bh_buf_str(&text));
 	s->entries = bh_calloc(n, sizeof(*s->entries));
 	s->n_entries = n;
 	for (i = 0; i < n; i++) {
@@ -164,8 +256,8 @@ struct shared_set *sets_peers(struct bh_compiler *c, const struct set_member *me
 				e->ports.names[j].name = bh_strdup(e->ports.names[j].name);
 		}
 		atom_use(e->atom, s, i);
-		fill_entry(c, s, i);
 	}
+	make_peer_sets(c, s, sorted, n);
 	return s;
 }
 
@@ -303,12 +395,7 @@ static void free_entries(struct bh_compiler *c, struct shared_set *s)
 
 static void free_set(struct bh_compiler *c, struct shared_set *s)
 {
-	enum bh_family f;
-
-	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
-		if (s->set[f])
-			bh_plan_remove_set(c->plan, s->set[f]);
-	}
+	remove_plan_sets(c, s);
 	free_entries(c, s);
 	HASH_DEL(c->sets, s);
 	free(s->name);
@@ -347,5 +434,6 @@ void sets_done(struct bh_compiler *c)
 	HASH_ITER (hh, c->sets, s, next)
 		free_set(c, s);
 	free(c->unused_sets);
+	free(c->crossing_sets);
 	index_done(&c->index);
 }

@@ -151,6 +151,8 @@ void bh_plan_remove_set(struct bh_plan *plan, struct bh_plan_set *set)
 {
 	assert(!set->priv->is_removed);
 	set->priv->is_removed = true;
+	if (set->priv->is_new)
+		plan_set_clear(set->priv);
 	plan->listing->has_sets = false;
 	plan_touch_set(plan, set->priv);
 }

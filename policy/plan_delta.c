@@ -183,17 +183,25 @@ static void change_objects(struct ops *o)
 	}
 }
 
-static bool leads_to_chains(const struct bh_plan_chain *chain)
+static bool lead_to_chains(const struct bh_plan_rule *rules, size_t n)
 {
 	size_t i, j;
 
-	for (i = 0; i < chain->n_rules; i++) {
-		for (j = 0; j < chain->rules[i].n_exprs; j++) {
-			if (chain->rules[i].exprs[j].chain)
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < rules[i].n_exprs; j++) {
+			if (rules[i].exprs[j].chain)
 				return true;
 		}
 	}
 	return false;
+}
+
+/* A chain that came back and went again has the old rules in the kernel. */
+static bool leads_to_chains(const struct bh_plan_chain_priv *c)
+{
+	if (c->is_rewritten)
+		return lead_to_chains(c->old_rules, c->n_old_rules);
+	return lead_to_chains(c->chain->rules, c->chain->n_rules);
 }
 
 /*
@@ -207,7 +215,7 @@ static void remove_objects(struct ops *o)
 	for (i = 0; i < plan->n_dirty_chains; i++) {
 		const struct bh_plan_chain_priv *c = plan->dirty_chains[i];
 
-		if (c->is_removed && !c->is_new && leads_to_chains(c->chain))
+		if (c->is_removed && !c->is_new && leads_to_chains(c))
 			add_chain_op(o, BH_OP_FLUSH_CHAIN, c->chain);
 	}
 	for (i = 0; i < plan->n_dirty_chains; i++) {

@@ -156,6 +156,13 @@ static void note_before(struct bh_plan_set_priv *s, const uint8_t *record, bool 
 	}
 }
 
+void plan_set_clear(struct bh_plan_set_priv *s)
+{
+	clear(&s->now);
+	clear(&s->pending);
+	s->set->n = 0;
+}
+
 void plan_set_empty(struct bh_plan_set_priv *s)
 {
 	size_t i;

@@ -83,6 +83,8 @@ void plan_set_init(struct bh_plan_set_priv *s);
 void plan_set_done(struct bh_plan_set_priv *s);
 /* Works what is pending into the set. */
 void plan_set_merge(struct bh_plan_set_priv *s);
+/* Of one that the kernel never had: its elements are nobody's business. */
+void plan_set_clear(struct bh_plan_set_priv *s);
 /* Takes every element out, noted like any other change. */
 void plan_set_empty(struct bh_plan_set_priv *s);
 /* Sorts @before and keeps the oldest note of each element. */

@@ -13,7 +13,61 @@
 #include "bh/plan.h"
 #include "bh/world.h"
 
+/*
+ * The budget of one profile, that is of the policies that select a pod in one
+ * direction.  It is counted before anything is built.  Beyond it the profile is
+ * closed, like one that the kernel refused, and its text names the policy that
+ * has the most rules, peers and ports; all other profiles are built as ever.  A
+ * member that is 0 stands for the constant below.
+ *
+ * The numbers keep one profile, and so the largest object that the API takes
+ * (1.5 MB), within a second of the compiler and the kernel together and within
+ * 64 MB of either's memory, while policies that people write stay far below.
+ */
+struct bh_compile_limits {
+	size_t rules;          /* in its chains: a packet goes through them one by one */
+	size_t selectors;      /* of peers: each may concern any pod that comes */
+	size_t elems;          /* of sets of ports, of prefixes, and ports that peers have */
+	size_t slots;          /* see BH_LIMIT_SLOTS */
+	size_t peer_elems;     /* that peers bring into one set of addresses and ports */
+	size_t peer_addrs;     /* that peers bring into one set of addresses */
+	size_t work;           /* steps to unite sets of ports and prefixes */
+	size_t reopen_percent; /* of peer_elems and peer_addrs; see bh_compiler_update() */
+	/* Not limits of a profile, but from where on another form than the plainest is tried. */
+	size_t many_ports; /* of a set of ports that gets a rule of its own among many sets */
+	size_t small_join; /* elements of a set of prefixes and ports */
+};
+
+/* About 50 ns each for every packet that none of the earlier ones matches: 25 us. */
+#define BH_LIMIT_RULES 512
+/* About 1 kB each, and 100 ns for a pod that comes where the index does not help. */
+#define BH_LIMIT_SELECTORS 4096
+/* Insertions of about 5 us each into the kernel's trees of intervals. */
+#define BH_LIMIT_ELEMS 65536
+/*
+ * Sets of several fields with ranges (nft_set_pipapo): the prefixes that each
+ * field's range needs, IPv6 ones counted four times.  The kernel copies its
+ * tables as they grow, so the time goes with the square: 65,536 take 0.2 s, four
+ * times as many 3 s.
+ */
+#define BH_LIMIT_SLOTS 65536
+/* Pods times their ports: 3 us and 100 bytes each in the kernel. */
+#define BH_LIMIT_PEER_ELEMS 131072
+/*
+ * Not a product of ports, so only selectors that overlap make it large: every
+ * pod of the largest cluster, four times.
+ */
+#define BH_LIMIT_PEER_ADDRS 2000000
+/* About 50 ns each. */
+#define BH_LIMIT_WORK 1000000
+/* Fewer cost less memory than a rule costs time. */
+#define BH_LIMIT_MANY_PORTS 32
+#define BH_LIMIT_SMALL_JOIN 1024
+/* A pod at the limit that comes and goes must not build a large set each time. */
+#define BH_LIMIT_REOPEN_PERCENT 50
+
 struct bh_compile_config {
+	struct bh_compile_limits limits;
 	uint16_t log_group;   /* NFLOG group */
 	uint16_t log_snaplen; /* bytes of each packet that are logged */
 	uint32_t log_rate;    /* logged packets a second per pod; 0: no limit */
@@ -57,6 +111,10 @@ void bh_compiler_free(struct bh_compiler **c);
  * Follows the world's changes since the last call, then settles the world.
  * After it the plan is the one that a new compiler would make of the same
  * world, and its delta is what the kernel needs.
+ *
+ * With one exception: a profile whose peers brought more than its budget holds
+ * is closed until they bring no more than reopen_percent of it, while a new
+ * compiler would close it only beyond the budget.
  */
 void bh_compiler_update(struct bh_compiler *c);
 
@@ -97,7 +155,9 @@ const struct bh_profile *bh_compiler_profile_of(const struct bh_compiler *c,
 						const struct bh_pod *pod, enum bh_dir dir);
 
 struct bh_compile_stats {
-	size_t n_profiles, n_closed, n_sets, n_chains, n_elems;
+	size_t n_profiles, n_closed;
+	size_t n_over; /* of the closed ones: beyond their budget */
+	size_t n_sets, n_chains, n_elems;
 };
 struct bh_compile_stats bh_compiler_stats(const struct bh_compiler *c);
 

@@ -27,9 +27,31 @@ static void show(struct bh_compiler *c, uint64_t seed, int step)
 	print_message("seed %llu, step %d:\n%s\n", (unsigned long long)seed, step, bh_buf_str(&b));
 }
 
-static void assert_like_new(struct gen *g, struct bh_compiler *c, uint64_t seed, int step)
+/* So little that most worlds have something beyond it. */
+static const struct bh_compile_config tight = {
+	.limits = { .rules = 7,
+		    .selectors = 4,
+		    .elems = 40,
+		    .slots = 100,
+		    .peer_elems = 6,
+		    .peer_addrs = 7,
+		    .work = 40,
+		    .reopen_percent = 100 },
+	.log_group = 5,
+	.log_snaplen = 128,
+};
+
+/* Where sets of ports are many, the forms that keep them from multiplying are taken at once. */
+static const struct bh_compile_config apart = {
+	.limits = { .many_ports = 1, .small_join = 1 },
+	.log_group = 5,
+	.log_snaplen = 128,
+};
+
+static void assert_like_new(struct gen *g, struct bh_compiler *c,
+			    const struct bh_compile_config *how, uint64_t seed, int step)
 {
-	bh_auto(bh_compiler_free) struct bh_compiler *fresh = bh_compiler_new(g->w, &config);
+	bh_auto(bh_compiler_free) struct bh_compiler *fresh = bh_compiler_new(g->w, how);
 	struct bh_err err = { 0 };
 
 	bh_compiler_update(fresh);
@@ -41,32 +63,47 @@ static void assert_like_new(struct gen *g, struct bh_compiler *c, uint64_t seed,
 	}
 }
 
+/* Returns how many profiles were beyond their budget, all steps together. */
+static size_t compare_with_new_compilers(const struct bh_compile_config *how, uint64_t seed)
+{
+	bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
+	size_t n_over = 0;
+	struct gen g;
+
+	gen_init(&g, seed);
+	g.has_ports = seed % 2;
+	c = bh_compiler_new(g.w, how);
+	gen_fill(&g);
+	for (int step = 0; step < 60; step++) {
+		bh_compiler_update(c);
+		n_over += bh_compiler_stats(c).n_over;
+		assert_like_new(&g, c, how, seed, step);
+		if (gen_chance(&g, 70))
+			bh_plan_settle(bh_compiler_plan(c));
+		do {
+			gen_step(&g);
+		} while (gen_chance(&g, 30));
+	}
+	bh_compiler_free(&c);
+	gen_done(&g);
+	return n_over;
+}
+
 static void after_every_step_the_plan_is_that_of_a_new_compiler(void **state)
 {
-	uint64_t seed;
-	int step;
+	(void)state;
+	for (uint64_t seed = 1; seed <= 24; seed++)
+		assert_int_equal(compare_with_new_compilers(seed % 4 ? &config : &apart, seed), 0);
+}
+
+static void what_is_beyond_its_budget_does_not_depend_on_the_history(void **state)
+{
+	size_t n_over = 0;
 
 	(void)state;
-	for (seed = 1; seed <= 24; seed++) {
-		bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
-		struct gen g;
-
-		gen_init(&g, seed);
-		g.has_ports = seed % 2;
-		c = bh_compiler_new(g.w, &config);
-		gen_fill(&g);
-		for (step = 0; step < 60; step++) {
-			bh_compiler_update(c);
-			assert_like_new(&g, c, seed, step);
-			if (gen_chance(&g, 70))
-				bh_plan_settle(bh_compiler_plan(c));
-			do {
-				gen_step(&g);
-			} while (gen_chance(&g, 30));
-		}
-		bh_compiler_free(&c);
-		gen_done(&g);
-	}
+	for (uint64_t seed = 1; seed <= 24; seed++)
+		n_over += compare_with_new_compilers(&tight, seed);
+	assert_true(n_over > 500);
 }
 
 /* What the kernel would hold: it refuses to add what is there and to delete what is not. */
@@ -150,14 +187,14 @@ static void the_deltas_add_up_to_the_plan(void **state)
 	int step;
 
 	(void)state;
-	for (seed = 100; seed <= 110; seed++) {
+	for (seed = 100; seed <= 121; seed++) {
 		bh_auto(bh_plan_free) struct bh_plan *kernel = bh_plan_new(BH_TABLE_INET);
 		bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
 		struct gen g;
 
 		gen_init(&g, seed);
 		g.has_ports = seed % 2;
-		c = bh_compiler_new(g.w, &config);
+		c = bh_compiler_new(g.w, seed <= 110 ? &config : &tight);
 		gen_fill(&g);
 		for (step = 0; step < 60; step++) {
 			bh_auto(bh_delta_free) struct bh_delta *d = NULL;
@@ -329,7 +366,7 @@ static void the_plan_does_what_the_evaluator_says(void **state)
 
 		gen_init(&g, seed + 1000);
 		g.has_ports = seed % 2;
-		c = bh_compiler_new(g.w, &config);
+		c = bh_compiler_new(g.w, seed % 3 ? &config : &apart);
 		gen_fill(&g);
 		for (step = 0; step < 6; step++) {
 			bh_compiler_update(c);
@@ -410,14 +447,14 @@ static void prefixes_with_many_sets_of_ports_are_judged_alike(void **state)
 	uint64_t seed;
 
 	(void)state;
-	for (seed = 2000; seed < 2020; seed++) {
+	for (seed = 2000; seed < 2040; seed++) {
 		bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
 		const struct bh_pod *pod;
 		struct gen g;
 
 		gen_init(&g, seed);
 		g.has_ports = seed % 2;
-		c = bh_compiler_new(g.w, &config);
+		c = bh_compiler_new(g.w, seed % 2 ? &config : &apart);
 		fill_blocks(&g);
 		bh_compiler_update(c);
 		pod = bh_world_pod_by_name(g.w, gen_spaces[0], "pod0");
@@ -453,7 +490,7 @@ static void nft_takes_every_table(void **state)
 
 		gen_init(&g, seed);
 		g.has_ports = seed % 2;
-		c = bh_compiler_new(g.w, &config);
+		c = bh_compiler_new(g.w, seed < 3010 ? &config : &apart);
 		if (seed % 2)
 			gen_fill(&g);
 		else
@@ -473,6 +510,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(after_every_step_the_plan_is_that_of_a_new_compiler),
+		cmocka_unit_test(what_is_beyond_its_budget_does_not_depend_on_the_history),
 		cmocka_unit_test(the_deltas_add_up_to_the_plan),
 		cmocka_unit_test(the_plan_does_what_the_evaluator_says),
 		cmocka_unit_test(prefixes_with_many_sets_of_ports_are_judged_alike),

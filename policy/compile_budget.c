@@ -1,0 +1,124 @@
+/*
+ * What a profile may need: counted before it is built, closed beyond it.
+ *
+ * The counts depend on the policies and, for peers, on the pods that there are,
+ * never on the order in which they came; see struct bh_compile_limits.
+ */
+#include "compile_impl.h"
+
+#include <stddef.h>
+
+static const struct bh_compile_limits defaults = {
+	.rules = BH_LIMIT_RULES,
+	.selectors = BH_LIMIT_SELECTORS,
+	.elems = BH_LIMIT_ELEMS,
+	.slots = BH_LIMIT_SLOTS,
+	.peer_elems = BH_LIMIT_PEER_ELEMS,
+	.peer_addrs = BH_LIMIT_PEER_ADDRS,
+	.work = BH_LIMIT_WORK,
+	.reopen_percent = BH_LIMIT_REOPEN_PERCENT,
+	.many_ports = BH_LIMIT_MANY_PORTS,
+	.small_join = BH_LIMIT_SMALL_JOIN,
+};
+
+struct bh_compile_limits limits_of(const struct bh_compile_limits *wanted)
+{
+	struct bh_compile_limits l = *wanted;
+
+#define DEFAULT(member) l.member = l.member ? l.member : defaults.member
+	DEFAULT(rules);
+	DEFAULT(selectors);
+	DEFAULT(elems);
+	DEFAULT(slots);
+	DEFAULT(peer_elems);
+	DEFAULT(peer_addrs);
+	DEFAULT(work);
+	DEFAULT(reopen_percent);
+	DEFAULT(many_ports);
+	DEFAULT(small_join);
+#undef DEFAULT
+	return l;
+}
+
+static const struct {
+	size_t need, limit; /* offsets */
+	const char *what;
+} rows[] = {
+	{ offsetof(struct need, rules), offsetof(struct bh_compile_limits, rules), "rules" },
+	{ offsetof(struct need, selectors), offsetof(struct bh_compile_limits, selectors),
+	  "selectors of peers" },
+	{ offsetof(struct need, elems), offsetof(struct bh_compile_limits, elems), "set elements" },
+	{ offsetof(struct need, slots), offsetof(struct bh_compile_limits, slots),
+	  "rows of tables of ranges" },
+};
+
+static size_t member(const void *of, size_t offset)
+{
+	return *(const size_t *)(const void *)((const char *)of + offset);
+}
+
+/* "NetworkPolicy shop/web needs", and how many others have a part in it. */
+static void add_subject(const struct profile *p, struct bh_buf *out)
+{
+	const struct bh_policy *h = p->heaviest;
+	size_t n_others = p->pub.n_enforced + p->pub.n_audited - 1;
+
+	bh_buf_printf(out, "%s %s%s%s", bh_policy_kind_str(h->kind), h->namespace,
+		      *h->namespace ? "/" : "", h->name);
+	if (n_others)
+		bh_buf_printf(out, " and %zu other%s need ", n_others, n_others > 1 ? "s" : "");
+	else
+		bh_buf_puts(out, " needs ");
+}
+
+static bool exceed(struct profile *p, struct bh_buf *text)
+{
+	p->over = bh_arena_strdup(p->arena, bh_buf_str(text));
+	return false;
+}
+
+bool need_add(struct bh_compiler *c, struct profile *p, const struct need *need)
+{
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+
+	p->need.rules += need->rules;
+	p->need.selectors += need->selectors;
+	p->need.elems += need->elems;
+	p->need.slots += need->slots;
+	for (size_t i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		size_t n = member(&p->need, rows[i].need), max = member(&c->budget, rows[i].limit);
+
+		if (n <= max)
+			continue;
+		add_subject(p, &text);
+		bh_buf_printf(&text, "%zu %s, limit %zu", n, rows[i].what, max);
+		return exceed(p, &text);
+	}
+	return true;
+}
+
+static bool need_more(struct profile *p, size_t max, const char *what)
+{
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
+
+	add_subject(p, &text);
+	bh_buf_printf(&text, "more than %zu %s, which is the limit", max, what);
+	return exceed(p, &text);
+}
+
+bool need_more_elems(struct bh_compiler *c, struct profile *p)
+{
+	return need_more(p, c->budget.elems, "set elements");
+}
+
+bool need_more_work(struct bh_compiler *c, struct profile *p)
+{
+	return need_more(p, c->budget.work, "steps to unite its ports");
+}
+
+bool need_more_peers(struct bh_compiler *c, struct profile *p, const struct shared_set *s)
+{
+	return need_more(p, (size_t)sets_limit(c, s),
+			 s->is_with_ports ? "set elements for its peers"
+					  : "addresses of its peers, each counted per selector");
+}
