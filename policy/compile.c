@@ -361,6 +361,22 @@ size_t bh_compiler_close(struct bh_compiler *c, const char *name, const char *wh
 	return n;
 }
 
+const struct bh_profile *bh_compiler_next_over(struct bh_compiler *c)
+{
+	struct profile *p, *next;
+
+	if (!c->has_new_over)
+		return NULL;
+	HASH_ITER (hh, c->profiles, p, next) {
+		if (!p->over || p->is_told)
+			continue;
+		p->is_told = true;
+		return &p->pub;
+	}
+	c->has_new_over = false;
+	return NULL;
+}
+
 const struct bh_profile *bh_compiler_profile(const struct bh_compiler *c, const char *name)
 {
 	struct profile *p;

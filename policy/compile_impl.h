@@ -279,6 +279,7 @@ struct profile {
 	struct need need;
 	const char *over;                 /* why it is beyond its budget; NULL if it is not */
 	const struct bh_policy *heaviest; /* while it is built */
+	bool is_told;                     /* of one that is over: it was returned */
 	bool is_retired;                  /* in no table: another takes its place */
 	bool is_listed;                   /* among those to look at in profiles_collect() */
 	UT_hash_handle hh;                /* by identity while in use */
@@ -390,6 +391,7 @@ struct bh_compiler {
 	struct policy_note *notes;
 	struct profile *profiles;         /* by identity */
 	struct profile *profiles_by_name; /* with the gone ones */
+	bool has_new_over;                /* a profile that is over and was not returned yet */
 	struct profile **empty_profiles;
 	size_t n_empty_profiles, empty_profiles_cap;
 	struct profile *gone[MAX_GONE];

@@ -367,12 +367,17 @@ struct profile *profile_close(struct bh_compiler *c, struct profile *old, const 
  */
 static struct profile *close_over(struct bh_compiler *c, struct profile *p)
 {
+	const struct bh_policy *h = p->heaviest;
 	struct profile *closed = profile_close(c, p, p->over);
+	struct bh_policy_id blamed = { h->kind, h->namespace, h->name, h->uid };
 
+	closed->pub.blamed = copy_ids(closed->arena, &blamed, 1);
+	c->has_new_over = true;
 	for (size_t i = 0; i < p->n_sets; i++) {
 		if (p->sets[i]->is_over)
 			profile_use(closed, p->sets[i]);
 	}
+	p->heaviest = NULL;
 	release(c, p);
 	return closed;
 }
@@ -399,8 +404,10 @@ static struct profile *make_profile(struct bh_compiler *c, const struct bh_pod *
 	p->pub.n_audited = s.audited.n;
 	p->heaviest = s.heaviest;
 	is_built = chains_build(c, p, &s.enforced, &s.audited, &s.all, pod);
+	if (!is_built)
+		return close_over(c, p);
 	p->heaviest = NULL;
-	return is_built ? p : close_over(c, p);
+	return p;
 }
 
 /* Nobody knows which policies are about the pod, so it is closed, or audited. */

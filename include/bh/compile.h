@@ -145,8 +145,16 @@ struct bh_profile {
 	const struct bh_policy_id *audited;
 	size_t n_audited;
 	const char *closed; /* why it denies everything, NULL if it does not */
-	size_t n_pods;      /* local pods in it now */
+	/* Of one that is beyond its budget: the policy that is most to blame, else NULL. */
+	const struct bh_policy_id *blamed;
+	size_t n_pods; /* local pods in it now */
 };
+
+/*
+ * The next profile that was closed for its budget since it was returned here last,
+ * NULL if there is none.
+ */
+const struct bh_profile *bh_compiler_next_over(struct bh_compiler *c);
 
 /* NULL where the name is unknown or long gone. */
 const struct bh_profile *bh_compiler_profile(const struct bh_compiler *c, const char *name);

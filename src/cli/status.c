@@ -332,20 +332,29 @@ static void add_ignored(const struct bh_cli *cli, struct bh_buf *out, const json
 		bh_buf_printf(out, "  and %lld more\n", (long long)total - (long long)i);
 }
 
-/* The kernel refused something: these pods get nothing through. */
-static void add_closed(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+static void add_closed_for(const struct bh_cli *cli, struct bh_buf *out, json_int_t n,
+			   const char *why)
 {
-	json_int_t n = bh_cli_int(status, "profiles_closed");
 	struct bh_buf text = { 0 };
 
-	if (n == 0)
+	if (n <= 0)
 		return;
 	bh_cli_count(&text, n, "profile");
-	bh_buf_puts(&text, " closed because the kernel refused their rules");
+	bh_buf_puts(&text, why);
 	add_label(cli, out, "");
 	bh_cli_paint(cli, out, BH_CLI_RED, bh_buf_str(&text));
 	bh_buf_putc(out, '\n');
 	bh_buf_done(&text);
+}
+
+/* Their pods get nothing through. */
+static void add_closed(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	json_int_t n = bh_cli_int(status, "profiles_closed");
+	json_int_t n_over = bh_cli_int(status, "profiles_beyond_budget");
+
+	add_closed_for(cli, out, n - n_over, " closed because the kernel refused their rules");
+	add_closed_for(cli, out, n_over, " closed because their policies need too much");
 }
 
 static void add_events(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)

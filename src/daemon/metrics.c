@@ -81,6 +81,7 @@ static void plan_objects(const struct scrape *s, const char *name, struct bh_buf
 {
 	add_count(b, name, "{kind=\"profile\"}", s->plan.n_profiles);
 	add_count(b, name, "{kind=\"closed_profile\"}", s->plan.n_closed);
+	add_count(b, name, "{kind=\"profile_beyond_budget\"}", s->plan.n_over);
 	add_count(b, name, "{kind=\"set\"}", s->plan.n_sets);
 	add_count(b, name, "{kind=\"chain\"}", s->plan.n_chains);
 	add_count(b, name, "{kind=\"element\"}", s->plan.n_elems);

@@ -6,6 +6,7 @@
 #include "agent.h"
 #include "bh/alloc.h"
 #include "bh/clock.h"
+#include "bh/log.h"
 #include "bh/object.h"
 
 void bh_pass_done(struct bh_pass *p)
@@ -114,6 +115,33 @@ void bh_pass_note(struct bh_pass *p, struct bh_agent *a)
 		note_policy(p, &c->policies[i]);
 	if (c->n_policies > 0 || c->n_namespaces > 0 || c->n_nodes > 0 || c->is_mode_changed)
 		bh_revoker_touch_all(&a->revoker);
+}
+
+/* More pods of other labels may be closed for the same policy; the first ones tell it. */
+#define MAX_CLOSED 32
+
+void bh_pass_note_closed(struct bh_pass *p, struct bh_agent *a)
+{
+	const struct bh_profile *profile;
+	size_t n = 0;
+
+	while ((profile = bh_compiler_next_over(a->compiler)) != NULL) {
+		const struct bh_policy_id *id = profile->blamed;
+
+		if (n++ >= MAX_CLOSED)
+			continue;
+		bh_log_error("%s: its pods are closed for %s, everything else is enforced",
+			     profile->closed, bh_dir_str(profile->dir));
+		add_event(p, "policy-changed",
+			  json_pack("{s:{s:s, s:s, s:s}, s:s, s:s, s:s}", "policy.rule", "kind",
+				    bh_policy_kind_str(id->kind), "namespace", id->namespace,
+				    "name", id->name, "policy.change", "closed", "policy.closed",
+				    profile->closed, "network.direction",
+				    bh_dir_str(profile->dir)));
+	}
+	if (n > MAX_CLOSED)
+		bh_log_error("%zu more groups of pods are beyond their budgets and closed",
+			     n - MAX_CLOSED);
 }
 
 void bh_pass_commit(struct bh_pass *p, struct bh_agent *a)

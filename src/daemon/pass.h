@@ -25,6 +25,8 @@ struct bh_pass {
 void bh_pass_done(struct bh_pass *p);
 /* Before the compiler settles the world: notes its changes. */
 void bh_pass_note(struct bh_pass *p, struct bh_agent *a);
+/* After the compiler: logs and notes the policies that it closed for their budget. */
+void bh_pass_note_closed(struct bh_pass *p, struct bh_agent *a);
 /* After the commit: writes the events to the flow log and revokes. */
 void bh_pass_commit(struct bh_pass *p, struct bh_agent *a);
 

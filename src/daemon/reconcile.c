@@ -562,6 +562,7 @@ static void run_job(struct bh_reconcile *r)
 	/* Also while sources are waited for: the world keeps what was until it is settled. */
 	bh_pass_note(&r->pass, a);
 	bh_compiler_update(a->compiler);
+	bh_pass_note_closed(&r->pass, a);
 	if (!bh_sources_are_usable(&a->sources)) {
 		use_part(r);
 		return;

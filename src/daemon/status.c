@@ -42,7 +42,7 @@ static void add_closed(struct closed **map, const struct bh_profile *p)
 	}
 }
 
-/* Empty unless the kernel refused something. */
+/* Empty unless the kernel refused something, or something is beyond its budget. */
 static struct closed *find_closed(const struct bh_agent *a)
 {
 	struct closed *map = NULL;
@@ -261,6 +261,7 @@ json_t *bh_status_json(struct bh_agent *a)
 	set_int(s, "policies", world.n_policies);
 	set_int(s, "profiles", plan.n_profiles);
 	set_int(s, "profiles_closed", plan.n_closed);
+	set_int(s, "profiles_beyond_budget", plan.n_over);
 	set_int(s, "sets", plan.n_sets);
 	set_int(s, "chains", plan.n_chains);
 	set_int(s, "elements", plan.n_elems);

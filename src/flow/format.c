@@ -335,6 +335,10 @@ static void add_policy(const json_t *record, struct bh_buf *out)
 	add_name(out, get(rule, "namespace"), get(rule, "name"));
 	bh_buf_putc(out, ' ');
 	add_text(out, *get(record, "policy.change") ? get(record, "policy.change") : "changed");
+	if (*get(record, "policy.closed")) {
+		bh_buf_puts(out, ": ");
+		add_text(out, get(record, "policy.closed"));
+	}
 }
 
 static void add_pod(const json_t *record, struct bh_buf *out)
