@@ -6,6 +6,7 @@
 #define BH_SERVE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <uv.h>
 
 #include "bh/buf.h"
@@ -86,8 +87,13 @@ int bh_control_parse(const char *line, size_t len, json_t **ret, struct bh_err *
 
 /*
  * HTTP on "unix:/path" (0660), "127.0.0.1:9633" or "[::1]:9633"; anything but
- * loopback is refused.  GET and HEAD only, at most 16 connections, 10 s each
- * when idle.
+ * loopback is refused.  GET and HEAD only, one request a connection.
+ *
+ * Whoever is on the machine may connect, and the service manager's probes must get through
+ * all the same.  So a connection has 2 s to send its request, whatever trickles in, and 10 s to
+ * take the answer; and there is always room for one more: where the places run short, the
+ * user who has most of them loses one, the oldest that had time for its request and did not
+ * complete it, else the oldest of all.
  */
 struct bh_http;
 
@@ -97,6 +103,11 @@ struct bh_http_page {
 	const char *content_type;
 	/* Fills @body, returns the HTTP status. */
 	int (*on_get)(void *ctx, struct bh_buf *body);
+	/*
+	 * Its work is worth saving: it is made no more than 10 times a second, after a burst of
+	 * 20; whoever asks more often gets the one made last.
+	 */
+	bool is_costly;
 };
 
 int bh_http_new(struct bh_http **ret, uv_loop_t *loop, const char *listen,

@@ -14,7 +14,8 @@
 
 #include "bh/alloc.h"
 
-#define BACKLOG 64
+/* Who asks must not wait for a connection again because others ask as well. */
+#define BACKLOG 1024
 
 static int make_folder(const char *path, struct bh_err *err)
 {

@@ -21,7 +21,7 @@ struct server {
 	char dir[64];
 	char path[128];
 	struct bh_http *http;
-	size_t body_size;
+	size_t body_size, n_costly;
 };
 
 static int get_metrics(void *ctx, struct bh_buf *body)
@@ -48,11 +48,21 @@ static int get_big(void *ctx, struct bh_buf *body)
 	return 200;
 }
 
+static int get_costly(void *ctx, struct bh_buf *body)
+{
+	struct server *s = ctx;
+
+	s->n_costly++;
+	bh_buf_printf(body, "made %zu\n", s->n_costly);
+	return 200;
+}
+
 static const struct bh_http_page pages[] = {
-	{ "/metrics", "text/plain; version=0.0.4", get_metrics },
-	{ "/readyz", "text/plain", get_ready },
-	{ "/big", "text/plain", get_big },
-	{ NULL, NULL, NULL },
+	{ "/metrics", "text/plain; version=0.0.4", get_metrics, false },
+	{ "/readyz", "text/plain", get_ready, false },
+	{ "/big", "text/plain", get_big, false },
+	{ "/costly", "text/plain", get_costly, true },
+	{ NULL, NULL, NULL, false },
 };
 
 static int setup(void **state)
@@ -201,6 +211,114 @@ static void connections_beyond_the_limit_do_not_stop_the_others(void **state)
 	assert_contains(text, "bulkhead_pods 3");
 }
 
+static void turns(struct server *s, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		uv_run(&s->loop, UV_RUN_NOWAIT);
+}
+
+static bool is_closed(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_DONTWAIT) == 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+/* Far more than there are places, each with half a request, again and again. */
+static void held_connections_do_not_keep_a_probe_out(void **state)
+{
+	struct server *s = *state;
+	int fds[900];
+	size_t n_open = 0;
+
+	for (unsigned int round = 0; round < 3; round++) {
+		bh_auto_free char *text = NULL;
+
+		for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++) {
+			fds[i] = connect_unix(s);
+			send(fds[i], "GET /metrics HTTP/1.1\r\nX: ", 27, MSG_NOSIGNAL);
+			turns(s, (unsigned int)(i % 3));
+		}
+		text = ask(s, connect_unix(s), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+		assert_contains(text, "bulkhead_pods 3");
+		n_open = 0;
+		for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++)
+			n_open += !is_closed(fds[i]);
+		assert_in_range(n_open, 1, 640);
+		for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++)
+			close(fds[i]);
+	}
+}
+
+/* Answers that nobody takes fill all places too. */
+static void unread_answers_do_not_keep_a_probe_out(void **state)
+{
+	struct server *s = *state;
+	bh_auto_free char *text = NULL;
+	int fds[700];
+
+	s->body_size = 1u << 20;
+	for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++) {
+		fds[i] = connect_unix(s);
+		send(fds[i], "GET /big HTTP/1.0\r\n\r\n", 22, MSG_NOSIGNAL);
+		turns(s, 3);
+	}
+	text = ask(s, connect_unix(s), "GET /readyz HTTP/1.0\r\n\r\n");
+	assert_contains(text, "manifest: not in sync");
+	for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+/* A byte now and then makes no connection young again. */
+static void a_request_that_trickles_in_ends(void **state)
+{
+	struct server *s = *state;
+	uint64_t start = uv_hrtime();
+	int fd = connect_unix(s);
+
+	send(fd, "GET /metrics HTTP/1.1\r\nX: ", 27, MSG_NOSIGNAL);
+	while (uv_hrtime() - start < 1500000000) {
+		assert_false(is_closed(fd));
+		turns(s, 1);
+		usleep(20000);
+		assert_int_equal(send(fd, "a", 1, MSG_NOSIGNAL), 1);
+	}
+	while (!is_closed(fd) && uv_hrtime() - start < 20000000000) {
+		turns(s, 1);
+		usleep(20000);
+		send(fd, "a", 1, MSG_NOSIGNAL);
+	}
+	assert_true(is_closed(fd));
+	/* Well before an idle one would have had to go. */
+	assert_in_range((uv_hrtime() - start) / 1000000, 1900, 9000);
+	close(fd);
+}
+
+static void a_connection_is_good_for_one_request(void **state)
+{
+	struct server *s = *state;
+	bh_auto_free char *text = NULL;
+
+	text = ask(s, connect_unix(s),
+		   "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+		   "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_contains(text, "Connection: close\r\n");
+	assert_contains(text, "bulkhead_pods 3");
+	assert_null(strstr(text, "manifest"));
+}
+
+static void what_is_costly_is_not_made_for_everybody_who_asks(void **state)
+{
+	struct server *s = *state;
+
+	for (unsigned int i = 0; i < 200; i++) {
+		bh_auto_free char *text = ask(s, connect_unix(s), "GET /costly HTTP/1.0\r\n\r\n");
+
+		assert_contains(text, "made ");
+	}
+	assert_in_range(s->n_costly, 20, 120);
+}
+
 static void addresses_that_are_not_of_this_machine_are_refused(void **state)
 {
 	static const struct {
@@ -297,6 +415,11 @@ int main(void)
 		T(a_page_larger_than_any_buffer_arrives_whole),
 		T(headers_beyond_the_limit_are_refused),
 		T(connections_beyond_the_limit_do_not_stop_the_others),
+		T(held_connections_do_not_keep_a_probe_out),
+		T(unread_answers_do_not_keep_a_probe_out),
+		T(a_request_that_trickles_in_ends),
+		T(a_connection_is_good_for_one_request),
+		T(what_is_costly_is_not_made_for_everybody_who_asks),
 		T(addresses_that_are_not_of_this_machine_are_refused),
 		T(loopback_is_served_and_a_busy_port_is_named),
 	};
