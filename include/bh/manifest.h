@@ -54,16 +54,45 @@ int bh_manifest_read(const char *path, const struct bh_reader *reader, struct bh
 
 /*
  * The watcher.  Loads the folder, calls on_synced, then follows it by inotify,
- * the symlink swap of ConfigMap volumes included.  A file that does not parse
- * or validate changes nothing: the last good version stays in force and the
- * sink is told of the problem.
+ * the symlink swap of ConfigMap volumes included.  What is in force goes only when
+ * its file was deleted: a file that does not parse or validate, cannot be read or has
+ * no object any more, and a folder that has no file any more or is missing, change
+ * nothing; the sink is told of the problem.
+ *
+ * Call new, then recall for each text that an earlier run had in force, then start.
  */
 struct bh_manifest;
 
+struct bh_manifest_start {
+	/* Everything that was in force was recalled; no text: nothing was. */
+	bool is_recalled;
+	/*
+	 * Where it was not: rules of an earlier run are in force, so that a folder or file
+	 * with nothing in it is not taken for what it was.
+	 */
+	bool has_rules;
+};
+
 int bh_manifest_new(struct bh_manifest **ret, uv_loop_t *loop, const char *dir,
 		    const struct bh_sink *sink, struct bh_err *err);
-/* Reads everything again now (SIGHUP). */
-void bh_manifest_reload(struct bh_manifest *m);
+/* The text of the file @path was in force when an earlier run ended.  Copies both. */
+void bh_manifest_recall(struct bh_manifest *m, const char *path, const char *text, size_t len);
+void bh_manifest_start(struct bh_manifest *m, const struct bh_manifest_start *start);
+/* The text of every file of which objects are in force, to be recalled by the next run. */
+void bh_manifest_texts(const struct bh_manifest *m,
+		       void (*on_text)(void *ctx, const char *path, const char *text, size_t len),
+		       void *ctx);
+/*
+ * Reads everything again now (SIGHUP).  @accepts_empty: the operator says that folders and
+ * files with nothing in them are meant so; what they had in force goes.
+ */
+void bh_manifest_reload(struct bh_manifest *m, bool accepts_empty);
+/*
+ * Why it is not known what the folder says: a file of which neither the text nor an
+ * earlier version is known.  on_synced is not called while that is so at the start and
+ * nothing was recalled.  NULL: it is known.  Valid until the next turn of the loop.
+ */
+const char *bh_manifest_unknown(const struct bh_manifest *m);
 /* The tree changed, and the sink has not been told all of it yet. */
 bool bh_manifest_is_behind(struct bh_manifest *m);
 /* Safe while the loop runs; handles are closed by it later. */

@@ -47,8 +47,8 @@ struct bh_sink {
 	void (*on_synced)(void *ctx, enum bh_source source);
 	/*
 	 * Trouble with one thing (@subject: a file, "policy shop/web", a
-	 * socket), or its end when @text is NULL.  The last good state of it
-	 * stays in force meanwhile.
+	 * socket), or its end when @text is NULL.  If there was a
+	 * good state of it, that stays in force meanwhile.
 	 */
 	void (*on_problem)(void *ctx, enum bh_source source, const char *subject, const char *text);
 };

@@ -292,7 +292,7 @@ static void add_problems(const struct bh_cli *cli, struct bh_buf *out, const jso
 		return;
 	bh_buf_putc(out, '\n');
 	bh_cli_paint(cli, out, BH_CLI_RED, "PROBLEMS");
-	bh_buf_puts(out, " (the last good state stays in force)\n");
+	bh_buf_putc(out, '\n');
 	json_array_foreach(problems, i, problem)
 	{
 		bh_buf_puts(out, "  ");

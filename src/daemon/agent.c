@@ -199,7 +199,7 @@ void bh_agent_reload(struct bh_agent *a)
 	if (bh_packets_reopen(&a->packets, &err) < 0)
 		bh_log_error("%s, writing to the file opened before", bh_err_text(&err));
 	if (a->sources.manifest)
-		bh_manifest_reload(a->sources.manifest);
+		bh_manifest_reload(a->sources.manifest, false);
 	if (a->is_started)
 		bh_notify_send(&a->notify, "READY=1");
 }

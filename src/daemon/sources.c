@@ -41,8 +41,9 @@ static void put(struct bh_sources *s, const struct bh_fact *fact)
 	if (r < 0) {
 		subject_of(&key, subject);
 		if (bh_problems_set(&a->problems, fact->source, subject, bh_err_text(&err)))
-			bh_log_error("%s: %s, keeping its previous state", subject,
-				     bh_err_text(&err));
+			bh_log_error("%s: %s, %s", subject, bh_err_text(&err),
+				     bh_world_is_told(a->world, &key) ? "keeping its previous state"
+								      : "it is not in force");
 		return;
 	}
 	if (a->problems.n > 0)
@@ -152,7 +153,7 @@ static void on_problem(void *ctx, enum bh_source source, const char *subject, co
 {
 	struct bh_sources *s = ctx;
 	/* Of a file its source says itself what stays in force. */
-	const char *then = source == BH_SOURCE_MANIFEST ? "" : ", keeping the last good state";
+	const char *then = source == BH_SOURCE_MANIFEST ? "" : ", changing nothing";
 
 	if (text && bh_problems_set(&s->agent->problems, source, subject, text))
 		bh_log_warning("%s: %s%s", subject, text, then);
@@ -238,7 +239,10 @@ int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err
 	if (!c->policies)
 		return 0;
 	r = bh_manifest_new(&s->manifest, agent->loop, c->policies, &s->sink, err);
-	return r < 0 ? bh_err_wrap(err, r, "--policies") : 0;
+	if (r < 0)
+		return bh_err_wrap(err, r, "--policies");
+	bh_manifest_start(s->manifest, &(struct bh_manifest_start){ .is_recalled = false });
+	return 0;
 }
 
 void bh_sources_stop(struct bh_sources *s)

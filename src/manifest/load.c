@@ -32,6 +32,7 @@ int visit_text(const char *path, const char *text, size_t len, struct visitor *v
 	if (r < 0)
 		return r;
 	v->docs = docs;
+	v->n_docs = bh_docs_count(docs);
 	v->origin.file = path;
 	v->origin.line_of = bh_docs_line;
 	v->origin.ctx = docs;
@@ -149,6 +150,7 @@ static int on_lenient(void *ctx, const struct bh_docs *docs, const json_t *json,
 
 	if (why && !load->error)
 		load->error = load_reason(l->path, why);
+	load->is_partial |= !d;
 	if (!d)
 		return 0;
 	add_warnings(l, d);
@@ -172,8 +174,12 @@ void load_text(const char *path, const char *text, size_t len, struct load *ret)
 	struct bh_err err = { 0 };
 
 	*ret = (struct load){ 0 };
-	if (visit_text(path, text, len, &v, &err) < 0 && !ret->error)
-		ret->error = load_reason(path, &err);
+	if (visit_text(path, text, len, &v, &err) < 0) {
+		ret->is_partial = true;
+		if (!ret->error)
+			ret->error = load_reason(path, &err);
+	}
+	ret->n_docs = v.n_docs;
 	ret->warnings = l.warnings.len ? bh_buf_take(&l.warnings) : NULL;
 	bh_buf_done(&l.warnings);
 }

@@ -13,6 +13,7 @@ struct visitor {
 			 struct bh_decoded *d, const struct bh_err *why);
 	void *ctx;
 	struct bh_docs *docs;
+	size_t n_docs;           /* set by visit_text() */
 	struct bh_origin origin; /* the source is the caller's to set, the rest is set here */
 };
 
@@ -32,6 +33,9 @@ struct load {
 	size_t n_objects, cap_objects;
 	char *error;    /* the first, "line 3: Pod shop/web: ..."; NULL if none */
 	char *warnings; /* NULL if none */
+	size_t n_docs;
+	/* Something is left out: the text does not parse, or an object has no fact. */
+	bool is_partial;
 };
 
 /* Decodes everything that can be. */

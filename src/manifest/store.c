@@ -33,10 +33,15 @@ struct file {
 	char digest[BH_DIGEST_LEN + 1]; /* of the text that was read last, "" if none */
 	bool is_good;                   /* load is a version without error */
 	struct load load;               /* in force */
-	char *error;                    /* of the text that was read last */
-	char *trouble;                  /* why it could not be read now */
-	char *clash;                    /* with another file's object */
-	char *told;                     /* problem that the sink knows */
+	char *text;                     /* that load was made of; NULL where it is not kept */
+	size_t text_len;
+	bool is_recalled; /* text is of an earlier run, and load is still to be made of it */
+	bool is_blank;    /* the file is there, has nothing in it, and never had */
+	bool is_folder;   /* one with trouble, listed as a file without objects */
+	char *error;      /* of the text that was read last */
+	char *trouble;    /* why it could not be read now */
+	char *clash;      /* with another file's object */
+	char *told;       /* problem that the sink knows */
 	bool is_seen;
 	UT_hash_handle hh;
 };
@@ -57,6 +62,7 @@ struct store {
 	struct bh_sink sink;
 	struct file *files; /* hash, kept sorted by path */
 	struct told *told;
+	bool keeps_texts;
 };
 
 struct store *store_new(const char *path, const struct bh_sink *sink)
@@ -74,6 +80,7 @@ struct store *store_new(const char *path, const struct bh_sink *sink)
 static void free_file(struct file *f)
 {
 	load_done(&f->load);
+	free(f->text);
 	free(f->path);
 	free(f->error);
 	free(f->trouble);
@@ -174,20 +181,79 @@ static void replace(char **text, char *by)
 	*text = by;
 }
 
-/* A new text: takes its place, or what was good stays. */
-static void take_text(struct file *f, const char *text, size_t len)
+static void set_text(struct file *f, const char *text, size_t len)
+{
+	replace(&f->text, text ? bh_strndup(text, len) : NULL);
+	f->text_len = len;
+}
+
+/* Something of it is in force. */
+static bool has_content(const struct file *f)
+{
+	return f->is_recalled || f->load.n_objects > 0;
+}
+
+/* What an earlier run had in force of it comes into force again. */
+static void use_recalled(struct file *f)
+{
+	if (!f->is_recalled)
+		return;
+	f->is_recalled = false;
+	load_done(&f->load);
+	load_text(f->path, f->text, f->text_len, &f->load);
+	f->is_good = !f->load.is_partial;
+}
+
+static bool is_blank(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!strchr(" \t\r\n", text[i]))
+			return false;
+	return true;
+}
+
+/* The beginning of the text in force, up to the middle of a line: a rewrite that did not end. */
+static bool is_cut_off(const struct file *f, const char *text, size_t len)
+{
+	return f->text && len > 0 && len < f->text_len && text[len - 1] != '\n' &&
+	       f->text[len] != '\n' && memcmp(text, f->text, len) == 0;
+}
+
+/* Why a text that says nothing wrong is not taken for what its author wanted; NULL: it is. */
+static const char *wrong_text(const struct file *f, const struct load *load, const char *text,
+			      size_t len)
+{
+	if (!has_content(f))
+		return NULL;
+	if (load->n_docs == 0)
+		return "has no object any more: delete the file, or accept that with "
+		       "`bulkhead reload --accept-empty`";
+	return is_cut_off(f, text, len) ? "ends in the middle of a line, where the version before "
+					  "went on"
+					: NULL;
+}
+
+/* A new text: takes its place, or what was in force stays. */
+static void take_text(struct store *s, struct file *f, const char *text, size_t len,
+		      bool accepts_empty)
 {
 	char digest[BH_DIGEST_LEN + 1];
+	const char *why = NULL;
 	struct load load;
 
 	bh_digest(text, len, digest);
-	if (strcmp(digest, f->digest) == 0)
+	if (strcmp(digest, f->digest) == 0 && !(accepts_empty && f->error))
 		return;
 	memcpy(f->digest, digest, sizeof(digest));
 	load_text(f->path, text, len, &load);
-	if (load.error && f->is_good) {
-		replace(&f->error,
-			bh_asprintf("%s; the last good version stays in force", load.error));
+	if (!load.error && !accepts_empty)
+		why = wrong_text(f, &load, text, len);
+	/* What was closed for being invalid is not opened by getting worse. */
+	if (has_content(f) &&
+	    (why || (load.error && (f->is_recalled || f->is_good || load.is_partial)))) {
+		use_recalled(f);
+		replace(&f->error, bh_asprintf("%s; the last good version stays in force",
+					       why ? why : load.error));
 		load_done(&load);
 		return;
 	}
@@ -195,6 +261,9 @@ static void take_text(struct file *f, const char *text, size_t len)
 	load_done(&f->load);
 	f->load = load;
 	f->is_good = !load.error;
+	f->is_recalled = false;
+	f->is_blank = is_blank(text, len);
+	set_text(f, s->keeps_texts && load.n_objects > 0 ? text : NULL, len);
 }
 
 /* False if the file is gone; a link to nowhere is not. */
@@ -205,7 +274,7 @@ static bool exists(const char *path)
 	return lstat(path, &st) == 0 || errno != ENOENT;
 }
 
-static void read_file(struct file *f, struct scan *scan)
+static void read_file(struct store *s, struct file *f, struct scan *scan)
 {
 	bh_auto_free char *text = NULL;
 	struct bh_err err = { 0 };
@@ -216,6 +285,7 @@ static void read_file(struct file *f, struct scan *scan)
 	if (stat(f->path, &st) < 0) {
 		bh_err_wrap(&err, -errno, "cannot open");
 		replace(&f->trouble, bh_strdup(bh_err_text(&err)));
+		use_recalled(f);
 		return;
 	}
 	version = version_of(&st);
@@ -231,10 +301,11 @@ static void read_file(struct file *f, struct scan *scan)
 	f->is_young = is_younger(&st, YOUNG_NS);
 	if (bh_read_file(f->path, BH_MANIFEST_MAX_FILE, &text, &len, &err) < 0) {
 		replace(&f->trouble, load_reason(f->path, &err));
+		use_recalled(f);
 		return;
 	}
 	replace(&f->trouble, NULL);
-	take_text(f, text, len);
+	take_text(s, f, text, len, scan->accepts_empty);
 }
 
 static bool is_below(const char *path, const char *folder)
@@ -253,37 +324,118 @@ static void forget_file(struct store *s, struct file *f)
 	free_file(f);
 }
 
+static struct file *get_folder(struct store *s, const char *path, char *trouble)
+{
+	struct file *folder = get_file(s, path);
+
+	folder->is_seen = true;
+	replace(&folder->trouble, trouble);
+	/* Else a file of this name was replaced by it. */
+	if (!has_content(folder)) {
+		folder->is_folder = true;
+		folder->is_good = false;
+	}
+	return folder;
+}
+
 /* A folder that cannot be read is listed as a file without objects. */
 static void read_trouble(struct store *s, const struct walk_trouble *t)
 {
-	struct file *folder = get_file(s, t->path), *f;
+	struct file *folder = get_folder(s, t->path, bh_strdup(t->why)), *f;
 
-	folder->is_seen = true;
-	replace(&folder->trouble, bh_strdup(t->why));
 	for (f = s->files; f; f = f->hh.next) {
-		if (is_below(f->path, t->path))
-			f->is_seen = true;
+		if (f->is_seen || !is_below(f->path, t->path))
+			continue;
+		use_recalled(f);
+		f->is_seen = true;
+		folder->is_good |= has_content(f);
+	}
+}
+
+/* The innermost folder around @path that is there. */
+static struct walk_folder *folder_around(const struct walk *w, const char *path)
+{
+	struct walk_folder *found = NULL;
+
+	for (size_t i = 0; i < w->n_folders; i++) {
+		struct walk_folder *folder = &w->folders[i];
+
+		if (is_below(path, folder->path) &&
+		    (!found || strlen(folder->path) > strlen(found->path)))
+			found = folder;
+	}
+	return found;
+}
+
+/*
+ * A file that the walk did not find: deleted, or in a folder that lost everything, which is
+ * what a volume looks like that is not mounted.
+ */
+static bool is_kept(struct file *f, const struct walk *w, const struct scan *scan)
+{
+	struct walk_folder *folder;
+
+	if (f->is_folder || !has_content(f))
+		return false;
+	if (exists(f->path)) {
+		replace(&f->trouble, bh_strdup("is a folder now, or cannot be found any more"));
+		return true;
+	}
+	folder = folder_around(w, f->path);
+	if (!folder || folder->n_below > 0 || scan->accepts_empty)
+		return false;
+	folder->n_kept++;
+	return true;
+}
+
+static void read_empty_folder(struct store *s, const struct walk_folder *folder)
+{
+	struct file *f = get_folder(
+		s, folder->path,
+		bh_asprintf("the folder has no manifest any more (%zu had objects in force): put "
+			    "them back (is the volume mounted?), or accept that with `bulkhead "
+			    "reload --accept-empty`",
+			    folder->n_kept));
+
+	f->is_good = true;
+}
+
+static void keep_or_forget(struct store *s, const struct walk *w, const struct scan *scan)
+{
+	struct file *f, *next;
+
+	HASH_ITER (hh, s->files, f, next) {
+		if (f->is_seen)
+			continue;
+		if (!is_kept(f, w, scan)) {
+			forget_file(s, f);
+			continue;
+		}
+		use_recalled(f);
+		f->is_seen = true;
+	}
+	for (size_t i = 0; i < w->n_folders; i++) {
+		if (w->folders[i].n_kept > 0)
+			read_empty_folder(s, &w->folders[i]);
 	}
 }
 
 static void read_files(struct store *s, const struct walk *w, struct scan *scan)
 {
-	struct file *f, *next;
+	struct file *f;
 	size_t i;
 
 	for (f = s->files; f; f = f->hh.next)
 		f->is_seen = false;
 	for (i = 0; i < w->n_files; i++) {
 		f = get_file(s, w->files[i]);
-		read_file(f, scan);
+		f->is_folder = false;
+		read_file(s, f, scan);
 		f->is_seen = exists(f->path);
 	}
 	for (i = 0; i < w->n_troubles; i++)
 		read_trouble(s, &w->troubles[i]);
-	HASH_ITER (hh, s->files, f, next) {
-		if (!f->is_seen)
-			forget_file(s, f);
-	}
+	keep_or_forget(s, w, scan);
 }
 
 /* --- telling the sink ----------------------------------------------------------- */
@@ -417,7 +569,7 @@ static void tell_objects(struct store *s)
 /* What there is to say of a file, the worst first; NULL if nothing. */
 static char *problem_of(const struct file *f)
 {
-	if (f->trouble && f->is_good)
+	if (f->trouble && (f->is_good || has_content(f)))
 		return bh_asprintf("%s; the last good version stays in force", f->trouble);
 	if (f->trouble || f->error || f->clash)
 		return bh_strdup(f->trouble ? f->trouble : f->error ? f->error : f->clash);
@@ -443,6 +595,28 @@ static int by_path(const struct file *a, const struct file *b)
 	return strcmp(a->path, b->path);
 }
 
+static void tell(struct store *s)
+{
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
+	HASH_SORT(s->files, by_path);
+	claim_all(s);
+	tell_objects(s);
+	tell_problems(s);
+}
+
+static bool is_accepted_as_gone(const struct scan *scan, int code)
+{
+	return code == -ENOENT && scan->accepts_empty;
+}
+
+/* The tree cannot be read: what was in force stays, that of an earlier run, too. */
+static void hold(struct store *s)
+{
+	for (struct file *f = s->files; f; f = f->hh.next)
+		use_recalled(f);
+	tell(s);
+}
+
 int store_scan(struct store *s, struct scan *scan, struct bh_err *err)
 {
 	struct walk w;
@@ -450,16 +624,59 @@ int store_scan(struct store *s, struct scan *scan, struct bh_err *err)
 
 	scan->is_unsettled = false;
 	r = walk_tree(s->path, scan, &w, err);
-	if (r < 0)
+	if (r < 0 && !is_accepted_as_gone(scan, r)) {
+		hold(s);
 		return r;
+	}
+	if (r < 0)
+		w = (struct walk){ 0 };
 	read_files(s, &w, scan);
 	walk_done(&w);
-	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
-	HASH_SORT(s->files, by_path);
-	claim_all(s);
-	tell_objects(s);
-	tell_problems(s);
-	return 0;
+	tell(s);
+	return r;
+}
+
+void store_recall(struct store *s, const char *path, const char *text, size_t len)
+{
+	struct file *f = get_file(s, path);
+
+	set_text(f, text, len);
+	f->is_recalled = true;
+}
+
+void store_keep_texts(struct store *s)
+{
+	s->keeps_texts = true;
+}
+
+void store_texts(const struct store *s,
+		 void (*on_text)(void *ctx, const char *path, const char *text, size_t len),
+		 void *ctx)
+{
+	for (const struct file *f = s->files; f; f = f->hh.next)
+		if (f->text)
+			on_text(ctx, f->path, f->text, f->text_len);
+}
+
+/* Neither what it says now nor what it said before is known whole. */
+static bool is_unknown(const struct file *f)
+{
+	return !f->is_good && (f->load.is_partial || (f->trouble && f->load.n_objects == 0));
+}
+
+struct store_stats store_stats(const struct store *s)
+{
+	struct store_stats stats = { 0 };
+
+	for (const struct file *f = s->files; f; f = f->hh.next) {
+		stats.n_in_force += has_content(f);
+		stats.n_blank += f->is_blank;
+		if (!is_unknown(f))
+			continue;
+		if (stats.n_unknown++ == 0)
+			stats.unknown = f->path;
+	}
+	return stats;
 }
 
 size_t store_problems(const struct store *s)

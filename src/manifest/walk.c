@@ -96,9 +96,19 @@ static void walk_entry(struct trail *t, const char *path, const char *name)
 
 	tell_link_target(t->scan, path);
 	if (stat(path, &st) < 0) {
-		/* A link to nowhere: reading it as a file says so. */
-		if (has_suffix(name) && lstat(path, &st) == 0)
+		int code = -errno;
+
+		/* Gone meanwhile. */
+		if (code == -ENOENT && lstat(path, &st) < 0 && errno == ENOENT)
+			return;
+		/* Reading the file will say what is wrong. */
+		if (has_suffix(name)) {
 			add_file(t->walk, path);
+			return;
+		}
+		/* It may be a folder, or lead to one whose volume is not mounted. */
+		bh_err_wrap(&err, code, "cannot read");
+		add_trouble(t->walk, path, &err);
 		return;
 	}
 	if (!S_ISDIR(st.st_mode)) {
@@ -116,9 +126,19 @@ static void walk_entry(struct trail *t, const char *path, const char *name)
 	t->depth--;
 }
 
+/* The index of its record; what is below it is counted at the end. */
+static size_t add_folder(struct walk *w, const char *path)
+{
+	bh_grow(&w->folders, &w->cap_folders, w->n_folders, sizeof(*w->folders));
+	w->folders[w->n_folders] = (struct walk_folder){ .path = bh_strdup(path) };
+	return w->n_folders++;
+}
+
 static int walk_folder(struct trail *t, const char *path, struct bh_err *err)
 {
+	size_t n_before = t->walk->n_files + t->walk->n_troubles, record;
 	struct dirent *e;
+	int code = 0;
 	DIR *dir;
 
 	/* First, so that nothing is missed between reading and watching. */
@@ -126,17 +146,25 @@ static int walk_folder(struct trail *t, const char *path, struct bh_err *err)
 	dir = opendir(path);
 	if (!dir)
 		return bh_err_wrap(err, -errno, "cannot read the folder");
-	while ((e = readdir(dir)) && t->walk->n_files <= BH_MANIFEST_MAX_FILES) {
+	record = add_folder(t->walk, path);
+	while (t->walk->n_files <= BH_MANIFEST_MAX_FILES) {
 		/* Hidden: editors' files, version control, ConfigMap volumes' ..data. */
 		bh_auto_free char *child = NULL;
 
+		errno = 0;
+		e = readdir(dir);
+		code = e ? 0 : -errno;
+		if (!e)
+			break;
 		if (e->d_name[0] == '.')
 			continue;
 		child = bh_asprintf("%s/%s", path, e->d_name);
 		walk_entry(t, child, e->d_name);
 	}
 	closedir(dir);
-	return 0;
+	t->walk->folders[record].n_below = t->walk->n_files + t->walk->n_troubles - n_before;
+	/* What was found is read; what was not found is not known to be gone. */
+	return code < 0 ? bh_err_wrap(err, code, "cannot read the whole folder") : 0;
 }
 
 static int by_text(const void *a, const void *b)
@@ -181,7 +209,10 @@ void walk_done(struct walk *w)
 		free(w->troubles[i].path);
 		free(w->troubles[i].why);
 	}
+	for (i = 0; i < w->n_folders; i++)
+		free(w->folders[i].path);
 	free(w->files);
 	free(w->troubles);
+	free(w->folders);
 	*w = (struct walk){ 0 };
 }

@@ -7,10 +7,14 @@
  * Watched are all folders of the tree, the folders that links lead to, and the
  * folder around the tree, where the tree itself comes and goes.  A ConfigMap
  * volume swaps its link ..data within the folder, which is one event there.
+ *
+ * What is mounted over a folder is no event in it: every LOOK_MS each folder's path is
+ * looked up, and where it leads to another folder now the tree is scanned.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bh/alloc.h"
@@ -23,6 +27,7 @@
 /* While the tree cannot be read. */
 #define RETRY_MS 1000
 #define SLOW_MS  60000
+#define LOOK_MS  2000
 /* Of events in one go, while others write all the time. */
 #define MAX_READS 64
 
@@ -33,12 +38,16 @@ struct watch {
 	int wd;            /* key */
 	bool is_folder;    /* of the tree or of a link's target; else only around the tree */
 	unsigned int scan; /* the last that found it */
+	char *path;
+	dev_t dev;
+	ino_t ino;
 	UT_hash_handle hh;
 };
 
 struct bh_manifest {
 	uv_poll_t poll;
 	uv_timer_t timer; /* the next scan */
+	uv_timer_t look;
 	int n_handles;
 	int fd;                     /* inotify, -1 where it cannot be had */
 	char *path, *parent, *base; /* of the tree */
@@ -49,6 +58,9 @@ struct bh_manifest {
 	uint64_t burst_ms; /* when the first event since the last scan came; 0: none */
 	bool is_unsettled; /* the last scan left a file for the next one */
 	bool is_synced;
+	bool is_accepted; /* an empty tree, by the operator */
+	struct bh_manifest_start start;
+	char *unknown;
 	char *told; /* problem with the tree itself that the sink knows */
 	bool is_watch_missing, is_told_missing;
 };
@@ -56,6 +68,7 @@ struct bh_manifest {
 static void watch(struct bh_manifest *m, const char *path, uint32_t events, bool is_folder)
 {
 	struct watch *w;
+	struct stat st;
 	int wd;
 
 	if (m->fd < 0)
@@ -72,6 +85,11 @@ static void watch(struct bh_manifest *m, const char *path, uint32_t events, bool
 		w->wd = wd;
 		HASH_ADD_INT(m->watches, wd, w);
 	}
+	if (!w->path && stat(path, &st) == 0) {
+		w->path = bh_strdup(path);
+		w->dev = st.st_dev;
+		w->ino = st.st_ino;
+	}
 	w->is_folder |= is_folder;
 	w->scan = m->n_scans;
 }
@@ -85,6 +103,7 @@ static void drop_watch(struct bh_manifest *m, struct watch *w)
 {
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): uthash unlinks what is freed here */
 	HASH_DEL(m->watches, w);
+	free(w->path);
 	free(w);
 }
 
@@ -125,33 +144,90 @@ static void tell_tree(struct bh_manifest *m, const char *problem)
 
 static void on_timer(uv_timer_t *timer);
 
-static void scan_now(struct bh_manifest *m, bool reads_all, bool wants_settled)
+static void set_unknown(struct bh_manifest *m, char *text)
 {
-	struct scan scan = {
-		.on_folder = on_folder,
-		.ctx = m,
-		.reads_all = reads_all,
-		.wants_settled = wants_settled,
-	};
+	free(m->unknown);
+	m->unknown = text;
+}
+
+/* What @stats say of it, and whether the sink may be told that this is all there is. */
+static bool is_known(struct bh_manifest *m, const struct store_stats *stats)
+{
+	bool is_doubtful =
+		!m->start.is_recalled && !m->is_synced && m->start.has_rules && !m->is_accepted;
+
+	set_unknown(m, NULL);
+	if (stats->n_unknown > 0)
+		set_unknown(m, bh_asprintf("of %zu manifest file%s neither the text nor an earlier "
+					   "version can be used, first '%s'",
+					   stats->n_unknown, stats->n_unknown == 1 ? "" : "s",
+					   stats->unknown));
+	else if (is_doubtful && stats->n_blank > 0)
+		set_unknown(m, bh_asprintf("%zu manifest files are empty, and rules of an earlier "
+					   "run are in force: accept that with `bulkhead reload "
+					   "--accept-empty`",
+					   stats->n_blank));
+	else if (is_doubtful && stats->n_in_force == 0)
+		set_unknown(m, bh_asprintf("'%s' has no manifest, and rules of an earlier run are "
+					   "in force: is the volume mounted? Or accept that with "
+					   "`bulkhead reload --accept-empty`",
+					   m->path));
+	return !m->unknown || m->start.is_recalled;
+}
+
+static void tell_synced(struct bh_manifest *m)
+{
+	if (!m->is_synced)
+		m->sink.on_synced(m->sink.ctx, BH_SOURCE_MANIFEST);
+	m->is_synced = true;
+}
+
+/* The tree cannot be read; what was in force stays. */
+static void on_no_tree(struct bh_manifest *m, const struct bh_err *err)
+{
+	const struct store_stats stats = store_stats(m->store);
+	bh_auto_free char *text = bh_asprintf(
+		"%s%s", bh_err_text(err),
+		stats.n_in_force > 0
+			? "; what its manifests said stays in force: put it back (is the volume "
+			  "mounted?), or accept that with `bulkhead reload --accept-empty`"
+			: "");
+
+	tell_tree(m, text);
+	if (m->start.is_recalled || m->is_accepted)
+		tell_synced(m);
+}
+
+static void on_tree(struct bh_manifest *m)
+{
+	const struct store_stats stats = store_stats(m->store);
+
+	tell_tree(m, NULL);
+	drop_old_watches(m);
+	tell_missing_watches(m);
+	if (is_known(m, &stats))
+		tell_synced(m);
+}
+
+static void scan_now(struct bh_manifest *m, struct scan *scan)
+{
 	struct bh_err err = { 0 };
 	uint64_t delay_ms = SLOW_MS;
 
+	scan->on_folder = on_folder;
+	scan->ctx = m;
 	m->n_scans++;
 	m->burst_ms = 0;
 	m->is_watch_missing = false;
+	m->is_accepted |= scan->accepts_empty;
 	watch(m, m->parent, NAME_EVENTS, false);
-	if (store_scan(m->store, &scan, &err) < 0) {
+	if (store_scan(m->store, scan, &err) < 0) {
 		delay_ms = RETRY_MS;
-		tell_tree(m, bh_err_text(&err));
+		on_no_tree(m, &err);
 	} else {
-		tell_tree(m, NULL);
-		drop_old_watches(m);
-		tell_missing_watches(m);
-		if (!m->is_synced)
-			m->sink.on_synced(m->sink.ctx, BH_SOURCE_MANIFEST);
-		m->is_synced = true;
+		on_tree(m);
 	}
-	m->is_unsettled = scan.is_unsettled;
+	m->is_unsettled = scan->is_unsettled;
 	if (m->is_unsettled)
 		delay_ms = DEBOUNCE_MS;
 	uv_timer_start(&m->timer, on_timer, delay_ms, 0);
@@ -159,7 +235,9 @@ static void scan_now(struct bh_manifest *m, bool reads_all, bool wants_settled)
 
 static void on_timer(uv_timer_t *timer)
 {
-	scan_now(bh_container_of(timer, struct bh_manifest, timer), false, true);
+	struct scan scan = { .wants_settled = true };
+
+	scan_now(bh_container_of(timer, struct bh_manifest, timer), &scan);
 }
 
 static void scan_soon(struct bh_manifest *m)
@@ -171,6 +249,21 @@ static void scan_soon(struct bh_manifest *m)
 	if (now + delay_ms > m->burst_ms + BURST_MS)
 		delay_ms = m->burst_ms + BURST_MS > now ? m->burst_ms + BURST_MS - now : 0;
 	uv_timer_start(&m->timer, on_timer, delay_ms, 0);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+	struct bh_manifest *m = bh_container_of(timer, struct bh_manifest, look);
+
+	for (struct watch *w = m->watches; w; w = w->hh.next) {
+		struct stat st;
+
+		if (!w->path ||
+		    (stat(w->path, &st) == 0 && st.st_dev == w->dev && st.st_ino == w->ino))
+			continue;
+		scan_soon(m);
+		return;
+	}
 }
 
 /* Whether an event can have to do with the tree. */
@@ -249,22 +342,51 @@ int bh_manifest_new(struct bh_manifest **ret, uv_loop_t *loop, const char *dir,
 	m->store = store_new(dir, sink);
 	split_path(m, dir);
 	uv_timer_init(loop, &m->timer);
-	m->n_handles = 1;
+	uv_timer_init(loop, &m->look);
+	m->n_handles = 2;
 	m->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (m->fd >= 0 && uv_poll_init(loop, &m->poll, m->fd) < 0)
 		bh_close(&m->fd);
 	if (m->fd >= 0) {
-		m->n_handles = 2;
+		m->n_handles = 3;
 		uv_poll_start(&m->poll, UV_READABLE, on_readable);
 	}
-	scan_now(m, true, false);
+	store_keep_texts(m->store);
 	*ret = m;
 	return 0;
 }
 
-void bh_manifest_reload(struct bh_manifest *m)
+void bh_manifest_recall(struct bh_manifest *m, const char *path, const char *text, size_t len)
 {
-	scan_now(m, true, false);
+	store_recall(m->store, path, text, len);
+}
+
+void bh_manifest_start(struct bh_manifest *m, const struct bh_manifest_start *start)
+{
+	struct scan scan = { .reads_all = true };
+
+	m->start = *start;
+	uv_timer_start(&m->look, on_look, LOOK_MS, LOOK_MS);
+	scan_now(m, &scan);
+}
+
+void bh_manifest_texts(const struct bh_manifest *m,
+		       void (*on_text)(void *ctx, const char *path, const char *text, size_t len),
+		       void *ctx)
+{
+	store_texts(m->store, on_text, ctx);
+}
+
+void bh_manifest_reload(struct bh_manifest *m, bool accepts_empty)
+{
+	struct scan scan = { .reads_all = true, .accepts_empty = accepts_empty };
+
+	scan_now(m, &scan);
+}
+
+const char *bh_manifest_unknown(const struct bh_manifest *m)
+{
+	return m->unknown;
 }
 
 bool bh_manifest_is_behind(struct bh_manifest *m)
@@ -288,6 +410,11 @@ static void on_timer_closed(uv_handle_t *h)
 	closed(bh_container_of(h, struct bh_manifest, timer));
 }
 
+static void on_look_closed(uv_handle_t *h)
+{
+	closed(bh_container_of(h, struct bh_manifest, look));
+}
+
 static void on_poll_closed(uv_handle_t *h)
 {
 	closed(bh_container_of(h, struct bh_manifest, poll));
@@ -303,11 +430,13 @@ void bh_manifest_free(struct bh_manifest **m)
 		drop_watch(*m, w);
 	store_free(&(*m)->store);
 	free((*m)->told);
+	free((*m)->unknown);
 	free((*m)->path);
 	free((*m)->parent);
 	free((*m)->base);
 	if ((*m)->fd >= 0)
 		uv_close((uv_handle_t *)&(*m)->poll, on_poll_closed);
 	uv_close((uv_handle_t *)&(*m)->timer, on_timer_closed);
+	uv_close((uv_handle_t *)&(*m)->look, on_look_closed);
 	*m = NULL;
 }

@@ -345,7 +345,7 @@ static void on_prepare(uv_prepare_t *c)
 		uv_stop(&w->loop);
 }
 
-static void start(struct watcher *w, const char *path)
+static void make(struct watcher *w, const char *path)
 {
 	struct bh_sink sink = sink_of(&w->seen);
 	struct bh_err err = { 0 };
@@ -354,6 +354,12 @@ static void start(struct watcher *w, const char *path)
 	uv_timer_init(&w->loop, &w->limit);
 	uv_prepare_init(&w->loop, &w->prepare);
 	assert_ok(bh_manifest_new(&w->m, &w->loop, path, &sink, &err), &err);
+}
+
+static void start(struct watcher *w, const char *path)
+{
+	make(w, path);
+	bh_manifest_start(w->m, &(struct bh_manifest_start){ .is_recalled = false });
 }
 
 /* Runs until the sink was told @want; the limit only ends a test that failed. */
@@ -578,7 +584,9 @@ static void a_folder_that_goes_leaves_everything_in_force_until_it_is_back(void 
 	start(&w, tree);
 	assert_told(&w, "+P shop/a\n");
 	assert_int_equal(rename(tree, aside), 0);
-	assert_told(&w, "!tree: cannot read: No such file or directory\n");
+	assert_told(&w, "!tree: cannot read: No such file or directory; what its manifests said "
+			"stays in force: put it back (is the volume mounted?), or accept that "
+			"with `bulkhead reload --accept-empty`\n");
 	put_file(d, "aside/b.yaml", POD("b", "10.0.0.2"));
 	assert_int_equal(rename(aside, tree), 0);
 	assert_told(&w, "+P shop/b\n!tree: over\n");
@@ -611,7 +619,7 @@ static void a_reload_reads_what_no_event_told_of(void **state)
 	start(&w, d->path);
 	assert_told(&w, "+P shop/a\n");
 	put_file(d, "a.yaml", POD("a", "10.0.0.2"));
-	bh_manifest_reload(w.m);
+	bh_manifest_reload(w.m, false);
 	assert_string_equal(bh_buf_str(&w.seen.log), "+P shop/a\n");
 	stop(&w);
 }
@@ -630,6 +638,386 @@ static void the_tree_is_ahead_from_its_change_until_that_is_told(void **state)
 	assert_true(bh_manifest_is_behind(w.m));
 	assert_told(&w, "+P shop/b\n");
 	assert_false(bh_manifest_is_behind(w.m));
+	stop(&w);
+}
+
+/* --- what was in force stays -------------------------------------------------------- */
+
+static char *path_in(const struct dir *d, const char *name)
+{
+	return bh_asprintf("%s/%s", d->path, name);
+}
+
+static void delete (const struct dir *d, const char *name)
+{
+	bh_auto_free char *path = path_in(d, name);
+
+	remove_tree(path);
+}
+
+static void read_again(struct watcher *w)
+{
+	bh_buf_reset(&w->seen.log);
+	bh_manifest_reload(w->m, false);
+}
+
+/* Nothing was added or removed, and @problem was told. */
+static void assert_kept(struct watcher *w, const char *problem)
+{
+	bh_auto_free char *log = take_log(w);
+
+	if (strstr(log ? log : "", "+") || strstr(log ? log : "", "-P") ||
+	    strstr(log ? log : "", "-R"))
+		fail_msg("%s", log);
+	assert_contains(log, problem);
+}
+
+static void make_fifo(const struct dir *d, const char *name)
+{
+	bh_auto_free char *path = path_in(d, name);
+
+	assert_int_equal(mkfifo(path, 0644), 0);
+}
+
+#define FIRST POD("a", "10.0.0.1") "---\n" POLICY("p", "{}")
+
+/* Whatever becomes of the file, short of its deletion. */
+static void a_file_that_says_nothing_any_more_leaves_its_last_version_in_force(void **state)
+{
+	static const struct {
+		const char *text, *problem;
+	} t[] = {
+		{ "", "has no object any more" },
+		{ "  \n\n", "has no object any more" },
+		{ "# policies of the shop\n", "has no object any more" },
+		{ "---\n---\n", "has no object any more" },
+		{ "null\n", "has no object any more" },
+		{ "apiVersion: v1\nkind: Pod\nmetadata: {na", "line 4: " },
+		{ POD("a", "10.0.0.1") "---\napiVersion: networking.k8s.io/v1\nkind: "
+				       "NetworkPolicy\nmetadata:\n  name: p\n  namespace: sh",
+		  "ends in the middle of a line" },
+		{ "{}\n", "kind: Required value" },
+		{ "[]\n", "is not an object" },
+		{ "<html>\n", "is not an object" },
+		{ "\xef\xbb\xbf", "has no object any more" },
+	};
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", FIRST);
+	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+	start(&w, d->path);
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		put_file(d, "a.yaml", t[i].text);
+		read_again(&w);
+		assert_kept(&w, t[i].problem);
+		put_file(d, "a.yaml", FIRST);
+		read_again(&w);
+		assert_string_equal(bh_buf_str(&w.seen.log), "!a.yaml: over\n");
+	}
+	delete (d, "a.yaml");
+	make_fifo(d, "a.yaml");
+	read_again(&w);
+	assert_kept(&w, "is not a regular file; the last good version stays in force");
+	delete (d, "a.yaml");
+	make_link(d, "nowhere", "a.yaml");
+	read_again(&w);
+	assert_kept(&w, "No such file or directory; the last good version stays in force");
+	delete (d, "a.yaml");
+	make_dir(d, "a.yaml");
+	read_again(&w);
+	assert_kept(&w, "is a folder now");
+	assert_null(bh_manifest_unknown(w.m));
+
+	delete (d, "a.yaml");
+	read_again(&w);
+	assert_string_equal(bh_buf_str(&w.seen.log), "!a.yaml: over\n-P shop/a\n-R shop/p\n");
+	stop(&w);
+}
+
+static void an_emptied_file_is_accepted_by_the_operator(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", FIRST);
+	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+	start(&w, d->path);
+	put_file(d, "a.yaml", "# none\n");
+	read_again(&w);
+	assert_kept(&w, "has no object any more");
+	bh_manifest_reload(w.m, true);
+	assert_string_equal(bh_buf_str(&w.seen.log), "-P shop/a\n-R shop/p\n!a.yaml: over\n");
+	stop(&w);
+}
+
+static void a_closed_policy_is_not_opened_by_a_text_that_is_worse(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", POLICY("p", "7"));
+	start(&w, d->path);
+	wait_for(&w, "+R shop/p invalid\n");
+	put_file(d, "a.yaml", "a: [\n");
+	read_again(&w);
+	assert_kept(&w, "line 2: ");
+	stop(&w);
+}
+
+static void a_folder_that_lost_everything_keeps_it(void **state)
+{
+	static const char *const folders[] = { "tree", "tree/sub" };
+	const struct dir *d = *state;
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(folders); i++) {
+		bh_auto_free char *tree = path_in(d, "tree");
+		bh_auto_free char *file = bh_asprintf("%s/a.yaml", folders[i]);
+		struct watcher w = { 0 };
+
+		make_dir(d, "tree");
+		if (i > 0) {
+			make_dir(d, "tree/sub");
+			put_file(d, "tree/b.yaml", POD("b", "10.0.0.2"));
+		}
+		put_file(d, file, FIRST);
+		start(&w, tree);
+		delete (d, file);
+		read_again(&w);
+		assert_kept(&w, "the folder has no manifest any more (1 had objects in force)");
+		/* Back, with a change. */
+		put_file(d, file, POD("a", "10.0.0.1"));
+		read_again(&w);
+		assert_contains(bh_buf_str(&w.seen.log), "-R shop/p\n");
+		assert_contains(bh_buf_str(&w.seen.log), i ? "!sub: over\n" : "!tree: over\n");
+		delete (d, file);
+		read_again(&w);
+		assert_kept(&w, "--accept-empty");
+		bh_buf_reset(&w.seen.log);
+		bh_manifest_reload(w.m, true);
+		assert_contains(bh_buf_str(&w.seen.log), "-P shop/a\n");
+		stop(&w);
+		delete (d, "tree");
+	}
+}
+
+static void a_folder_that_is_gone_within_another_takes_its_files_along(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	make_dir(d, "sub");
+	put_file(d, "sub/a.yaml", FIRST);
+	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+	start(&w, d->path);
+	delete (d, "sub");
+	read_again(&w);
+	assert_string_equal(bh_buf_str(&w.seen.log), "-P shop/a\n-R shop/p\n");
+	/* A link to a volume that is not there is not a folder that was deleted. */
+	make_dir(d, "volume");
+	put_file(d, "volume/.x", "");
+	make_link(d, "volume", "team");
+	put_file(d, "volume/a.yaml", FIRST);
+	read_again(&w);
+	assert_contains(bh_buf_str(&w.seen.log), "+R shop/p\n");
+	delete (d, "volume");
+	read_again(&w);
+	assert_kept(&w, "!team: cannot read: No such file or directory; the last good version");
+	stop(&w);
+}
+
+static void another_folder_at_the_path_is_noticed_without_an_event(void **state)
+{
+	const struct dir *d = *state;
+	bh_auto_free char *tree = path_in(d, "tree");
+	struct watcher w = { 0 };
+	char from[128], to[128];
+
+	/* Behind a link two folders up, so that no watched folder has an event. */
+	make_dir(d, "v1");
+	make_dir(d, "v1/tree");
+	put_file(d, "v1/tree/a.yaml", POD("a", "10.0.0.1"));
+	make_dir(d, "v2");
+	make_dir(d, "v2/tree");
+	put_file(d, "v2/tree/a.yaml", POD("a", "10.0.0.2"));
+	make_link(d, "v1", "now");
+	make_link(d, "now/tree", "tree");
+	start(&w, tree);
+	wait_for(&w, "+P shop/a\n");
+	bh_buf_reset(&w.seen.log);
+	make_link(d, "v2", "next");
+	snprintf(from, sizeof(from), "%s/next", d->path);
+	snprintf(to, sizeof(to), "%s/now", d->path);
+	assert_int_equal(rename(from, to), 0);
+	wait_for(&w, "+P shop/a\n");
+	stop(&w);
+}
+
+/* --- over a restart ------------------------------------------------------------------ */
+
+struct text {
+	char *path, *text;
+};
+
+struct texts {
+	struct text items[8];
+	size_t n;
+};
+
+static void on_text(void *ctx, const char *path, const char *text, size_t len)
+{
+	struct texts *t = ctx;
+
+	assert_true(t->n < BH_ARRAY_LEN(t->items));
+	t->items[t->n++] = (struct text){ .path = bh_strdup(path), .text = bh_strndup(text, len) };
+}
+
+/* A watcher that comes after @w, with what was in force. */
+static void restart(struct watcher *w, const char *path)
+{
+	struct texts t = { 0 };
+
+	bh_manifest_texts(w->m, on_text, &t);
+	stop(w);
+	*w = (struct watcher){ 0 };
+	make(w, path);
+	for (size_t i = 0; i < t.n; i++) {
+		bh_manifest_recall(w->m, t.items[i].path, t.items[i].text, strlen(t.items[i].text));
+		free(t.items[i].path);
+		free(t.items[i].text);
+	}
+	bh_manifest_start(w->m, &(struct bh_manifest_start){ .is_recalled = true });
+	assert_int_equal(w->seen.n_synced, 1);
+}
+
+static void what_was_in_force_stays_over_a_restart(void **state)
+{
+	static const char *const texts[] = { "", "a: [", "# none\n", "{}\n", NULL };
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", FIRST);
+	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+	start(&w, d->path);
+	/* Broken while it runs or before it starts, and over any number of restarts. */
+	for (size_t i = 0; i < BH_ARRAY_LEN(texts); i++) {
+		delete (d, "a.yaml");
+		if (texts[i])
+			put_file(d, "a.yaml", texts[i]);
+		else
+			make_fifo(d, "a.yaml");
+		restart(&w, d->path);
+		assert_contains(bh_buf_str(&w.seen.log), "+R shop/p\n+P shop/a\n+P shop/b\n");
+		assert_contains(bh_buf_str(&w.seen.log), "; the last good version stays in force");
+		assert_null(bh_manifest_unknown(w.m));
+	}
+	put_file(d, "a.yaml", POD("a", "10.0.0.3"));
+	read_again(&w);
+	assert_contains(bh_buf_str(&w.seen.log), "+P shop/a\n-R shop/p\n!a.yaml: over\n");
+	delete (d, "a.yaml");
+	restart(&w, d->path);
+	assert_string_equal(bh_buf_str(&w.seen.log), "+P shop/b\n");
+	stop(&w);
+}
+
+static void what_a_closed_policy_closed_stays_closed_over_a_restart(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "a.yaml", POLICY("p", "7"));
+	start(&w, d->path);
+	put_file(d, "a.yaml", "a: [");
+	restart(&w, d->path);
+	assert_contains(bh_buf_str(&w.seen.log), "+R shop/p invalid\n");
+	stop(&w);
+}
+
+static void a_folder_that_is_empty_or_missing_at_a_restart_keeps_everything(void **state)
+{
+	const struct dir *d = *state;
+	bh_auto_free char *tree = path_in(d, "tree");
+	struct watcher w = { 0 };
+
+	make_dir(d, "tree");
+	put_file(d, "tree/a.yaml", FIRST);
+	start(&w, tree);
+	delete (d, "tree/a.yaml");
+	restart(&w, tree);
+	assert_contains(bh_buf_str(&w.seen.log), "+R shop/p\n+P shop/a\n!tree: the folder has no");
+	delete (d, "tree");
+	restart(&w, tree);
+	assert_contains(bh_buf_str(&w.seen.log), "+R shop/p\n+P shop/a\n!tree: cannot read: No ");
+	bh_buf_reset(&w.seen.log);
+	bh_manifest_reload(w.m, true);
+	assert_contains(bh_buf_str(&w.seen.log), "-P shop/a\n-R shop/p\n");
+	make_dir(d, "tree");
+	restart(&w, tree);
+	assert_string_equal(bh_buf_str(&w.seen.log), "");
+	stop(&w);
+}
+
+/* Nothing is known of the run before. */
+static void start_after(struct watcher *w, const char *path, bool has_rules)
+{
+	make(w, path);
+	bh_manifest_start(w->m, &(struct bh_manifest_start){ .has_rules = has_rules });
+}
+
+static void a_first_start_with_a_file_that_cannot_be_used_is_not_in_sync(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		bool has_rules, is_known;
+	} t[] = {
+		{ "a.yaml", "a: [", false, false },
+		{ "a.yaml", "kind: Pods\napiVersion: v1\n", false, false },
+		{ "a.yaml", POD("a", "10.0.0"), false, false },
+		/* Closed, so what it may allow is known. */
+		{ "a.yaml", POLICY("p", "7"), false, true },
+		{ "a.yaml", "# none\n", true, true },
+		{ "a.yaml", "", false, true },
+		{ "a.yaml", "", true, false },
+		{ "notes.txt", "[", false, true },
+	};
+	const struct dir *d = *state;
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		struct watcher w = { 0 };
+
+		put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+		put_file(d, t[i].name, t[i].text);
+		start_after(&w, d->path, t[i].has_rules);
+		assert_int_equal(w.seen.n_synced, t[i].is_known);
+		if (t[i].is_known)
+			assert_null(bh_manifest_unknown(w.m));
+		else
+			assert_non_null(bh_manifest_unknown(w.m));
+		/* The others are handed over all the same. */
+		assert_contains(bh_buf_str(&w.seen.log), "+P shop/b\n");
+		assert_null(strstr(bh_buf_str(&w.seen.log), "stays in force"));
+		delete (d, t[i].name);
+		read_again(&w);
+		assert_int_equal(w.seen.n_synced, 1);
+		stop(&w);
+	}
+}
+
+static void an_empty_folder_is_doubted_where_rules_of_an_earlier_run_are_in_force(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	start_after(&w, d->path, true);
+	assert_int_equal(w.seen.n_synced, 0);
+	assert_contains(bh_manifest_unknown(w.m), "--accept-empty");
+	bh_manifest_reload(w.m, true);
+	assert_int_equal(w.seen.n_synced, 1);
+	assert_null(bh_manifest_unknown(w.m));
+	stop(&w);
+	w = (struct watcher){ 0 };
+	start_after(&w, d->path, false);
+	assert_int_equal(w.seen.n_synced, 1);
 	stop(&w);
 }
 
@@ -774,6 +1162,17 @@ int main(void)
 		T(a_folder_that_is_missing_at_the_start_is_waited_for),
 		T(a_reload_reads_what_no_event_told_of),
 		T(the_tree_is_ahead_from_its_change_until_that_is_told),
+		T(a_file_that_says_nothing_any_more_leaves_its_last_version_in_force),
+		T(an_emptied_file_is_accepted_by_the_operator),
+		T(a_closed_policy_is_not_opened_by_a_text_that_is_worse),
+		T(a_folder_that_lost_everything_keeps_it),
+		T(a_folder_that_is_gone_within_another_takes_its_files_along),
+		T(another_folder_at_the_path_is_noticed_without_an_event),
+		T(what_was_in_force_stays_over_a_restart),
+		T(what_a_closed_policy_closed_stays_closed_over_a_restart),
+		T(a_folder_that_is_empty_or_missing_at_a_restart_keeps_everything),
+		T(a_first_start_with_a_file_that_cannot_be_used_is_not_in_sync),
+		T(an_empty_folder_is_doubted_where_rules_of_an_earlier_run_are_in_force),
 	};
 
 	return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);
