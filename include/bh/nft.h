@@ -49,6 +49,8 @@ void bh_nft_state_free(struct bh_nft_state **state);
 bool bh_nft_state_is_absent(const struct bh_nft_state *state);
 /* Packets come by it: it is there, awake, and has a chain with a hook. */
 bool bh_nft_state_is_in_force(const struct bh_nft_state *state);
+/* It is in force, and policy or default deny selects pods in it. */
+bool bh_nft_state_has_pods(const struct bh_nft_state *state);
 
 /*
  * The delta that takes the kernel from @state to @plan; NULL if they are the

@@ -73,10 +73,14 @@ static void add_sources(const struct bh_agent *a, json_t *reasons)
 			is_old ? json_sprintf("source %s is not in sync yet, its state of %s is in "
 					      "force",
 					      bh_source_str(s),
-					      bh_time_format(a->cache.state_ns, time))
+					      bh_time_format(a->cache.writer.state_ns, time))
 			       : json_sprintf("source %s is not in sync yet%s", bh_source_str(s),
 					      instead_of_sources(a)));
 	}
+	if (a->sources.manifest && bh_manifest_unknown(a->sources.manifest))
+		json_array_append_new(
+			reasons,
+			json_sprintf("manifests: %s", bh_manifest_unknown(a->sources.manifest)));
 	if (refused)
 		json_array_append_new(reasons, json_sprintf("the Kubernetes API does not let us "
 							    "read %s, the last state is in force",
@@ -188,7 +192,7 @@ static void on_watchdog(uv_timer_t *timer)
 		bh_notify_send(&a->notify, "WATCHDOG=1");
 }
 
-void bh_agent_reload(struct bh_agent *a)
+void bh_agent_reload(struct bh_agent *a, bool accepts_empty)
 {
 	struct bh_err err = { 0 };
 
@@ -199,7 +203,7 @@ void bh_agent_reload(struct bh_agent *a)
 	if (bh_packets_reopen(&a->packets, &err) < 0)
 		bh_log_error("%s, writing to the file opened before", bh_err_text(&err));
 	if (a->sources.manifest)
-		bh_manifest_reload(a->sources.manifest, false);
+		bh_manifest_reload(a->sources.manifest, accepts_empty);
 	if (a->is_started)
 		bh_notify_send(&a->notify, "READY=1");
 }
@@ -214,6 +218,7 @@ static void stop(struct bh_agent *a)
 	bh_http_free(&a->http);
 	bh_cache_stop(&a->cache);
 	bh_boot_stop(&a->boot);
+	bh_lasttexts_stop(&a->lasttexts);
 	bh_sources_stop(&a->sources);
 	bh_packets_stop(&a->packets);
 	bh_reconcile_stop(&a->reconcile);
@@ -229,7 +234,7 @@ static void on_signal(uv_signal_t *signal, int number)
 	struct bh_agent *a = signal->data;
 
 	if (number == SIGHUP) {
-		bh_agent_reload(a);
+		bh_agent_reload(a, false);
 		return;
 	}
 	bh_log_info("stopping, the rules stay in the kernel");
@@ -320,6 +325,8 @@ static int start(struct bh_agent *a, struct bh_err *err)
 	r = bh_cache_start(&a->cache, a, err);
 	if (r == 0)
 		r = bh_boot_start(&a->boot, a, err);
+	if (r == 0)
+		r = bh_lasttexts_start(&a->lasttexts, a, err);
 	if (r < 0)
 		return bh_err_wrap(err, r, "--state");
 	r = bh_caps_drop(err);

@@ -26,6 +26,7 @@
 #include "boot.h"
 #include "cache.h"
 #include "config.h"
+#include "lasttexts.h"
 #include "notify.h"
 #include "packets.h"
 #include "problems.h"
@@ -49,6 +50,7 @@ struct bh_agent {
 	struct bh_sources sources;
 	struct bh_cache cache;
 	struct bh_boot boot;
+	struct bh_lasttexts lasttexts;
 	struct bh_reconcile reconcile;
 	struct bh_revoker revoker;
 	struct bh_packets packets;
@@ -75,8 +77,8 @@ int bh_agent_run(const struct bh_config *config, struct bh_err *err);
 void bh_agent_update_ready(struct bh_agent *a);
 /* Why it is not ready, one sentence each: a new reference. */
 json_t *bh_agent_not_ready(const struct bh_agent *a);
-/* SIGHUP and the method `reload`. */
-void bh_agent_reload(struct bh_agent *a);
+/* SIGHUP and the method `reload`; @accepts_empty as in bh_manifest_reload(). */
+void bh_agent_reload(struct bh_agent *a, bool accepts_empty);
 /* Links changed: look at the bridges soon. */
 void bh_agent_check_bridges(struct bh_agent *a);
 

@@ -1,8 +1,4 @@
 /*
- * Writing is a child's job: fork() freezes the world for it in about the time
- * that a pass takes, and the parent goes on.  The child writes, says what went
- * wrong through a pipe, and ends; it never returns to the loop.
- *
  * Reading waits a moment for the API, and then takes a portion in each turn of the
  * loop, so that whoever else has something to say is heard.  The kernel holds the
  * rules of the run before, so nothing is open meanwhile.  Of a kind that the API
@@ -13,12 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -40,7 +32,7 @@ static struct bh_cachefile_info info_of(const struct bh_cache *c)
 	struct bh_kube_stats stats = bh_kube_stats(c->agent->sources.kube);
 	struct bh_cachefile_info info = { .real_ns = bh_real_ns() };
 
-	snprintf(info.server, sizeof(info.server), "%s", stats.server);
+	snprintf(info.of, sizeof(info.of), "%s", stats.server);
 	return info;
 }
 
@@ -88,7 +80,7 @@ static void end_reading(struct bh_cache *c)
 static void give_up(struct bh_cache *c, const struct bh_err *err)
 {
 	end_reading(c);
-	c->state_ns = 0;
+	c->writer.state_ns = 0;
 	bh_log_error("'%s': %s, rules stay as they are in the kernel", c->path, bh_err_text(err));
 }
 
@@ -100,7 +92,7 @@ static void use(struct bh_cache *c)
 	c->is_in_use = true;
 	bh_log_warning("the Kubernetes API has not listed everything yet: using its state of %s, "
 		       "%zu objects",
-		       bh_time_format(c->state_ns, time), c->n_used);
+		       bh_time_format(c->writer.state_ns, time), c->n_used);
 	bh_reconcile_defer(&c->agent->reconcile, true);
 	bh_agent_update_ready(c->agent);
 }
@@ -139,7 +131,7 @@ static void on_read_timer(uv_timer_t *timer)
 		give_up(c, &err);
 		return;
 	}
-	c->state_ns = info.real_ns;
+	c->writer.state_ns = info.real_ns;
 	uv_idle_start(&c->reader, on_reader);
 }
 
@@ -154,191 +146,70 @@ void bh_cache_end_use(struct bh_cache *c)
 
 /* --- writing ----------------------------------------------------------------------------- */
 
-static void on_write_timer(uv_timer_t *timer);
-
-static void arm(struct bh_cache *c)
+static int write_state(void *ctx, uint64_t *ret_real_ns, struct bh_err *err)
 {
-	uint64_t now = uv_now(c->agent->loop), next = now + FIRST_WRITE_MS;
-
-	if (c->child > 0 || uv_is_active((uv_handle_t *)&c->write_timer))
-		return;
-	if (c->last_write_ms > 0 && c->last_write_ms + WRITE_EVERY_MS > next)
-		next = c->last_write_ms + WRITE_EVERY_MS;
-	uv_timer_start(&c->write_timer, on_write_timer, next - now, 0);
-}
-
-static void count(struct bh_cache *c, uint64_t state_ns, const char *error)
-{
-	if (!*error) {
-		c->n_writes++;
-		c->state_ns = state_ns;
-		return;
-	}
-	c->n_failures++;
-	c->is_changed = true;
-	bh_log_error("%s: a restart while the API is away would have an older state", error);
-}
-
-static void on_answer_closed(uv_handle_t *handle)
-{
-	struct bh_cache *c = bh_container_of(handle, struct bh_cache, answer);
-
-	bh_close(&c->answer_fd);
-	if (c->is_changed && !c->agent->is_stopping)
-		arm(c);
-}
-
-static void reap(struct bh_cache *c)
-{
-	while (waitpid(c->child, NULL, 0) < 0 && errno == EINTR)
-		;
-	c->child = 0;
-}
-
-/* The child's answer is the time of the state, then what went wrong, if anything. */
-static void on_answer(uv_poll_t *poll, int status, int events)
-{
-	struct bh_cache *c = bh_container_of(poll, struct bh_cache, answer);
-	char text[BH_ERR_MAX + 32] = "";
-	ssize_t n = read(c->answer_fd, text, sizeof(text) - 1);
-	char *error = NULL;
-	uint64_t state_ns = 0;
-
-	(void)status;
-	(void)events;
-	if (n > 0)
-		state_ns = strtoull(text, &error, 10);
-	reap(c);
-	count(c, state_ns, n > 0 ? error : "the process that writes the state was killed");
-	uv_close((uv_handle_t *)&c->answer, on_answer_closed);
-}
-
-static void answer(int fd, const struct bh_cachefile_info *info, const struct bh_err *err, int r)
-{
-	char text[BH_ERR_MAX + 32];
-	int n = snprintf(text, sizeof(text), "%llu%s", (unsigned long long)info->real_ns,
-			 r < 0 ? bh_err_text(err) : "");
-
-	(void)bh_write_all(fd, text, (size_t)n);
-}
-
-/* Handlers of the loop would write to its pipe, which the child shares. */
-static pid_t fork_without_handlers(void)
-{
-	static const int handled[] = { SIGHUP, SIGTERM, SIGINT };
-	sigset_t all, before;
-	pid_t child;
-
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &before);
-	child = fork();
-	for (size_t i = 0; child == 0 && i < BH_ARRAY_LEN(handled); i++)
-		signal(handled[i], SIG_DFL);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return child;
-}
-
-static void write_in_child(struct bh_cache *c)
-{
+	const struct bh_cache *c = ctx;
 	struct bh_cachefile_info info = info_of(c);
-	struct bh_err err = { 0 };
-	int fds[2], r;
+	int r = bh_cachefile_write(c->path, c->agent->world, &info, err);
 
-	c->last_write_ms = uv_now(c->agent->loop);
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		count(c, 0, "no pipe to write the state");
-		arm(c);
-		return;
-	}
-	c->is_changed = false;
-	c->child = fork_without_handlers();
-	if (c->child == 0) {
-		/* It holds copies of the agent's sockets, which must end with the agent. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		r = bh_cachefile_write(c->path, c->agent->world, &info, &err);
-		answer(fds[1], &info, &err, r);
-		_exit(0);
-	}
-	close(fds[1]);
-	if (c->child < 0) {
-		close(fds[0]);
-		c->child = 0;
-		count(c, 0, "no process to write the state");
-		arm(c);
-		return;
-	}
-	c->answer_fd = fds[0];
-	uv_poll_init(c->agent->loop, &c->answer, c->answer_fd);
-	uv_poll_start(&c->answer, UV_READABLE | UV_DISCONNECT, on_answer);
-}
-
-static bool may_write(const struct bh_cache *c)
-{
-	return c->agent && c->agent->sources.kube && c->agent->sources.is_synced[BH_SOURCE_KUBE];
-}
-
-static void on_write_timer(uv_timer_t *timer)
-{
-	struct bh_cache *c = bh_container_of(timer, struct bh_cache, write_timer);
-
-	if (may_write(c) && c->is_changed)
-		write_in_child(c);
+	if (r == 0)
+		*ret_real_ns = info.real_ns;
+	return r;
 }
 
 void bh_cache_note(struct bh_cache *c)
 {
 	if (!c->agent)
 		return;
-	c->is_changed = true;
-	if (may_write(c))
-		arm(c);
+	c->writer.is_allowed =
+		c->agent->sources.kube && c->agent->sources.is_synced[BH_SOURCE_KUBE];
+	bh_statewriter_note(&c->writer);
 }
 
 /* --- life -------------------------------------------------------------------------------- */
 
-int bh_cache_start(struct bh_cache *c, struct bh_agent *agent, struct bh_err *err)
+int bh_state_make_folder(const char *path, struct bh_err *err)
 {
-	const struct bh_config *config = agent->config;
-
-	if (!config->state || !bh_config_has_kube(config))
-		return 0;
-	if (mkdir(config->state, 0700) < 0 && errno != EEXIST)
-		return bh_err(err, -errno, "cannot make '%s': %s", config->state, strerror(errno));
-	if (access(config->state, W_OK | X_OK) < 0)
-		return bh_err(err, -errno, "cannot write to '%s': %s", config->state,
-			      strerror(errno));
-	*c = (struct bh_cache){ .agent = agent, .answer_fd = -1 };
-	c->path = bh_asprintf("%s/kube.cache", config->state);
-	uv_timer_init(agent->loop, &c->read_timer);
-	uv_timer_init(agent->loop, &c->write_timer);
-	uv_idle_init(agent->loop, &c->reader);
-	uv_timer_start(&c->read_timer, on_read_timer, READ_AFTER_MS, 0);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return bh_err(err, -errno, "cannot make '%s': %s", path, strerror(errno));
+	if (access(path, W_OK | X_OK) < 0)
+		return bh_err(err, -errno, "cannot write to '%s': %s", path, strerror(errno));
 	return 0;
 }
 
-static void write_now(struct bh_cache *c)
+int bh_cache_start(struct bh_cache *c, struct bh_agent *agent, struct bh_err *err)
 {
-	struct bh_cachefile_info info = info_of(c);
-	struct bh_err err = { 0 };
+	const struct bh_config *config = agent->config;
+	int r;
 
-	if (bh_cachefile_write(c->path, c->agent->world, &info, &err) < 0)
-		bh_log_error("%s", bh_err_text(&err));
+	if (!config->state || !bh_config_has_kube(config))
+		return 0;
+	r = bh_state_make_folder(config->state, err);
+	if (r < 0)
+		return r;
+	*c = (struct bh_cache){
+		.agent = agent,
+		.writer = { .loop = agent->loop,
+			    .write = write_state,
+			    .ctx = c,
+			    .first_ms = FIRST_WRITE_MS,
+			    .every_ms = WRITE_EVERY_MS,
+			    .loss = "a restart while the API is away would have an older state" },
+	};
+	c->path = bh_asprintf("%s/kube.cache", config->state);
+	uv_timer_init(agent->loop, &c->read_timer);
+	bh_statewriter_start(&c->writer);
+	uv_idle_init(agent->loop, &c->reader);
+	uv_timer_start(&c->read_timer, on_read_timer, READ_AFTER_MS, 0);
+	return 0;
 }
 
 void bh_cache_stop(struct bh_cache *c)
 {
 	if (!c->agent)
 		return;
-	if (c->child > 0) {
-		kill(c->child, SIGKILL);
-		reap(c);
-		c->is_changed = true;
-		uv_close((uv_handle_t *)&c->answer, on_answer_closed);
-	}
-	if (may_write(c) && c->is_changed)
-		write_now(c);
+	bh_statewriter_stop(&c->writer);
 	bh_close_handle((uv_handle_t *)&c->read_timer);
-	bh_close_handle((uv_handle_t *)&c->write_timer);
 	bh_close_handle((uv_handle_t *)&c->reader);
 	bh_cachefile_close(&c->file);
 	free(c->path);

@@ -7,11 +7,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 #include <uv.h>
 
 #include "bh/err.h"
 #include "bh/source.h"
+#include "statewriter.h"
 
 struct bh_agent;
 struct bh_cachefile;
@@ -20,19 +20,16 @@ struct bh_cachefile;
 struct bh_cache {
 	struct bh_agent *agent;
 	char *path;
-	uv_timer_t read_timer, write_timer;
+	uv_timer_t read_timer;
 	uv_idle_t reader; /* reads a portion in each turn of the loop */
 	struct bh_cachefile *file;
-	size_t n_used;    /* facts of it that nobody knew better */
-	uv_poll_t answer; /* of the child that writes */
-	int answer_fd;
-	pid_t child;
-	bool is_changed;   /* since what is written, or being written */
-	bool is_in_use;    /* the world has the file's facts, and the API told nothing newer */
-	uint64_t state_ns; /* since 1970: of the state in the file; 0 unknown */
-	uint64_t n_writes, n_failures;
-	uint64_t last_write_ms; /* loop time */
+	size_t n_used;  /* facts of it that nobody knew better */
+	bool is_in_use; /* the world has the file's facts, and the API told nothing newer */
+	struct bh_statewriter writer;
 };
+
+/* The folder of --state: made where its parent is there; an error where it cannot be used. */
+int bh_state_make_folder(const char *path, struct bh_err *err);
 
 /* Makes the folder where its parent is there.  Before capabilities are given up. */
 int bh_cache_start(struct bh_cache *c, struct bh_agent *agent, struct bh_err *err);

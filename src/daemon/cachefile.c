@@ -1,5 +1,6 @@
 #include "cachefile.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,11 +13,20 @@
 #include <unistd.h>
 
 #include "bh/file.h"
+#include "bh/object.h"
 
-#define FORMAT   "bulkhead-kube-cache"
 #define CHUNK    ((size_t)64 << 10)
 #define HEX_LEN  64
 #define MAX_FOOT 128
+
+/* How a head line names the format, and what the state is of. */
+static const struct {
+	const char *format, *of, *what;
+} kinds[] = {
+	[BH_CACHEFILE_KUBE] = { "bulkhead-kube-cache", "server", "the Kubernetes API" },
+	[BH_CACHEFILE_MANIFESTS] = { "bulkhead-manifest-cache", "folder", "a folder of manifests" },
+};
+static_assert(BH_ARRAY_LEN(kinds) == BH_CACHEFILE_KIND_COUNT_, "every kind has a format");
 
 static EVP_MD_CTX *new_digest(void)
 {
@@ -44,14 +54,14 @@ static void end_digest(EVP_MD_CTX *md, char ret[HEX_LEN + 1])
 
 /* --- writing -------------------------------------------------------------------------- */
 
-struct writer {
+struct bh_cachefile_writer {
 	int fd, r;
 	EVP_MD_CTX *md;
 	struct bh_buf buf;
-	size_t n_facts, n_bytes;
+	size_t n_lines, n_bytes;
 };
 
-static void flush_buf(struct writer *w)
+static void flush_buf(struct bh_cachefile_writer *w)
 {
 	if (w->r == 0) {
 		EVP_DigestUpdate(w->md, w->buf.data, w->buf.len);
@@ -62,24 +72,28 @@ static void flush_buf(struct writer *w)
 	bh_buf_reset(&w->buf);
 }
 
-static void on_told(void *ctx, const struct bh_fact *fact)
+struct bh_buf *bh_cachefile_line(struct bh_cachefile_writer *w)
 {
-	struct writer *w = ctx;
+	return &w->buf;
+}
 
-	bh_fact_encode(fact, &w->buf);
+void bh_cachefile_end_line(struct bh_cachefile_writer *w)
+{
 	bh_buf_putc(&w->buf, '\n');
-	w->n_facts++;
+	w->n_lines++;
 	if (w->buf.len > CHUNK)
 		flush_buf(w);
 }
 
-static int write_body(int fd, const struct bh_world *world, struct bh_cachefile_info *info)
+/* The lines of @write between head and foot. */
+static int write_body(int fd, void (*write)(const void *from, struct bh_cachefile_writer *w),
+		      const void *from, struct bh_cachefile_info *info)
 {
 	bh_auto(free_digest) EVP_MD_CTX *md = new_digest();
-	struct writer w = { .fd = fd, .md = md };
-	json_t *head =
-		json_pack("{s:s, s:i, s:s, s:I}", "format", FORMAT, "version", BH_CACHEFILE_VERSION,
-			  "server", info->server, "time", (json_int_t)info->real_ns);
+	struct bh_cachefile_writer w = { .fd = fd, .md = md };
+	json_t *head = json_pack("{s:s, s:i, s:o, s:I}", "format", kinds[info->kind].format,
+				 "version", BH_CACHEFILE_VERSION, kinds[info->kind].of,
+				 bh_text_json(info->of), "time", (json_int_t)info->real_ns);
 	char *text = json_dumps(head, JSON_COMPACT);
 	char hex[HEX_LEN + 1] = "";
 
@@ -87,13 +101,13 @@ static int write_body(int fd, const struct bh_world *world, struct bh_cachefile_
 	bh_buf_puts(&w.buf, text ? text : "");
 	bh_buf_putc(&w.buf, '\n');
 	free(text);
-	bh_world_told(world, BH_SOURCE_KUBE, on_told, &w);
+	write(from, &w);
 	flush_buf(&w);
 	end_digest(md, hex);
 	bh_buf_printf(&w.buf, "{\"sha256\":\"%s\"}\n", hex);
 	if (w.r == 0)
 		w.r = bh_write_all(fd, w.buf.data, w.buf.len);
-	info->n_facts = w.n_facts;
+	info->n_lines = w.n_lines;
 	info->n_bytes = w.n_bytes + w.buf.len;
 	bh_buf_done(&w.buf);
 	return w.r < 0 ? w.r : fsync(fd) < 0 ? -errno : 0;
@@ -114,8 +128,9 @@ static void sync_folder(const char *path)
 		(void)fsync(fd);
 }
 
-int bh_cachefile_write(const char *path, const struct bh_world *w, struct bh_cachefile_info *info,
-		       struct bh_err *err)
+int bh_cachefile_write_lines(const char *path,
+			     void (*write)(const void *from, struct bh_cachefile_writer *w),
+			     const void *from, struct bh_cachefile_info *info, struct bh_err *err)
 {
 	bh_auto_free char *temp = bh_asprintf("%s.tmp", path);
 	bh_auto_close int fd = -1;
@@ -125,7 +140,7 @@ int bh_cachefile_write(const char *path, const struct bh_world *w, struct bh_cac
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return bh_err_wrap(err, -errno, "cannot create '%s'", temp);
-	r = write_body(fd, w, info);
+	r = write_body(fd, write, from, info);
 	if (r == 0 && rename(temp, path) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -134,6 +149,23 @@ int bh_cachefile_write(const char *path, const struct bh_world *w, struct bh_cac
 	}
 	sync_folder(path);
 	return 0;
+}
+
+static void on_told(void *ctx, const struct bh_fact *fact)
+{
+	bh_fact_encode(fact, bh_cachefile_line(ctx));
+	bh_cachefile_end_line(ctx);
+}
+
+static void write_facts(const void *from, struct bh_cachefile_writer *w)
+{
+	bh_world_told(from, BH_SOURCE_KUBE, on_told, w);
+}
+
+int bh_cachefile_write(const char *path, const struct bh_world *w, struct bh_cachefile_info *info,
+		       struct bh_err *err)
+{
+	return bh_cachefile_write_lines(path, write_facts, w, info, err);
 }
 
 /* --- reading --------------------------------------------------------------------------- */
@@ -196,21 +228,22 @@ struct bh_cachefile {
 	size_t number;        /* of the line */
 };
 
-static int take_head(const json_t *head, const char *server, struct bh_cachefile_info *info,
+static int take_head(const json_t *head, const char *wanted, struct bh_cachefile_info *info,
 		     struct bh_err *err)
 {
 	const char *format = json_string_value(json_object_get(head, "format"));
-	const char *of = json_string_value(json_object_get(head, "server"));
+	const char *of = json_string_value(json_object_get(head, kinds[info->kind].of));
 	json_int_t version = json_integer_value(json_object_get(head, "version"));
 
-	if (!format || strcmp(format, FORMAT) != 0)
-		return bh_err(err, -EINVAL, "is no state of the Kubernetes API");
+	if (!format || strcmp(format, kinds[info->kind].format) != 0)
+		return bh_err(err, -EINVAL, "is no state of %s", kinds[info->kind].what);
 	if (version != BH_CACHEFILE_VERSION)
 		return bh_err(err, -ENOTSUP, "has version %lld, this program reads %d",
 			      (long long)version, BH_CACHEFILE_VERSION);
-	if (!of || (*server && strcmp(of, server) != 0))
-		return bh_err(err, -EINVAL, "is of another server, %s", of ? of : "unknown");
-	snprintf(info->server, sizeof(info->server), "%s", of);
+	if (!of || (*wanted && strcmp(of, wanted) != 0))
+		return bh_err(err, -EINVAL, "is of another %s, %s", kinds[info->kind].of,
+			      of ? of : "unknown");
+	snprintf(info->of, sizeof(info->of), "%s", of);
 	info->real_ns = (uint64_t)json_integer_value(json_object_get(head, "time"));
 	return 0;
 }
@@ -227,29 +260,15 @@ static size_t next_line(struct bh_cachefile *f)
 	return (size_t)n;
 }
 
-static int read_head(struct bh_cachefile *f, const char *server, struct bh_cachefile_info *info,
+static int read_head(struct bh_cachefile *f, const char *wanted, struct bh_cachefile_info *info,
 		     struct bh_err *err)
 {
 	size_t len = next_line(f);
 	json_t *head = len > 0 ? json_loadb(f->line, len, 0, NULL) : NULL;
-	int r = take_head(head, server, info, err);
+	int r = take_head(head, wanted, info, err);
 
 	json_decref(head);
 	return r;
-}
-
-static int read_fact(const struct bh_cachefile *f, size_t len,
-		     void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx,
-		     struct bh_err *err)
-{
-	bh_auto(bh_arena_free) struct bh_arena *arena = bh_arena_new();
-	struct bh_fact fact;
-	int r = bh_fact_decode(f->line, len, BH_SOURCE_KUBE, arena, &fact, err);
-
-	if (r < 0)
-		return bh_err_wrap(err, r, "line %zu", f->number);
-	on_fact(ctx, &fact);
-	return 0;
 }
 
 static int check_file(int fd, size_t *ret_body, struct bh_err *err)
@@ -284,7 +303,7 @@ static int open_stream(int fd, FILE **ret, struct bh_err *err)
 	return 0;
 }
 
-int bh_cachefile_open(struct bh_cachefile **ret, int fd, const char *server,
+int bh_cachefile_open(struct bh_cachefile **ret, int fd, const char *of,
 		      struct bh_cachefile_info *info, struct bh_err *err)
 {
 	bh_auto(bh_cachefile_close) struct bh_cachefile *f = bh_calloc(1, sizeof(*f));
@@ -293,7 +312,7 @@ int bh_cachefile_open(struct bh_cachefile **ret, int fd, const char *server,
 	if (r == 0)
 		r = open_stream(fd, &f->file, err);
 	if (r == 0)
-		r = read_head(f, server, info, err);
+		r = read_head(f, of, info, err);
 	if (r == 0)
 		*ret = bh_take_ptr(f);
 	return r;
@@ -310,19 +329,46 @@ void bh_cachefile_close(struct bh_cachefile **f)
 	*f = NULL;
 }
 
-int bh_cachefile_read(struct bh_cachefile *f, int max,
-		      void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx,
-		      struct bh_err *err)
+int bh_cachefile_read_lines(struct bh_cachefile *f, int max,
+			    int (*on_line)(void *ctx, const char *line, size_t len,
+					   struct bh_err *err),
+			    void *ctx, struct bh_err *err)
 {
 	size_t len;
 	int n = 0;
 
 	while (n < max && (len = next_line(f)) > 0) {
-		int r = read_fact(f, len, on_fact, ctx, err);
+		int r = on_line(ctx, f->line, len, err);
 
 		if (r < 0)
-			return r;
+			return bh_err_wrap(err, r, "line %zu", f->number);
 		n++;
 	}
 	return n;
+}
+
+struct fact_reader {
+	void (*on_fact)(void *ctx, const struct bh_fact *fact);
+	void *ctx;
+};
+
+static int read_fact(void *ctx, const char *line, size_t len, struct bh_err *err)
+{
+	bh_auto(bh_arena_free) struct bh_arena *arena = bh_arena_new();
+	const struct fact_reader *reader = ctx;
+	struct bh_fact fact;
+	int r = bh_fact_decode(line, len, BH_SOURCE_KUBE, arena, &fact, err);
+
+	if (r == 0)
+		reader->on_fact(reader->ctx, &fact);
+	return r;
+}
+
+int bh_cachefile_read(struct bh_cachefile *f, int max,
+		      void (*on_fact)(void *ctx, const struct bh_fact *fact), void *ctx,
+		      struct bh_err *err)
+{
+	struct fact_reader reader = { .on_fact = on_fact, .ctx = ctx };
+
+	return bh_cachefile_read_lines(f, max, read_fact, &reader, err);
 }

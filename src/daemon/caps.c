@@ -38,3 +38,13 @@ int bh_caps_drop(struct bh_err *err)
 		return bh_err_wrap(err, -errno, "cannot set no_new_privs");
 	return 0;
 }
+
+int bh_caps_drop_all(struct bh_err *err)
+{
+	if (capng_get_caps_process() < 0)
+		return bh_err(err, -EIO, "cannot read this process's capabilities");
+	capng_clear(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT);
+	if (capng_apply(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT) < 0)
+		return bh_err(err, -EPERM, "cannot give up capabilities");
+	return 0;
+}

@@ -15,5 +15,7 @@ int bh_caps_check(struct bh_err *err);
  * the manifests; without CAP_DAC_OVERRIDE that is an ordinary owner's access.
  */
 int bh_caps_drop(struct bh_err *err);
+/* Gives up everything, for --check-config, which reads files as the agent will. */
+int bh_caps_drop_all(struct bh_err *err);
 
 #endif

@@ -32,8 +32,7 @@ static void on_status(void *ctx, const json_t *params, struct bh_reply *reply)
 
 static void on_reload(void *ctx, const json_t *params, struct bh_reply *reply)
 {
-	(void)params;
-	bh_agent_reload(ctx);
+	bh_agent_reload(ctx, json_is_true(json_object_get(params, "accept_empty")));
 	answer(reply, json_object());
 }
 

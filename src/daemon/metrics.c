@@ -365,7 +365,7 @@ static void state_in_use(const struct scrape *s, const char *name, struct bh_buf
 
 static void state_age(const struct scrape *s, const char *name, struct bh_buf *b)
 {
-	uint64_t at = s->agent->cache.state_ns, now = bh_real_ns();
+	uint64_t at = s->agent->cache.writer.state_ns, now = bh_real_ns();
 
 	if (s->agent->cache.agent && at > 0)
 		add(b, name, "", now > at ? (double)(now - at) / (double)BH_NS_PER_S : 0);
@@ -375,8 +375,8 @@ static void state_writes(const struct scrape *s, const char *name, struct bh_buf
 {
 	if (!s->agent->cache.agent)
 		return;
-	add_count(b, name, "{result=\"ok\"}", s->agent->cache.n_writes);
-	add_count(b, name, "{result=\"error\"}", s->agent->cache.n_failures);
+	add_count(b, name, "{result=\"ok\"}", s->agent->cache.writer.n_writes);
+	add_count(b, name, "{result=\"error\"}", s->agent->cache.writer.n_failures);
 }
 
 static void boot_writes(const struct scrape *s, const char *name, struct bh_buf *b)

@@ -104,6 +104,8 @@ static void note_source(struct bh_sources *s, enum bh_source source)
 {
 	if (source == BH_SOURCE_KUBE)
 		bh_cache_note(&s->agent->cache);
+	if (source == BH_SOURCE_MANIFEST)
+		bh_lasttexts_note(&s->agent->lasttexts);
 }
 
 static void on_put(void *ctx, const struct bh_fact *fact)
@@ -159,7 +161,7 @@ static void on_problem(void *ctx, enum bh_source source, const char *subject, co
 		bh_log_warning("%s: %s%s", subject, text, then);
 	else if (!text && bh_problems_clear(&s->agent->problems, source, subject))
 		bh_log_info("%s: is fine again", subject);
-	if (source == BH_SOURCE_KUBE)
+	if (source != BH_SOURCE_CRI)
 		bh_agent_update_ready(s->agent);
 }
 
@@ -203,6 +205,28 @@ static int start_kube(struct bh_sources *s, struct bh_err *err)
 	return r < 0 ? bh_err_wrap(err, r, "--kubeconfig") : 0;
 }
 
+/* Rules of an earlier run, which the manifests may have made. */
+static bool has_rules(const struct bh_sources *s)
+{
+	bh_auto(bh_nft_state_free) struct bh_nft_state *state = NULL;
+
+	/* What the API says made them, mostly; it is waited for anyway. */
+	if (s->is_wanted[BH_SOURCE_KUBE])
+		return false;
+	return bh_nft_read(s->agent->nft, BH_TABLE_INET, &state, NULL) == 0 &&
+	       bh_nft_state_has_pods(state);
+}
+
+static void start_manifest(struct bh_sources *s)
+{
+	struct bh_manifest_start start = {
+		.is_recalled = bh_lasttexts_recall(&s->agent->lasttexts, s->manifest),
+	};
+
+	start.has_rules = !start.is_recalled && has_rules(s);
+	bh_manifest_start(s->manifest, &start);
+}
+
 int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err *err)
 {
 	const struct bh_config *c = agent->config;
@@ -241,7 +265,7 @@ int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err
 	r = bh_manifest_new(&s->manifest, agent->loop, c->policies, &s->sink, err);
 	if (r < 0)
 		return bh_err_wrap(err, r, "--policies");
-	bh_manifest_start(s->manifest, &(struct bh_manifest_start){ .is_recalled = false });
+	start_manifest(s);
 	return 0;
 }
 
@@ -306,7 +330,7 @@ static void describe_kube(const struct bh_sources *s, char *buf, size_t size)
 
 	if (s->agent->cache.is_in_use)
 		snprintf(state, sizeof(state), ", using its state of %s",
-			 bh_time_format(s->agent->cache.state_ns, time));
+			 bh_time_format(s->agent->cache.writer.state_ns, time));
 	snprintf(buf, size, "%s Kubernetes%s%s at %s%s",
 		 stats.is_connected ? "connected to" : "no connection to",
 		 stats.version[0] ? " " : "", stats.version,

@@ -213,9 +213,22 @@ static json_t *state_json(const struct bh_agent *a)
 	const struct bh_cache *c = &a->cache;
 	char time[BH_TIME_STRLEN];
 
-	return json_pack("{s:s, s:b, s:s?, s:I, s:I}", "file", c->path, "in_use", (int)c->is_in_use,
-			 "time", c->state_ns > 0 ? bh_time_format(c->state_ns, time) : NULL,
-			 "writes", (json_int_t)c->n_writes, "failures", (json_int_t)c->n_failures);
+	return json_pack(
+		"{s:s, s:b, s:s?, s:I, s:I}", "file", c->path, "in_use", (int)c->is_in_use, "time",
+		c->writer.state_ns > 0 ? bh_time_format(c->writer.state_ns, time) : NULL, "writes",
+		(json_int_t)c->writer.n_writes, "failures", (json_int_t)c->writer.n_failures);
+}
+
+/* The manifests in force on disk. */
+static json_t *manifest_state_json(const struct bh_agent *a)
+{
+	const struct bh_lasttexts *l = &a->lasttexts;
+	char time[BH_TIME_STRLEN];
+
+	return json_pack("{s:s, s:s?, s:I, s:I}", "file", l->path, "time",
+			 l->writer.state_ns > 0 ? bh_time_format(l->writer.state_ns, time) : NULL,
+			 "writes", (json_int_t)l->writer.n_writes, "failures",
+			 (json_int_t)l->writer.n_failures);
 }
 
 json_t *bh_policies_json(struct bh_agent *a)
@@ -255,6 +268,8 @@ json_t *bh_status_json(struct bh_agent *a)
 		json_object_set_new(s, "state", state_json(a));
 	if (a->boot.path)
 		json_object_set_new(s, "boot_rules", bh_boot_json(&a->boot));
+	if (a->lasttexts.path)
+		json_object_set_new(s, "manifest_state", manifest_state_json(a));
 	set_int(s, "pods", world.n_pods);
 	set_int(s, "local_pods", world.n_local_pods);
 	set_int(s, "namespaces", world.n_namespaces);

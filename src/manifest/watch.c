@@ -144,35 +144,38 @@ static void tell_tree(struct bh_manifest *m, const char *problem)
 
 static void on_timer(uv_timer_t *timer);
 
+/* After the text can be asked for: whoever is told may do so. */
 static void set_unknown(struct bh_manifest *m, char *text)
 {
+	bool is_same = text ? m->unknown && strcmp(m->unknown, text) == 0 : !m->unknown;
+
 	free(m->unknown);
 	m->unknown = text;
+	if (!is_same)
+		m->sink.on_problem(m->sink.ctx, BH_SOURCE_MANIFEST, "manifests", text);
 }
 
-/* What @stats say of it, and whether the sink may be told that this is all there is. */
-static bool is_known(struct bh_manifest *m, const struct store_stats *stats)
+/* Why it is not known what the tree says; NULL: it is. */
+static char *why_unknown(const struct bh_manifest *m, const struct store_stats *stats)
 {
 	bool is_doubtful =
 		!m->start.is_recalled && !m->is_synced && m->start.has_rules && !m->is_accepted;
 
-	set_unknown(m, NULL);
 	if (stats->n_unknown > 0)
-		set_unknown(m, bh_asprintf("of %zu manifest file%s neither the text nor an earlier "
-					   "version can be used, first '%s'",
-					   stats->n_unknown, stats->n_unknown == 1 ? "" : "s",
-					   stats->unknown));
-	else if (is_doubtful && stats->n_blank > 0)
-		set_unknown(m, bh_asprintf("%zu manifest files are empty, and rules of an earlier "
-					   "run are in force: accept that with `bulkhead reload "
-					   "--accept-empty`",
-					   stats->n_blank));
-	else if (is_doubtful && stats->n_in_force == 0)
-		set_unknown(m, bh_asprintf("'%s' has no manifest, and rules of an earlier run are "
-					   "in force: is the volume mounted? Or accept that with "
-					   "`bulkhead reload --accept-empty`",
-					   m->path));
-	return !m->unknown || m->start.is_recalled;
+		return bh_asprintf("of %zu file%s neither the text nor an earlier version can be "
+				   "used, first '%s'",
+				   stats->n_unknown, stats->n_unknown == 1 ? "" : "s",
+				   stats->unknown);
+	if (is_doubtful && stats->n_blank > 0)
+		return bh_asprintf("%zu file%s empty, and rules of an earlier run are in force: "
+				   "accept that with `bulkhead reload --accept-empty`",
+				   stats->n_blank, stats->n_blank == 1 ? " is" : "s are");
+	if (is_doubtful && stats->n_in_force == 0)
+		return bh_asprintf("'%s' has none, and rules of an earlier run are in force: is "
+				   "the volume mounted? Or accept that with `bulkhead reload "
+				   "--accept-empty`",
+				   m->path);
+	return NULL;
 }
 
 static void tell_synced(struct bh_manifest *m)
@@ -205,7 +208,8 @@ static void on_tree(struct bh_manifest *m)
 	tell_tree(m, NULL);
 	drop_old_watches(m);
 	tell_missing_watches(m);
-	if (is_known(m, &stats))
+	set_unknown(m, why_unknown(m, &stats));
+	if (!m->unknown || m->start.is_recalled)
 		tell_synced(m);
 }
 

@@ -63,6 +63,19 @@ bool bh_nft_state_is_in_force(const struct bh_nft_state *state)
 	return false;
 }
 
+bool bh_nft_state_has_pods(const struct bh_nft_state *state)
+{
+	if (!bh_nft_state_is_in_force(state))
+		return false;
+	if (state->rebuild)
+		return true;
+	for (size_t i = 0; i < state->n_sets; i++) {
+		if (state->sets[i].shape.is_map && state->sets[i].n > 0)
+			return true;
+	}
+	return false;
+}
+
 /* Forgets what an interrupted dump has brought. */
 static void on_restart(void *ctx)
 {

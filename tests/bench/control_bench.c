@@ -330,7 +330,7 @@ static uint64_t read_state(struct bench *b, const char *path)
 static void time_state(struct bench *b, struct bh_buf *out)
 {
 	char path[] = "/tmp/control_bench.XXXXXX";
-	struct bh_cachefile_info info = { .server = "bench" };
+	struct bh_cachefile_info info = { .of = "bench" };
 	struct bh_err err = { 0 };
 	uint64_t t[5], slowest_ns;
 	pid_t child;

@@ -34,7 +34,7 @@ static void read_as(struct bh_world *w, const uint8_t *data, size_t len, bool is
 {
 	bh_auto_close int fd = memfd_create("cache", MFD_CLOEXEC);
 	bh_auto(bh_cachefile_close) struct bh_cachefile *f = NULL;
-	struct bh_cachefile_info info;
+	struct bh_cachefile_info info = { .kind = BH_CACHEFILE_KUBE };
 	char foot[128];
 	size_t foot_len = make_foot(data, len, foot);
 

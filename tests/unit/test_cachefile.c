@@ -40,11 +40,11 @@ static int remove_place(void **state)
 
 static struct bh_cachefile_info write_world(const struct place *p, const struct bh_world *w)
 {
-	struct bh_cachefile_info info = { .server = SERVER, .real_ns = 42 };
+	struct bh_cachefile_info info = { .of = SERVER, .real_ns = 42 };
 	struct bh_err err = { 0 };
 
 	assert_ok(bh_cachefile_write(p->path, w, &info, &err), &err);
-	assert_true(info.n_facts > 0);
+	assert_true(info.n_lines > 0);
 	return info;
 }
 
@@ -105,10 +105,10 @@ static void the_world_comes_back_with_time_and_server(void **state)
 	r.w = g.w;
 	assert_ok(read_back(p, SERVER, &r, &info, &err), &err);
 	assert_false(bh_world_is_dirty(g.w));
-	assert_int_equal(written.n_facts, r.n);
+	assert_int_equal(written.n_lines, r.n);
 	assert_int_equal(written.n_bytes, st.st_size);
 	assert_int_equal(info.real_ns, 42);
-	assert_string_equal(info.server, SERVER);
+	assert_string_equal(info.of, SERVER);
 	gen_done(&g);
 }
 
@@ -162,7 +162,7 @@ static void what_cannot_be_written_leaves_what_is_there(void **state)
 {
 	const struct place *p = *state;
 	bh_auto_free char *nowhere = bh_asprintf("%s/no/kube.cache", p->folder);
-	struct bh_cachefile_info info = { .server = SERVER };
+	struct bh_cachefile_info info = { .of = SERVER };
 	struct bh_err err = { 0 };
 	struct gen g;
 
