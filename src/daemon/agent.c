@@ -293,20 +293,6 @@ static int open_sockets(struct bh_agent *a, struct bh_err *err)
 	return r < 0 ? r : bh_packets_start(&a->packets, a, err);
 }
 
-/* An agent without a filter protects pods better than no agent. */
-static void filter_system_calls(struct bh_agent *a)
-{
-	struct bh_err err = { 0 };
-
-	if (bh_seccomp_load(&a->seccomp, a->config->seccomp, &err) < 0)
-		bh_log_error("%s, going on without it", bh_err_text(&err));
-	else if (a->seccomp.is_in_force)
-		bh_log_debug("system calls are filtered (%s)",
-			     bh_seccomp_mode_str(a->seccomp.mode));
-	else
-		bh_log_warning("system calls are not filtered (--seccomp off)");
-}
-
 static int start(struct bh_agent *a, struct bh_err *err)
 {
 	int r = bh_caps_check(err);
@@ -332,7 +318,7 @@ static int start(struct bh_agent *a, struct bh_err *err)
 	r = bh_caps_drop(err);
 	if (r < 0)
 		return r;
-	filter_system_calls(a);
+	bh_seccomp_start(&a->seccomp, a->config->seccomp);
 	check_bridges(a);
 	return bh_sources_start(&a->sources, a, err);
 }

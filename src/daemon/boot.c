@@ -255,10 +255,15 @@ static int look(struct bh_nft *nft, struct bh_err *err)
 static int load(const struct bh_config *config, struct bh_err *err)
 {
 	bh_auto(bh_nft_free) struct bh_nft *nft = NULL;
+	struct bh_seccomp seccomp;
 	int r = bh_caps_check(err);
 
 	if (r == 0)
-		r = bh_nft_new(&nft, err);
+		r = bh_caps_drop(err);
+	if (r < 0)
+		return r;
+	bh_seccomp_start(&seccomp, config->seccomp);
+	r = bh_nft_new(&nft, err);
 	if (r == 0)
 		r = look(nft, err);
 	if (r != 0) {

@@ -20,6 +20,7 @@
 
 #include "bh/alloc.h"
 #include "bh/file.h"
+#include "bh/log.h"
 #include "syscalls.h"
 
 static const char *const mode_names[] = {
@@ -172,6 +173,18 @@ int bh_seccomp_load(struct bh_seccomp *s, enum bh_seccomp_mode mode, struct bh_e
 	       strerror(-r));
 	snprintf(s->trouble, sizeof(s->trouble), "%s", bh_err_text(&why));
 	return bh_err(err, r, "%s", bh_err_text(&why));
+}
+
+void bh_seccomp_start(struct bh_seccomp *s, enum bh_seccomp_mode mode)
+{
+	struct bh_err err = { 0 };
+
+	if (bh_seccomp_load(s, mode, &err) < 0)
+		bh_log_error("%s, going on without it", bh_err_text(&err));
+	else if (s->is_in_force)
+		bh_log_debug("system calls are filtered (%s)", bh_seccomp_mode_str(s->mode));
+	else
+		bh_log_warning("system calls are not filtered (--seccomp off)");
 }
 
 /* The number behind "Seccomp:" in /proc/self/status, proc(5); -1 if it is not there. */
