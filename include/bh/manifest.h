@@ -88,9 +88,10 @@ void bh_manifest_texts(const struct bh_manifest *m,
  */
 void bh_manifest_reload(struct bh_manifest *m, bool accepts_empty);
 /*
- * Why it is not known what the folder says: a file of which neither the text nor an
- * earlier version is known.  on_synced is not called while that is so at the start and
- * nothing was recalled.  NULL: it is known.  Valid until the next turn of the loop.
+ * Why on_synced was not called though the folder can be read: at a start of which nothing
+ * was recalled, there is a file that cannot be used, or nothing where rules of an earlier
+ * run are in force.  NULL: it was, or the folder cannot be read.  Valid until the next turn
+ * of the loop.
  */
 const char *bh_manifest_unknown(const struct bh_manifest *m);
 /* The tree changed, and the sink has not been told all of it yet. */

@@ -155,12 +155,14 @@ static void set_unknown(struct bh_manifest *m, char *text)
 		m->sink.on_problem(m->sink.ctx, BH_SOURCE_MANIFEST, "manifests", text);
 }
 
-/* Why it is not known what the tree says; NULL: it is. */
+/* Why the tree is not in sync though it can be read; NULL: it is. */
 static char *why_unknown(const struct bh_manifest *m, const struct store_stats *stats)
 {
-	bool is_doubtful =
-		!m->start.is_recalled && !m->is_synced && m->start.has_rules && !m->is_accepted;
+	bool is_doubtful = m->start.has_rules && !m->is_accepted;
 
+	/* Later, what cannot be used never was in force: a problem of its own. */
+	if (m->start.is_recalled || m->is_synced)
+		return NULL;
 	if (stats->n_unknown > 0)
 		return bh_asprintf("of %zu file%s neither the text nor an earlier version can be "
 				   "used, first '%s'",
@@ -209,7 +211,7 @@ static void on_tree(struct bh_manifest *m)
 	drop_old_watches(m);
 	tell_missing_watches(m);
 	set_unknown(m, why_unknown(m, &stats));
-	if (!m->unknown || m->start.is_recalled)
+	if (!m->unknown)
 		tell_synced(m);
 }
 
