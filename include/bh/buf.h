@@ -30,9 +30,9 @@ const char *bh_buf_str(const struct bh_buf *b);
 char *bh_buf_take(struct bh_buf *b);
 
 /*
- * Adds @s with control characters, bytes that are not UTF-8 and backslashes
- * as \xNN, so that a hostile name can forge neither a log line nor a
- * terminal sequence.
+ * Adds @s with control and format characters, others that nobody sees, bytes that
+ * are not UTF-8 and backslashes as \xNN, so that a hostile name can forge neither a
+ * log line nor a terminal sequence, nor the order in which text is read.
  */
 void bh_buf_escape(struct bh_buf *b, const char *s);
 

@@ -1,5 +1,6 @@
 #include "bh/buf.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,7 +91,42 @@ char *bh_buf_take(struct bh_buf *b)
 	return s;
 }
 
-/* The length of the UTF-8 sequence at @s (RFC 3629), 0 if it is none. */
+/*
+ * Characters that change how others look or where they stand, or that nobody sees: C1
+ * controls, general categories Cf, Zl and Zp, what Unicode calls default ignorable, fillers
+ * and variation selectors (Unicode 15.0, UnicodeData.txt and DerivedCoreProperties.txt), and
+ * noncharacters.
+ */
+static bool is_hidden(uint32_t c)
+{
+	static const struct {
+		uint32_t first, last;
+	} t[] = {
+		{ 0x7f, 0x9f },	      { 0xad, 0xad },	    { 0x34f, 0x34f },
+		{ 0x600, 0x605 },     { 0x61c, 0x61c },	    { 0x6dd, 0x6dd },
+		{ 0x70f, 0x70f },     { 0x890, 0x891 },	    { 0x8e2, 0x8e2 },
+		{ 0x115f, 0x1160 },   { 0x17b4, 0x17b5 },   { 0x180b, 0x180f },
+		{ 0x200b, 0x200f },   { 0x2028, 0x202e },   { 0x2060, 0x206f },
+		{ 0x2800, 0x2800 },   { 0x3164, 0x3164 },   { 0xfdd0, 0xfdef },
+		{ 0xfe00, 0xfe0f },   { 0xfeff, 0xfeff },   { 0xffa0, 0xffa0 },
+		{ 0xfff0, 0xfffb },   { 0x110bd, 0x110bd }, { 0x110cd, 0x110cd },
+		{ 0x13430, 0x13455 }, { 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a },
+		{ 0xe0000, 0xe0fff },
+	};
+	size_t i;
+
+	if ((c & 0xfffe) == 0xfffe)
+		return true;
+	for (i = 0; i < BH_ARRAY_LEN(t) && c >= t[i].first; i++)
+		if (c <= t[i].last)
+			return true;
+	return false;
+}
+
+/*
+ * The length of the UTF-8 sequence at @s (RFC 3629), 0 if it is none, or of a character
+ * that is not to be seen as it is.
+ */
 static size_t utf8_len(const unsigned char *s)
 {
 	static const struct {
@@ -114,8 +150,8 @@ static size_t utf8_len(const unsigned char *s)
 				return 0;
 			c = c << 6 | (s[k] & 0x3f);
 		}
-		/* Overlong forms, surrogates and C1 controls are refused. */
-		if (c < t[i].min || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || c < 0xa0)
+		/* Overlong forms and surrogates are refused. */
+		if (c < t[i].min || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) || is_hidden(c))
 			return 0;
 		return t[i].len;
 	}

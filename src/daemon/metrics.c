@@ -505,7 +505,7 @@ static int on_ready(void *ctx, struct bh_buf *body)
 static int on_policies(void *ctx, struct bh_buf *body)
 {
 	json_t *json = bh_policies_json(ctx);
-	char *text = json_dumps(json, JSON_INDENT(1));
+	char *text = json_dumps(json, JSON_INDENT(1) | JSON_ENSURE_ASCII);
 
 	json_decref(json);
 	if (!text)

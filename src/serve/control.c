@@ -171,7 +171,7 @@ static void format_error(struct bh_buf *line, int code, const char *text)
 
 	bh_buf_escape(&clean, text);
 	o = json_pack("{s:s, s:i}", "error", bh_buf_str(&clean), "code", code);
-	json_dump_callback(o, add_json, line, JSON_COMPACT);
+	json_dump_callback(o, add_json, line, JSON_COMPACT | JSON_ENSURE_ASCII);
 	json_decref(o);
 	bh_buf_done(&clean);
 }
@@ -200,7 +200,8 @@ int bh_reply_data(struct bh_reply *reply, json_t *data)
 			r = -ENOBUFS;
 		} else {
 			bh_buf_puts(&line, "{\"data\":");
-			json_dump_callback(data, add_json, &line, JSON_COMPACT | JSON_ENCODE_ANY);
+			json_dump_callback(data, add_json, &line,
+					   JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
 			bh_buf_putc(&line, '}');
 			r = send_line(c, &line);
 		}

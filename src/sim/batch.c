@@ -116,7 +116,7 @@ static void add_without_own_members(json_t *o, struct bh_buf *out)
 
 	for (i = 0; i < BH_ARRAY_LEN(own_members); i++)
 		json_object_del(o, own_members[i]);
-	text = json_dumps(o, 0);
+	text = json_dumps(o, JSON_ENSURE_ASCII);
 	bh_buf_puts(out, text ? text : "{}");
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bh/alloc.h"
+#include "bh/object.h"
 
 static const char *const formats[] = {
 	[BH_SIM_TXT] = "txt", [BH_SIM_JSON] = "json", [BH_SIM_CSV] = "csv",
@@ -19,6 +20,22 @@ enum bh_sim_format bh_sim_format_of(const char *name)
 		if (strcmp(formats[i], name) == 0)
 			return (enum bh_sim_format)i;
 	return BH_SIM_TXT;
+}
+
+/*
+ * Manifests hold what nobody has validated.  Backslashes and ends of lines are the
+ * caller's; @room is for what has more than printable ASCII in it.
+ */
+static const char *plain(const char *s, struct bh_buf *room)
+{
+	const unsigned char *c = (const unsigned char *)s;
+
+	while (*c == '\n' || (*c >= ' ' && *c < 0x7f))
+		c++;
+	if (!*c)
+		return s;
+	bh_buf_escape(room, s);
+	return bh_buf_str(room);
 }
 
 static void csv_cell(const char *cell, struct bh_buf *out)
@@ -54,13 +71,16 @@ void bh_table_row(enum bh_sim_format format, const char *const *cells, size_t n,
 	if (format == BH_SIM_MD)
 		bh_buf_putc(out, '|');
 	for (i = 0; i < n; i++) {
+		struct bh_buf room = { 0 };
+
 		if (format == BH_SIM_MD) {
-			md_cell(cells[i], out);
-			continue;
+			md_cell(plain(cells[i], &room), out);
+		} else {
+			if (i > 0)
+				bh_buf_putc(out, ',');
+			csv_cell(plain(cells[i], &room), out);
 		}
-		if (i > 0)
-			bh_buf_putc(out, ',');
-		csv_cell(cells[i], out);
+		bh_buf_done(&room);
 	}
 	bh_buf_putc(out, '\n');
 }
@@ -84,20 +104,18 @@ void bh_table_head(enum bh_sim_format format, const char *const *names, size_t n
 
 void bh_json_string(const char *s, struct bh_buf *out)
 {
-	bh_buf_putc(out, '"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			bh_buf_printf(out, "\\%c", *s);
-		else if ((unsigned char)*s < ' ')
-			bh_buf_printf(out, "\\u%04x", (unsigned char)*s);
-		else
-			bh_buf_putc(out, *s);
-	}
-	bh_buf_putc(out, '"');
+	json_t *text = bh_text_json(s);
+	bh_auto_free char *json = json_dumps(text, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+
+	json_decref(text);
+	bh_buf_puts(out, json ? json : "null");
 }
 
-void bh_dot_string(const char *s, struct bh_buf *out)
+void bh_dot_string(const char *text, struct bh_buf *out)
 {
+	bh_auto(bh_buf_done) struct bh_buf room = { 0 };
+	const char *s = plain(text, &room);
+
 	bh_buf_putc(out, '"');
 	for (; *s; s++) {
 		if (*s == '"' || *s == '\\')

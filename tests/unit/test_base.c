@@ -40,6 +40,29 @@ static void hostile_text_is_escaped(void **state)
 		{ "\xc0\x8a", "\\xc0\\x8a" },          /* overlong newline */
 		{ "\xc2\x9b", "\\xc2\\x9b" },          /* C1 control */
 		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" }, /* surrogate */
+		/* Directions: U+202E, U+2066, U+200F, U+061C. */
+		{ "a\xe2\x80\xae" "b", "a\\xe2\\x80\\xaeb" },
+		{ "\xe2\x81\xa6", "\\xe2\\x81\\xa6" },
+		{ "\xe2\x80\x8f", "\\xe2\\x80\\x8f" },
+		{ "\xd8\x9c", "\\xd8\\x9c" },
+		/* Nothing to see: U+200B, U+FEFF, U+00AD, U+2060, U+3164, U+FE0F. */
+		{ "\xe2\x80\x8b", "\\xe2\\x80\\x8b" },
+		{ "\xef\xbb\xbf", "\\xef\\xbb\\xbf" },
+		{ "\xc2\xad", "\\xc2\\xad" },
+		{ "\xe2\x81\xa0", "\\xe2\\x81\\xa0" },
+		{ "\xe3\x85\xa4", "\\xe3\\x85\\xa4" },
+		{ "\xef\xb8\x8f", "\\xef\\xb8\\x8f" },
+		/* Lines and paragraphs: U+2028, U+2029; tags: U+E0041; U+FFFE, U+10FFFF. */
+		{ "\xe2\x80\xa8", "\\xe2\\x80\\xa8" },
+		{ "\xe2\x80\xa9", "\\xe2\\x80\\xa9" },
+		{ "\xf3\xa0\x81\x81", "\\xf3\\xa0\\x81\\x81" },
+		{ "\xef\xbf\xbe", "\\xef\\xbf\\xbe" },
+		{ "\xf4\x8f\xbf\xbf", "\\xf4\\x8f\\xbf\\xbf" },
+		/* Their neighbours are characters like others: U+200A, U+2070, U+FF9F, U+1F600. */
+		{ "\xe2\x80\x8a", "\xe2\x80\x8a" },
+		{ "\xe2\x81\xb0", "\xe2\x81\xb0" },
+		{ "\xef\xbe\x9f", "\xef\xbe\x9f" },
+		{ "\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80" },
 	};
 	struct bh_buf b = { 0 };
 	size_t i;
