@@ -42,7 +42,7 @@ void ranges_normalise(struct range_list *l)
 
 	if (l->n == 0)
 		return;
-	qsort(l->items, l->n, sizeof(*l->items), cmp_range);
+	bh_sort(l->items, l->n, sizeof(*l->items), cmp_range);
 	for (i = 0; i < l->n; i++) {
 		const struct bh_range *r = &l->items[i];
 		struct bh_range *last = n ? &l->items[n - 1] : NULL;

@@ -100,7 +100,7 @@ static size_t find_edges(const struct join_block *blocks, size_t n, struct edge 
 		}
 	}
 	if (n_edges)
-		qsort(edges, n_edges, sizeof(*edges), cmp_edge);
+		bh_sort(edges, n_edges, sizeof(*edges), cmp_edge);
 	*ret = edges;
 	return n_edges;
 }
@@ -229,7 +229,7 @@ static size_t find_port_edges(const struct join_block *blocks, size_t n, struct 
 		}
 	}
 	if (n_edges)
-		qsort(edges, n_edges, sizeof(*edges), cmp_port_edge);
+		bh_sort(edges, n_edges, sizeof(*edges), cmp_port_edge);
 	*ret = edges;
 	return n_edges;
 }
@@ -270,7 +270,7 @@ static struct port_class *class_of(struct port_class **classes, const struct ope
 	struct port_class *c;
 
 	memcpy(ids, o->ids, bytes);
-	qsort(ids, o->n, sizeof(size_t), cmp_id);
+	bh_sort(ids, o->n, sizeof(size_t), cmp_id);
 	HASH_FIND(hh, *classes, ids, bytes, c);
 	if (c)
 		return c;

@@ -351,7 +351,7 @@ static int cmp_share(const void *a, const void *b)
 static void sort_shares(struct shares *l)
 {
 	if (l->n)
-		qsort(l->items, l->n, sizeof(*l->items), cmp_share);
+		bh_sort(l->items, l->n, sizeof(*l->items), cmp_share);
 }
 
 /* Of sorted shares: where those with the ports of the @first'th end. */
@@ -422,7 +422,7 @@ static struct port_group **groups_by_ports(const struct shares *l, size_t n)
 
 	for (i = 0; i < l->n; i = group_end(l, i))
 		groups[k++] = l->items[i].group;
-	qsort(groups, n, sizeof(struct port_group *), cmp_group_by_ports);
+	bh_sort(groups, n, sizeof(struct port_group *), cmp_group_by_ports);
 	return groups;
 }
 
@@ -476,7 +476,7 @@ static void unite_groups(struct peer *peer)
 {
 	size_t n = 0;
 
-	qsort(peer->groups, peer->n_groups, sizeof(struct port_group *), cmp_group_id);
+	bh_sort(peer->groups, peer->n_groups, sizeof(struct port_group *), cmp_group_id);
 	for (size_t i = 0; i < peer->n_groups; i++) {
 		if (n == 0 || peer->groups[n - 1] != peer->groups[i])
 			peer->groups[n++] = peer->groups[i];
@@ -633,10 +633,10 @@ static void move_heavy(struct block **blocks, size_t n, enum bh_family f)
 	for (size_t i = 0; i < n; i++)
 		w[i] = (struct weighed){ blocks[i], blocks[i]->ranges[f].n *
 							    blocks[i]->group->ports.n_ranges };
-	qsort(w, n, sizeof(*w), cmp_weighed);
+	bh_sort(w, n, sizeof(*w), cmp_weighed);
 	for (size_t i = 0; i < n; i++)
 		blocks[i] = w[i].block;
-	qsort(blocks + FEW - 1, n - (FEW - 1), sizeof(struct block *), cmp_block);
+	bh_sort(blocks + FEW - 1, n - (FEW - 1), sizeof(struct block *), cmp_block);
 }
 
 static size_t count_apart(struct block *const *blocks, enum bh_family f)
@@ -696,7 +696,7 @@ static bool lay_blocks(struct match *m)
 	if (n_some == 0)
 		return true;
 	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
-		qsort(some, n_some, sizeof(struct block *), cmp_block);
+		bh_sort(some, n_some, sizeof(struct block *), cmp_block);
 		if (n_some > FEW) {
 			if (!lay_joined(m, some, n_some, f))
 				return false;

@@ -82,11 +82,11 @@ void ports_normalise(struct port_set *p)
 		return;
 	}
 	if (p->n_ranges) {
-		qsort(p->ranges, p->n_ranges, sizeof(*p->ranges), cmp_range);
+		bh_sort(p->ranges, p->n_ranges, sizeof(*p->ranges), cmp_range);
 		merge_ranges(p);
 	}
 	if (p->n_names)
-		qsort(p->names, p->n_names, sizeof(*p->names), cmp_name);
+		bh_sort(p->names, p->n_names, sizeof(*p->names), cmp_name);
 	for (i = 0; i < p->n_names; i++) {
 		if (n == 0 || cmp_name(&p->names[n - 1], &p->names[i]) != 0)
 			p->names[n++] = p->names[i];

@@ -228,7 +228,7 @@ struct shared_set *sets_peers(struct bh_compiler *c, const struct set_member *me
 	size_t i;
 
 	memcpy(sorted, members, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), cmp_member);
+	bh_sort(sorted, n, sizeof(*sorted), cmp_member);
 	members_canonical(sorted, n, &text);
 	name = name_of(is_with_ports ? "c" : "p", &text);
 	s = find_set(c, name);

@@ -297,7 +297,7 @@ size_t bh_plan_sets(const struct bh_plan *plan, const struct bh_plan_set *const 
 			if (!s->is_removed)
 				l->sets[l->n_sets++] = s->set;
 		}
-		qsort(l->sets, l->n_sets, sizeof(struct bh_plan_set *), cmp_set);
+		bh_sort(l->sets, l->n_sets, sizeof(struct bh_plan_set *), cmp_set);
 		l->has_sets = true;
 	}
 	*ret = l->sets;
@@ -317,7 +317,7 @@ size_t bh_plan_chains(const struct bh_plan *plan, const struct bh_plan_chain *co
 			if (!c->is_removed)
 				l->chains[l->n_chains++] = c->chain;
 		}
-		qsort(l->chains, l->n_chains, sizeof(struct bh_plan_chain *), cmp_chain);
+		bh_sort(l->chains, l->n_chains, sizeof(struct bh_plan_chain *), cmp_chain);
 		l->has_chains = true;
 	}
 	*ret = l->chains;

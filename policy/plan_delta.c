@@ -255,11 +255,11 @@ struct bh_delta *bh_plan_delta(const struct bh_plan *plan)
 		return NULL;
 	bh_plan_merge(plan);
 	if (plan->n_dirty_sets)
-		qsort(plan->dirty_sets, plan->n_dirty_sets, sizeof(struct bh_plan_set_priv *),
-		      cmp_set);
+		bh_sort(plan->dirty_sets, plan->n_dirty_sets, sizeof(struct bh_plan_set_priv *),
+			cmp_set);
 	if (plan->n_dirty_chains)
-		qsort(plan->dirty_chains, plan->n_dirty_chains, sizeof(struct bh_plan_chain_priv *),
-		      cmp_chain);
+		bh_sort(plan->dirty_chains, plan->n_dirty_chains,
+			sizeof(struct bh_plan_chain_priv *), cmp_chain);
 
 	o.delta = bh_calloc(1, sizeof(*o.delta));
 	o.delta->table = plan->table;

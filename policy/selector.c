@@ -105,7 +105,7 @@ static void each_value(const struct bh_requirement *req, struct bh_buf *out,
 
 	for (i = 0; i < req->n_values; i++)
 		values[i] = req->values[i];
-	qsort(values, req->n_values, sizeof(*values), cmp_str);
+	bh_sort(values, req->n_values, sizeof(*values), cmp_str);
 	for (i = 0; i < req->n_values; i++)
 		if (i == 0 || strcmp(values[i - 1], values[i]) != 0)
 			add(out, values[i], i == 0);
@@ -138,7 +138,7 @@ static void each_requirement(const struct bh_selector *sel, struct bh_buf *out,
 		add(&one, &sel->reqs[i]);
 		texts[i] = bh_buf_take(&one);
 	}
-	qsort(texts, sel->n_reqs, sizeof(*texts), cmp_str);
+	bh_sort(texts, sel->n_reqs, sizeof(*texts), cmp_str);
 	for (i = 0; i < sel->n_reqs; i++) {
 		if (i > 0 && strcmp(texts[i - 1], texts[i]) == 0)
 			continue;

@@ -23,7 +23,7 @@ struct bh_label *bh_labels_intern(struct bh_world *w, const struct bh_labels *la
 
 	if (labels->n)
 		memcpy(items, labels->items, labels->n * sizeof(*items));
-	qsort(items, labels->n, sizeof(*items), cmp_label);
+	bh_sort(items, labels->n, sizeof(*items), cmp_label);
 	for (i = 0; i < labels->n; i++)
 		if (used == 0 || strcmp(items[used - 1].key, items[i].key) != 0)
 			items[used++] = items[i];
@@ -91,7 +91,7 @@ static void copy_selector(struct bump *b, const struct bh_selector *src, struct 
 		if (!reqs)
 			continue;
 		if (req->n_values)
-			qsort(values, req->n_values, sizeof(*req->values), cmp_value);
+			bh_sort(values, req->n_values, sizeof(*req->values), cmp_value);
 		reqs[i].values = values;
 		reqs[i].is_sorted = true;
 	}

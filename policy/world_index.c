@@ -203,7 +203,7 @@ static struct bh_port *intern_ports(struct bh_world *w, const struct bh_port *po
 		copy[i].number = ports[i].number;
 		copy[i].protocol = ports[i].protocol;
 	}
-	qsort(copy, n, sizeof(*copy), cmp_port);
+	bh_sort(copy, n, sizeof(*copy), cmp_port);
 	return copy;
 }
 

@@ -277,7 +277,7 @@ static void update_group(struct bh_world *w, const struct group *told, const cha
 		else if (is_same || !*f->pub.uid)
 			facts[g.n++] = f;
 	}
-	qsort(facts, g.n, sizeof(*facts), cmp_fact);
+	bh_sort(facts, g.n, sizeof(*facts), cmp_fact);
 	update_pod(w, &g, uid);
 }
 

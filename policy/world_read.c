@@ -223,7 +223,7 @@ static const struct bh_listing *listing(const struct bh_world *w, enum bh_kind k
 		break;
 	case BH_KIND_COUNT_: abort();
 	}
-	qsort(l->items, l->n, sizeof(*l->items), cmp[kind]);
+	bh_sort(l->items, l->n, sizeof(*l->items), cmp[kind]);
 	return l;
 }
 

@@ -58,6 +58,23 @@ void bh_close(int *fd);
 #define BH_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /*
+ * qsort() and bsearch() for arrays that may be empty: ISO C wants a pointer that is not
+ * NULL even where there is nothing to sort.
+ */
+static inline void bh_sort(void *items, size_t n, size_t size,
+			   int (*cmp)(const void *a, const void *b))
+{
+	if (n > 1)
+		qsort(items, n, size, cmp);
+}
+
+static inline void *bh_search(const void *key, const void *items, size_t n, size_t size,
+			      int (*cmp)(const void *a, const void *b))
+{
+	return n > 0 ? bsearch(key, items, n, size, cmp) : NULL;
+}
+
+/*
  * An arena: many small objects with one end of life.  Owned by whoever made
  * it; everything taken from it dies with it.
  */

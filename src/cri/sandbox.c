@@ -246,7 +246,7 @@ static void make_labels(const struct bh_sandbox_raw *raw, struct bh_arena *arena
 		labels[n].key = bh_arena_strdup(arena, l->key);
 		labels[n++].value = bh_arena_strdup(arena, l->value);
 	}
-	qsort(labels, n, sizeof(*labels), cmp_label);
+	bh_sort(labels, n, sizeof(*labels), cmp_label);
 	for (i = 1; i < n; i++) {
 		if (strcmp(labels[i].key, labels[i - 1].key) == 0) {
 			s->has_bad_labels = true;

@@ -195,7 +195,7 @@ int walk_tree(const char *path, const struct scan *scan, struct walk *ret, struc
 		return r;
 	}
 	if (ret->n_files)
-		qsort(ret->files, ret->n_files, sizeof(*ret->files), by_text);
+		bh_sort(ret->files, ret->n_files, sizeof(*ret->files), by_text);
 	return 0;
 }
 

@@ -314,7 +314,7 @@ static int cmp_byte(const void *a, const void *b)
 /* Their order is of no account. */
 static void put_bytes(struct bh_buf *out, struct byte_matches *m)
 {
-	qsort(m->data, m->n, sizeof(*m->data), cmp_byte);
+	bh_sort(m->data, m->n, sizeof(*m->data), cmp_byte);
 	for (size_t i = 0; i < m->n; i++) {
 		put_head(out, UINT16_MAX - 1, (size_t)m->data[i].base);
 		bh_buf_add(out, &m->data[i].at, sizeof(m->data[i].at));

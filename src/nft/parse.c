@@ -335,11 +335,11 @@ void nft_reader_sort(struct nft_reader *r)
 	struct bh_nft_state *s = r->state;
 
 	if (s->n_counters)
-		qsort(s->counters, s->n_counters, sizeof(*s->counters), cmp_counter);
+		bh_sort(s->counters, s->n_counters, sizeof(*s->counters), cmp_counter);
 	if (s->n_chains)
-		qsort(s->chains, s->n_chains, sizeof(*s->chains), cmp_chain);
+		bh_sort(s->chains, s->n_chains, sizeof(*s->chains), cmp_chain);
 	if (s->n_sets)
-		qsort(s->sets, s->n_sets, sizeof(*s->sets), cmp_set);
+		bh_sort(s->sets, s->n_sets, sizeof(*s->sets), cmp_set);
 	r->chain = NULL;
 	r->set = NULL;
 }
@@ -350,7 +350,7 @@ static struct nft_state_chain *find_chain(struct nft_reader *r, const char *name
 
 	if (r->state->n_chains == 0)
 		return NULL;
-	return bsearch(&key, r->state->chains, r->state->n_chains, sizeof(key), cmp_chain);
+	return bh_search(&key, r->state->chains, r->state->n_chains, sizeof(key), cmp_chain);
 }
 
 static int on_rule(struct nft_reader *r, const struct nlmsghdr *msg)

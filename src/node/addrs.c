@@ -95,7 +95,7 @@ int bh_node_addrs(struct bh_addr **ret, size_t *n, struct bh_err *err)
 
 	/* Sorted and each once: link-local addresses repeat between links. */
 	if (c.n > 0)
-		qsort(c.items, c.n, sizeof(*c.items), cmp_addr);
+		bh_sort(c.items, c.n, sizeof(*c.items), cmp_addr);
 	for (size_t i = 0; i < c.n; i++)
 		if (i == 0 || !bh_addr_eq(&c.items[i], &c.items[kept - 1]))
 			c.items[kept++] = c.items[i];

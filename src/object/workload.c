@@ -62,7 +62,7 @@ static struct bh_labels sorted(struct decoder *d, const struct bh_labels *labels
 		bh_arena_memdup(d->arena, labels->items, labels->n * sizeof(*items));
 
 	if (labels->n)
-		qsort(items, labels->n, sizeof(*items), by_key);
+		bh_sort(items, labels->n, sizeof(*items), by_key);
 	return (struct bh_labels){ .items = items, .n = labels->n };
 }
 

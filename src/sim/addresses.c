@@ -154,7 +154,7 @@ static void find_free(struct maker *m, struct spans *used)
 	size_t i;
 
 	if (used->n)
-		qsort(used->items, used->n, sizeof(*used->items), by_first);
+		bh_sort(used->items, used->n, sizeof(*used->items), by_first);
 	m->free.n = 0;
 	m->n_free = 0;
 	for (i = 0; i <= used->n && at < end; i++) {

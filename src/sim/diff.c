@@ -122,7 +122,7 @@ static void put_edges(const struct bh_graph_diff *d, bool is_after, struct items
 	for (i = 0; i < g->n_edges; i++)
 		put_edge(d, &of, &g->edges[i], ret);
 	if (ret->n > 0)
-		qsort(ret->items, ret->n, sizeof(*ret->items), cmp_items);
+		bh_sort(ret->items, ret->n, sizeof(*ret->items), cmp_items);
 	free(of.first);
 	free(of.ends);
 }
@@ -297,9 +297,9 @@ static void order_changes(struct bh_graph_diff *d)
 					  .range = src->is_external ? src->range : dst->range,
 					  .other = src->is_external ? dst->label : src->label };
 	}
-	qsort(list, d->n_changes, sizeof(*list), cmp_order);
+	bh_sort(list, d->n_changes, sizeof(*list), cmp_order);
 	n = join(d, list, d->n_changes);
-	qsort(list, n, sizeof(*list), cmp_labels);
+	bh_sort(list, n, sizeof(*list), cmp_labels);
 	for (i = 0; i < n; i++)
 		d->changes[i] = list[i].change;
 	d->n_changes = n;
@@ -322,8 +322,8 @@ struct bh_graph_diff *bh_graph_diff_new(struct bh_graph *before, struct bh_graph
 	bh_d_make_ends(d);
 	for (i = 0; i < 2; i++)
 		if (d->n_workloads[i] > 0)
-			qsort(d->workloads[i], d->n_workloads[i], sizeof(*d->workloads[i]),
-			      cmp_strings);
+			bh_sort(d->workloads[i], d->n_workloads[i], sizeof(*d->workloads[i]),
+				cmp_strings);
 	find_changes(d);
 	order_changes(d);
 	return d;

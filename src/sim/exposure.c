@@ -71,7 +71,7 @@ static void sort_cuts(struct view *v)
 	size_t i, n = 0;
 
 	if (v->n_cuts)
-		qsort(v->cuts, v->n_cuts, sizeof(*v->cuts), cmp_ports);
+		bh_sort(v->cuts, v->n_cuts, sizeof(*v->cuts), cmp_ports);
 	for (i = 0; i < v->n_cuts; i++)
 		if (n == 0 || v->cuts[n - 1] != v->cuts[i])
 			v->cuts[n++] = v->cuts[i];
@@ -389,7 +389,7 @@ static void ask_peers(struct view *v, struct bh_exposure *e)
 			ask_rule(v, p, &rules->items[k], e);
 	}
 	if (v->n_peers)
-		qsort(v->peers, v->n_peers, sizeof(*v->peers), cmp_peers);
+		bh_sort(v->peers, v->n_peers, sizeof(*v->peers), cmp_peers);
 	e->n_peers = v->n_peers;
 	if (v->n_peers)
 		e->peers = bh_arena_memdup(v->out->arena, v->peers, v->n_peers * sizeof(*v->peers));

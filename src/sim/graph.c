@@ -285,7 +285,7 @@ static void connect(struct bh_graph *g)
 		connect_group(g, &s, &g->groups[i]);
 	search_done(&s, g);
 	if (g->n_edges > 0)
-		qsort(g->edges, g->n_edges, sizeof(*g->edges), cmp_edges);
+		bh_sort(g->edges, g->n_edges, sizeof(*g->edges), cmp_edges);
 }
 
 /* --- the graph ------------------------------------------------------------------- */

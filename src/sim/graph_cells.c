@@ -55,7 +55,7 @@ static void cut(const struct bh_graph *g, enum bh_family family, struct pieces *
 		for (k = 0; k < g->matchers[i].peer->n_except; k++)
 			cut_out(ps, &g->matchers[i].peer->except[k]);
 	}
-	qsort(ps->items, ps->n, sizeof(*ps->items), cmp_pieces);
+	bh_sort(ps->items, ps->n, sizeof(*ps->items), cmp_pieces);
 	for (i = 1; i < ps->n; i++)
 		if (!bh_addr_eq(&ps->items[i].first, &ps->items[n].first))
 			ps->items[++n] = ps->items[i];

@@ -40,7 +40,7 @@ size_t bh_ids_sort(uint32_t *list, size_t n)
 
 	if (n == 0)
 		return 0;
-	qsort(list, n, sizeof(*list), cmp_numbers);
+	bh_sort(list, n, sizeof(*list), cmp_numbers);
 	for (i = 1; i < n; i++)
 		if (list[i] != list[kept])
 			list[++kept] = list[i];
@@ -485,7 +485,7 @@ void bh_g_link_views(struct bh_graph *g)
 static bool list_has(const struct bh_g_list *list, uint32_t number)
 {
 	return list->n > 0 &&
-	       bsearch(&number, list->items, list->n, sizeof(*list->items), cmp_numbers) != NULL;
+	       bh_search(&number, list->items, list->n, sizeof(*list->items), cmp_numbers) != NULL;
 }
 
 bool bh_g_view_has(const struct bh_graph *g, uint32_t view, uint32_t matcher)

@@ -203,7 +203,7 @@ static void add_workload(struct bh_graph *g, const struct bh_sim_workload *w, st
 {
 	size_t i, run;
 
-	qsort(m, n, sizeof(*m), cmp_members);
+	bh_sort(m, n, sizeof(*m), cmp_members);
 	for (i = 0; i < n; i += run) {
 		struct bh_graph_peer *p = &add_peer(g, m[i].end, m[i].group)->pub;
 
@@ -233,7 +233,7 @@ static void add_nodes(struct bh_graph *g, struct member *m, size_t n)
 {
 	size_t i, run;
 
-	qsort(m, n, sizeof(*m), cmp_members);
+	bh_sort(m, n, sizeof(*m), cmp_members);
 	for (i = 0; i < n; i += run) {
 		struct bh_graph_peer *p = &add_peer(g, m[i].end, m[i].group)->pub;
 
@@ -289,7 +289,7 @@ static void find_known(const struct bh_graph *g, struct known *k)
 			if (!is_made_up(g, &nodes[i]->addrs[a]))
 				know(k, &nodes[i]->addrs[a]);
 	if (k->n > 0)
-		qsort(k->items, k->n, sizeof(*k->items), cmp_addrs);
+		bh_sort(k->items, k->n, sizeof(*k->items), cmp_addrs);
 }
 
 /* Whether every address of @r is somebody's. */
@@ -297,7 +297,7 @@ static bool is_all_known(const struct known *k, const struct bh_range *r)
 {
 	struct bh_addr a = r->first;
 
-	while (k->n > 0 && bsearch(&a, k->items, k->n, sizeof(*k->items), cmp_addrs)) {
+	while (k->n > 0 && bh_search(&a, k->items, k->n, sizeof(*k->items), cmp_addrs)) {
 		if (bh_addr_eq(&a, &r->last))
 			return true;
 		bh_addr_next(&a);
@@ -516,7 +516,7 @@ static void sort_peers(struct bh_graph *g)
 	uint32_t i;
 
 	if (g->n_peers > 0)
-		qsort(g->peers, g->n_peers, sizeof(*g->peers), cmp_peers);
+		bh_sort(g->peers, g->n_peers, sizeof(*g->peers), cmp_peers);
 	g->public_peers = bh_calloc(g->n_peers + 1, sizeof(*g->public_peers));
 	for (i = 0; i < g->n_peers; i++) {
 		struct bh_g_group *group = &g->groups[g->peers[i].group];

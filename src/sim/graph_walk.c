@@ -325,7 +325,7 @@ static void judge_profile(struct sweep *s, struct bh_g_profile *p)
 		p->overrides[p->n_overrides++] = (struct bh_g_override){ view, v };
 	}
 	if (p->n_overrides > 0)
-		qsort(p->overrides, p->n_overrides, sizeof(*p->overrides), cmp_overrides);
+		bh_sort(p->overrides, p->n_overrides, sizeof(*p->overrides), cmp_overrides);
 	s->everybody.n = 0;
 	s->n_touched = 0;
 }

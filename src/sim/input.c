@@ -260,7 +260,7 @@ static void index_services(struct bh_sim *sim)
 	size_t i, k;
 
 	if (sim->n_services)
-		qsort(sim->services, sim->n_services, sizeof(struct bh_service *), by_name);
+		bh_sort(sim->services, sim->n_services, sizeof(struct bh_service *), by_name);
 	for (i = 0; i < sim->n_services; i++) {
 		const struct bh_service *s = sim->services[i];
 

@@ -159,7 +159,7 @@ static struct bh_labels make(const struct choices *all, struct bh_arena *arena)
 			items[labels.n++] = (struct bh_label){ c->key, c->values[c->at] };
 	}
 	if (labels.n)
-		qsort(items, labels.n, sizeof(*items), cmp_labels);
+		bh_sort(items, labels.n, sizeof(*items), cmp_labels);
 	return labels;
 }
 

@@ -53,7 +53,7 @@ size_t bh_lint_checks(const struct bh_lint_check *const **ret)
 			assert(n < BH_ARRAY_LEN(list));
 			list[n++] = &row->check;
 		}
-	qsort(list, n, sizeof(*list), cmp_checks);
+	bh_sort(list, n, sizeof(*list), cmp_checks);
 	return n;
 }
 
@@ -335,7 +335,7 @@ int bh_lint_new(struct bh_lint **ret, const struct bh_sim *sim, const struct bh_
 		for (row = tables[i]; row->check.name; row++)
 			run_row(&l, row);
 	if (l.out->n)
-		qsort(l.out->findings, l.out->n, sizeof(*l.out->findings), cmp_findings);
+		bh_sort(l.out->findings, l.out->n, sizeof(*l.out->findings), cmp_findings);
 	*ret = l.out;
 	return 0;
 }

@@ -156,7 +156,7 @@ static void collect(struct lint_proof *p, const struct lint *l)
 		for (d = 0; d < BH_DIR_COUNT_; d++)
 			for (k = 0; k < l->policies[i]->rules[d].n; k++)
 				add_rule(p, &l->policies[i]->rules[d].items[k]);
-	qsort(p->ports, p->n_ports, sizeof(*p->ports), cmp_ports);
+	bh_sort(p->ports, p->n_ports, sizeof(*p->ports), cmp_ports);
 	for (i = 0; i < p->n_ports; i++)
 		if (n == 0 || p->ports[n - 1] != p->ports[i])
 			p->ports[n++] = p->ports[i];

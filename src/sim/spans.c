@@ -70,7 +70,7 @@ static void find_cuts(const struct bh_sim *sim, const struct bh_flow *f, struct 
 		cut(c, f->dst_pod->ports[i].number);
 		cut(c, f->dst_pod->ports[i].number + 1u);
 	}
-	qsort(c->items, c->n, sizeof(*c->items), by_port);
+	bh_sort(c->items, c->n, sizeof(*c->items), by_port);
 	for (i = 0; i < c->n; i++)
 		if (i == 0 || c->items[i] != c->items[n - 1])
 			c->items[n++] = c->items[i];

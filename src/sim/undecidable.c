@@ -235,7 +235,7 @@ void sim_compare_priorities(struct bh_sim *sim)
 		    all[i]->kind != BH_DEFAULT_DENY)
 			ordered[n++] = all[i];
 	if (n)
-		qsort(ordered, n, sizeof(*ordered), by_order);
+		bh_sort(ordered, n, sizeof(*ordered), by_order);
 	for (i = 1; i < n && !sim->has_equal_priorities; i++)
 		sim->has_equal_priorities = by_order(&ordered[i - 1], &ordered[i]) == 0;
 }

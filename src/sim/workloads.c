@@ -96,7 +96,7 @@ void sim_find_owners(struct bh_sim *sim)
 	for (i = 0; i < sim->n_templates; i++)
 		find_owner(sim, sim->templates[i]);
 	if (sim->n_templates)
-		qsort(sim->templates, sim->n_templates, sizeof(struct template *), by_group);
+		bh_sort(sim->templates, sim->n_templates, sizeof(struct template *), by_group);
 }
 
 /* --- pods that nobody described -------------------------------------------------------- */
@@ -306,7 +306,7 @@ void sim_group_pods(struct bh_sim *sim)
 		n++;
 	}
 	if (n)
-		qsort(members, n, sizeof(*members), by_workload);
+		bh_sort(members, n, sizeof(*members), by_workload);
 	sim->workloads = bh_calloc(n, sizeof(*sim->workloads));
 	sim->refs = bh_calloc(n, sizeof(*sim->refs));
 	for (start = 0, i = 1; i <= n; i++) {
@@ -316,7 +316,7 @@ void sim_group_pods(struct bh_sim *sim)
 		start = i;
 	}
 	if (n)
-		qsort(sim->refs, n, sizeof(*sim->refs), by_pointer);
+		bh_sort(sim->refs, n, sizeof(*sim->refs), by_pointer);
 }
 
 size_t bh_sim_workloads(const struct bh_sim *sim, const struct bh_sim_workload **ret)
@@ -329,7 +329,7 @@ const struct bh_sim_workload *bh_sim_workload_of(const struct bh_sim *sim, const
 {
 	const struct pod_ref key = { .pod = pod }, *ref;
 
-	ref = sim->n_refs ? bsearch(&key, sim->refs, sim->n_refs, sizeof(key), by_pointer) : NULL;
+	ref = sim->n_refs ? bh_search(&key, sim->refs, sim->n_refs, sizeof(key), by_pointer) : NULL;
 	return ref ? &sim->workloads[ref->workload] : NULL;
 }
 

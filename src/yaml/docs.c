@@ -37,7 +37,7 @@ int bh_docs_line(void *ctx, const json_t *node)
 
 	if (docs->n_lines == 0)
 		return 0;
-	found = bsearch(&key, docs->lines, docs->n_lines, sizeof(key), by_node);
+	found = bh_search(&key, docs->lines, docs->n_lines, sizeof(key), by_node);
 	return found ? found->line : 0;
 }
 
@@ -172,7 +172,7 @@ int bh_docs_parse(const char *name, const char *text, size_t len, struct bh_docs
 	if (r < 0)
 		return r;
 	if (docs->n_lines)
-		qsort(docs->lines, docs->n_lines, sizeof(*docs->lines), by_node);
+		bh_sort(docs->lines, docs->n_lines, sizeof(*docs->lines), by_node);
 	*ret = bh_take_ptr(docs);
 	return 0;
 }

@@ -236,7 +236,7 @@ static void time_events(struct bench *b, const char *name,
 		(void)sync_kernel(b);
 		ns[i] = bh_mono_ns() - start;
 	}
-	qsort(ns, b->n_events, sizeof(*ns), cmp_u64);
+	bh_sort(ns, b->n_events, sizeof(*ns), cmp_u64);
 	bh_buf_printf(out, ", \"%s_us\": {\"p50\": %.1f, \"p99\": %.1f}", name,
 		      (double)ns[b->n_events / 2] / 1e3, (double)ns[b->n_events * 99 / 100] / 1e3);
 }

@@ -42,8 +42,8 @@ static void check(const struct bh_selector *sel, struct bh_labels *labels)
 	bool want = true;
 	size_t i;
 
-	qsort((struct bh_label *)(uintptr_t)labels->items, labels->n, sizeof(*labels->items),
-	      by_key);
+	bh_sort((struct bh_label *)(uintptr_t)labels->items, labels->n, sizeof(*labels->items),
+		by_key);
 	for (i = 0; i < sel->n_reqs; i++)
 		want &= holds(&sel->reqs[i], labels);
 	if (bh_selector_matches(sel, labels) != want)

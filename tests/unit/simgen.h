@@ -201,7 +201,7 @@ static inline struct simgen_conns simgen_pick_conns(struct simgen_cuts *cuts, st
 	size_t i, n = 0;
 
 	simgen_cut(cuts, 0, 1);
-	qsort(cuts->items, cuts->n, sizeof(cuts->items[0]), simgen_cmp_cuts);
+	bh_sort(cuts->items, cuts->n, sizeof(cuts->items[0]), simgen_cmp_cuts);
 	simgen_add_conn(&c, g, n++, IPPROTO_ICMP, 0);
 	for (i = 0; i < cuts->n; i++) {
 		uint32_t cut = cuts->items[i], next = cut | UINT16_MAX;
