@@ -24,7 +24,8 @@
 
 /*
  * Replies, and ICMP errors about allowed flows.  Other related connections come
- * from connection tracking helpers and are judged like any other.
+ * from connection tracking helpers and are judged like any other.  Then what only
+ * looks like an opening.
  */
 static void add_known(struct bh_compiler *c, struct bh_plan_chain *chain)
 {
@@ -33,6 +34,67 @@ static void add_known(struct bh_compiler *c, struct bh_plan_chain *chain)
 	    IS(BH_LOAD_L4PROTO, IPPROTO_ICMP, IPPROTO_ICMP), ACCEPT);
 	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
 	    IS(BH_LOAD_L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6), ACCEPT);
+	ADD(c, chain, { .kind = BH_EXPR_VERDICT, .verdict = BH_V_JUMP, .chain = c->cut });
+}
+
+static void add_cut_set(struct bh_compiler *c, struct bh_plan_chain *chain,
+			const struct bh_set_spec *spec, enum bh_lookup_key key)
+{
+	struct bh_plan_set *set = bh_plan_add_set(c->plan, spec);
+
+	ADD(c, chain, { .kind = BH_EXPR_LOOKUP, .set = set, .key = key },
+	    { .kind = BH_EXPR_UPDATE, .set = set, .key = key },
+	    { .kind = BH_EXPR_COUNTER, .name = BH_COUNTER_CUT },
+	    { .kind = BH_EXPR_VERDICT, .verdict = BH_V_DROP });
+}
+
+#define TCP_FLAG_SYN 0x02
+#define TCP_FLAG_ACK 0x10
+
+/*
+ * What belongs to no connection.  Without this chain, a packet in mid-stream would open
+ * a connection of its sender's that is in truth the other end's, and was cut or is
+ * older than the rules.
+ */
+static void add_cut(struct bh_compiler *c)
+{
+	static const struct bh_set_spec specs[] = {
+		{ .name = BH_SET_NAME_CUT4, .kind = BH_SET_CUT, .family = BH_IPV4 },
+		{ .name = BH_SET_NAME_CUT_PAIR4, .kind = BH_SET_CUT_PAIR, .family = BH_IPV4 },
+		{ .name = BH_SET_NAME_CUT6, .kind = BH_SET_CUT, .family = BH_IPV6 },
+		{ .name = BH_SET_NAME_CUT_PAIR6, .kind = BH_SET_CUT_PAIR, .family = BH_IPV6 },
+	};
+	const struct bh_set_spec pickup = { .name = BH_SET_NAME_PICKUP,
+					    .kind = BH_SET_PROTO,
+					    .size = 16,
+					    .timeout_s = BH_PICKUP_SECONDS };
+	struct bh_plan_chain *chain = bh_plan_add_chain(c->plan, "cut", NULL, BH_HOOK_NONE, 0);
+	struct bh_plan_set *set = bh_plan_add_set(c->plan, &pickup);
+
+	ADD(c, chain,
+	    { .kind = BH_EXPR_MATCH,
+	      .load = BH_LOAD_TCP_FLAGS,
+	      .op = BH_MATCH_BYTES,
+	      .bytes = { TCP_FLAG_SYN },
+	      .mask = { TCP_FLAG_SYN | TCP_FLAG_ACK } },
+	    { .kind = BH_EXPR_VERDICT, .verdict = BH_V_RETURN });
+	for (size_t i = 0; i < BH_ARRAY_LEN(specs); i++) {
+		bool is_pair = specs[i].kind == BH_SET_CUT_PAIR;
+		struct bh_set_spec spec = specs[i];
+
+		spec.size = is_pair ? BH_CUT_PAIR_SIZE : BH_CUT_SIZE;
+		spec.timeout_s = BH_CUT_SECONDS;
+		add_cut_set(c, chain, &spec, is_pair ? BH_KEY_PAIR : BH_KEY_FLOW);
+	}
+	ADD(c, chain,
+	    { .kind = BH_EXPR_MATCH,
+	      .load = BH_LOAD_TCP_FLAGS,
+	      .op = BH_MATCH_NOT_BYTES,
+	      .bytes = { TCP_FLAG_SYN },
+	      .mask = { TCP_FLAG_SYN } },
+	    { .kind = BH_EXPR_LOOKUP, .set = set, .key = BH_KEY_PROTO },
+	    { .kind = BH_EXPR_COUNTER, .name = BH_COUNTER_PICKUP }, ACCEPT);
+	c->cut = chain;
 }
 
 static void add_icmp6(struct bh_compiler *c, struct bh_plan_chain *chain, uint32_t hop_limit,
@@ -152,12 +214,14 @@ static void add_shared_sets(struct bh_compiler *c)
 void base_build(struct bh_compiler *c)
 {
 	static const char *const counters[] = { BH_COUNTER_DENIED, BH_COUNTER_LOGGED,
-						BH_COUNTER_AUDIT, BH_COUNTER_AUDIT_LOGGED };
+						BH_COUNTER_AUDIT,  BH_COUNTER_AUDIT_LOGGED,
+						BH_COUNTER_CUT,    BH_COUNTER_PICKUP };
 	size_t i;
 
 	for (i = 0; i < BH_ARRAY_LEN(counters); i++)
 		bh_plan_add_counter(c->plan, counters[i]);
 	add_shared_sets(c);
+	add_cut(c);
 	add_forward(c);
 	add_input(c);
 	add_output(c);

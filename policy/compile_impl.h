@@ -379,6 +379,7 @@ struct bh_compiler {
 	struct bh_plan_set *maps[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
 	struct bh_plan_set *limits[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
 	struct bh_plan_set *local[BH_FAMILY_COUNT_]; /* addresses of this node's pods */
+	struct bh_plan_chain *cut;                   /* for what belongs to no connection */
 
 	struct atom *atoms;
 	struct atom_index index;

@@ -58,6 +58,8 @@ static const struct bh_set_shape shapes[] = {
 	[BH_SET_VERDICT_MAP] = { SHAPE(ADDR), .is_map = true },
 	[BH_SET_LOG_LIMIT] = { SHAPE(ADDR), .is_dynamic = true },
 	[BH_SET_CUT] = { SHAPE(ADDR, ADDR, PROTO, PORT, PORT), .is_dynamic = true },
+	[BH_SET_CUT_PAIR] = { SHAPE(ADDR, ADDR, PROTO), .is_dynamic = true },
+	[BH_SET_PROTO] = { SHAPE(PROTO), .is_dynamic = true },
 	[BH_SET_LINK] = { SHAPE(LINK) },
 	[BH_SET_LINK_ADDR] = { SHAPE(LINK, ADDR) },
 	[BH_SET_LINK_MAC] = { SHAPE(LINK, MAC) },
@@ -82,6 +84,8 @@ size_t bh_set_key_len(enum bh_set_kind kind, enum bh_family family)
 	const struct bh_set_shape *s = &shapes[kind];
 	size_t len = 0;
 
+	if (s->n_fields == 1)
+		return bh_field_len(s->fields[0], family);
 	for (size_t i = 0; i < s->n_fields; i++)
 		len += bh_field_width(s->fields[i], family);
 	return len;
@@ -101,6 +105,8 @@ static const struct bh_key_loads keys[] = {
 	[BH_KEY_PROTO_PORT] = LOADS(BH_LOAD_L4PROTO, BH_LOAD_DPORT),
 	[BH_KEY_FLOW] =
 		LOADS(BH_LOAD_SADDR, BH_LOAD_DADDR, BH_LOAD_L4PROTO, BH_LOAD_SPORT, BH_LOAD_DPORT),
+	[BH_KEY_PAIR] = LOADS(BH_LOAD_SADDR, BH_LOAD_DADDR, BH_LOAD_L4PROTO),
+	[BH_KEY_PROTO] = LOADS(BH_LOAD_L4PROTO),
 	[BH_KEY_IIF] = LOADS(BH_LOAD_IIF),
 	[BH_KEY_IIF_SADDR] = LOADS(BH_LOAD_IIF, BH_LOAD_SADDR),
 	[BH_KEY_IIF_ETHER_SADDR] = LOADS(BH_LOAD_IIF, BH_LOAD_ETHER_SADDR),

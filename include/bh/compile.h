@@ -89,6 +89,28 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
 #define BH_COUNTER_AUDIT        "audit"        /* passed, would be dropped */
 #define BH_COUNTER_AUDIT_LOGGED "audit_logged" /* of these, handed to NFLOG */
 
+#define BH_COUNTER_CUT    "cut"    /* dropped, of connections that were cut */
+#define BH_COUNTER_PICKUP "pickup" /* passed, of connections older than the rules */
+
+/*
+ * Sets that the agent fills outside of the plan.  Packets that begin nothing and belong
+ * to no connection are dropped if they are in one of the first four, by addresses,
+ * protocol and ports, or in a pair by addresses and protocol alone; each such packet
+ * begins the element's life anew.  Protocols in the last are let pass: TCP for
+ * BH_PICKUP_SECONDS after the first rules came to a kernel that may have tracked
+ * nothing before, so that connections which are older go on.
+ */
+#define BH_SET_NAME_CUT4      "cut4"
+#define BH_SET_NAME_CUT6      "cut6"
+#define BH_SET_NAME_CUT_PAIR4 "cut_pair4"
+#define BH_SET_NAME_CUT_PAIR6 "cut_pair6"
+#define BH_SET_NAME_PICKUP    "pickup"
+
+#define BH_CUT_SIZE       32768
+#define BH_CUT_PAIR_SIZE  8192
+#define BH_CUT_SECONDS    1200 /* longer than TCP sends what is not acknowledged (tcp_retries2) */
+#define BH_PICKUP_SECONDS 20
+
 /*
  * NFLOG prefix: BH_LOG_PREFIX, 'd' (denied) or 'a' (audit), ':' and the name of
  * the profile's chain.

@@ -98,6 +98,14 @@ int bh_nft_watch_read(struct bh_nft *nft,
 		      void (*on_foreign)(void *ctx, const char *program, uint32_t pid), void *ctx,
 		      struct bh_err *err);
 
+/*
+ * Calls @on_key for every element of a set of table inet, packed as in the plan; in a
+ * dump that the kernel repeats, once more for each.  Opens a socket of its own, so that
+ * any thread may call it.  -ENOENT: there is no such set.
+ */
+int bh_nft_list_keys(const char *set, size_t key_len, void (*on_key)(void *ctx, const uint8_t *key),
+		     void *ctx, struct bh_err *err);
+
 struct bh_nft_counter {
 	enum bh_table table;
 	char name[BH_NAME_MAX];

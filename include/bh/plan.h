@@ -41,8 +41,8 @@ const char *bh_table_str(enum bh_table table); /* "inet", "netdev", "bridge" */
 #define BH_NAME_MAX 64
 
 /*
- * One field of a set's key, by nft's name of its type.  In a key each takes its
- * size padded with zeros to a multiple of 4 bytes (NFT_REG32_SIZE).
+ * One field of a set's key, by nft's name of its type.  In a key of several, each takes
+ * its size padded with zeros to a multiple of 4 bytes (NFT_REG32_SIZE).
  */
 enum bh_field {
 	BH_FIELD_ADDR,       /* ipv4_addr or ipv6_addr, as the set's family says: 4 or 16 bytes */
@@ -68,6 +68,8 @@ enum bh_set_kind {
 	BH_SET_VERDICT_MAP,        /* address : verdict */
 	BH_SET_LOG_LIMIT,          /* address; dynamic: a rate limit each */
 	BH_SET_CUT,                /* address . address . protocol . port . port; dynamic */
+	BH_SET_CUT_PAIR,           /* address . address . protocol; dynamic */
+	BH_SET_PROTO,              /* protocol; dynamic */
 	BH_SET_LINK,               /* link */
 	BH_SET_LINK_ADDR,          /* link . address */
 	BH_SET_LINK_MAC,           /* link . MAC */
@@ -197,6 +199,8 @@ enum bh_lookup_key {
 	BH_KEY_DADDR_PROTO_PORT,
 	BH_KEY_PROTO_PORT,
 	BH_KEY_FLOW, /* saddr . daddr . l4proto . sport . dport */
+	BH_KEY_PAIR, /* saddr . daddr . l4proto */
+	BH_KEY_PROTO,
 	BH_KEY_IIF,
 	BH_KEY_IIF_SADDR,
 	BH_KEY_IIF_ETHER_SADDR,      /* iif . ether saddr */

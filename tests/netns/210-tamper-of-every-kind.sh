@@ -16,13 +16,13 @@ YAML
 agent_start
 
 # Sorted, because what is made anew comes last.  What the packet path changes by
-# itself is left out: counters, rate limits.
+# itself is left out: counters, rate limits, what is picked up.
 table() {
 	nft list table inet bulkhead | sed -e 's/packets [0-9]* bytes [0-9]*//' |
 		python3 -c '
 import sys
 objects = "".join(sys.stdin.readlines()[1:-1]).split("\n\n")
-print("\n\n".join(sorted(o.strip() for o in objects if "set lim_" not in o)))'
+print("\n\n".join(sorted(o.strip() for o in objects if not o.strip().startswith(("set lim_", "set pickup")))))'
 }
 table >"$WORK/good"
 N=0

@@ -5,6 +5,7 @@
 #ifndef BH_PLANWALK_H
 #define BH_PLANWALK_H
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,9 @@ static inline bool walk_key(const struct walk *w, const struct bh_expr *e, uint8
 	bool is_src = e->key == BH_KEY_SADDR || e->key == BH_KEY_SADDR_PROTO_PORT;
 	const struct bh_addr *a = is_src ? &p->src : &p->dst;
 
+	/* Filled by the agent, and empty here. */
+	if (bh_set_shape_of(e->set->spec.kind)->is_dynamic)
+		return false;
 	if (e->key != BH_KEY_PROTO_PORT && a->family != e->set->spec.family)
 		return false;
 	bh_plan_key(e->set->spec.kind, a, p->protocol, p->port, ret);
@@ -86,6 +90,8 @@ static inline bool walk_match(const struct packet *p, const struct bh_expr *e)
 	case BH_LOAD_L4PROTO: return p->protocol == e->value;
 	case BH_LOAD_HOPLIMIT:
 	case BH_LOAD_ICMP6_TYPE: return false;
+	/* They open something. */
+	case BH_LOAD_TCP_FLAGS: return p->protocol == IPPROTO_TCP && e->op == BH_MATCH_BYTES;
 	default: abort();
 	}
 }

@@ -215,6 +215,9 @@ static const struct {
 	{ FRAMES, BH_SET_LINK_MAC_TYPE_MAP, BH_IPV4, BH_KEY_IIF_ETHER_TYPE,
 	  "iif . ether saddr . ether type" },
 	{ ALL, BH_SET_LINK_LIMIT, BH_IPV4, BH_KEY_IIF, "iif" },
+	{ INET, BH_SET_CUT_PAIR, BH_IPV4, BH_KEY_PAIR, "ip saddr . ip daddr . meta l4proto" },
+	{ INET, BH_SET_CUT_PAIR, BH_IPV6, BH_KEY_PAIR, "ip6 saddr . ip6 daddr . meta l4proto" },
+	{ INET, BH_SET_PROTO, BH_IPV4, BH_KEY_PROTO, "meta l4proto" },
 };
 
 static void add_rule(struct bh_plan *plan, struct bh_plan_chain *c, const struct bh_expr *exprs)
@@ -254,10 +257,15 @@ static void fill(struct bh_plan *plan, struct bh_plan_set *set, const struct bh_
 	}
 }
 
+static bool is_updated(enum bh_set_kind kind)
+{
+	return kind == BH_SET_CUT || kind == BH_SET_CUT_PAIR || kind == BH_SET_PROTO;
+}
+
 static struct bh_plan_set *add_set(struct bh_plan *plan, const char *name, enum bh_set_kind kind,
 				   enum bh_family family)
 {
-	bool is_cut = kind == BH_SET_CUT;
+	bool is_cut = is_updated(kind);
 
 	return bh_plan_add_set(plan, &(struct bh_set_spec){ .name = name,
 							    .comment = "why",
@@ -286,12 +294,12 @@ static void add_keys(struct bh_plan *plan, struct bh_plan_chain *c, const struct
 		if (!shape->is_dynamic)
 			fill(plan, set, to);
 		e[0].kind = shape->is_map                       ? BH_EXPR_VMAP
-			    : keys[i].kind == BH_SET_CUT        ? BH_EXPR_UPDATE
+			    : is_updated(keys[i].kind)          ? BH_EXPR_UPDATE
 			    : keys[i].kind == BH_SET_LOG_LIMIT  ? BH_EXPR_LIMIT
 			    : keys[i].kind == BH_SET_LINK_LIMIT ? BH_EXPR_LIMIT
 								: BH_EXPR_LOOKUP;
 		add_rule(plan, c, e);
-		if (e[0].kind != BH_EXPR_LOOKUP && keys[i].kind != BH_SET_CUT)
+		if (e[0].kind != BH_EXPR_LOOKUP && !is_updated(keys[i].kind))
 			continue;
 		e[0].kind = BH_EXPR_LOOKUP;
 		e[0].is_negated = true;
