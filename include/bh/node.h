@@ -34,33 +34,74 @@ int bh_node_watch_new(struct bh_node_watch **ret, uv_loop_t *loop, void (*on_cha
 		      void *ctx, struct bh_err *err);
 void bh_node_watch_free(struct bh_node_watch **w);
 
-/* One connection of conntrack, in its original direction after DNAT, before SNAT. */
+/*
+ * One connection of conntrack.  Ports are in host byte order, 0 where the protocol
+ * has none.
+ */
 struct bh_conn {
-	struct bh_addr src, dst;
+	struct bh_addr src, dst; /* of its first packet: before SNAT, after DNAT */
 	struct bh_addr orig_dst; /* before DNAT */
+	struct bh_addr back_dst; /* where answers go: the source after SNAT */
+	uint16_t src_port, dst_port, orig_dst_port, back_dst_port;
 	uint8_t protocol;
-	uint16_t src_port, dst_port; /* host byte order; 0 where there is none */
+	uint8_t icmp_type, icmp_code;
+	uint16_t icmp_id;
+	uint16_t zone;
+	uint32_t id;
 	bool is_reply_seen;
-	bool is_block; /* left by an earlier cut */
-};
-
-enum bh_conn_fate {
-	BH_CONN_KEEP,
-	BH_CONN_CUT,    /* policy denies it: neither end revives it */
-	BH_CONN_FORGET, /* it was somebody else's: its entry goes, and nothing stays */
+	/* TCP that was tracked from the middle on: either end may have opened it. */
+	bool is_picked_up;
+	/*
+	 * Left by a cut of version 0.1.0: an entry of an hour with no port in its reply,
+	 * for the connection that it was put in the place of.
+	 */
+	bool is_block;
 };
 
 /*
- * Walks conntrack and does to every connection what @judge says.  *ret_cut counts
- * those that were cut or forgotten.  Both families.
- *
- * A cut TCP or UDP connection leaves a block for an hour: an entry of conntrack
- * that makes packets of the original direction count as new ever after.  Without
- * it, the next packet of the other end would open the connection again from
- * there, with our own packets as its replies.  Blocks are shown to @judge too, as
- * the connection they stand for, and go when it says anything but BH_CONN_CUT.
+ * The connection table of the network namespace of the thread that opens it.  Used
+ * by one thread at a time.  Errors: -EPERM without CAP_NET_ADMIN, -EPROTONOSUPPORT
+ * and the like where the kernel has no connection tracking over netlink.
  */
-int bh_conntrack_walk(enum bh_conn_fate (*judge)(void *ctx, const struct bh_conn *conn), void *ctx,
-		      size_t *ret_cut, struct bh_err *err);
+struct bh_conntrack;
+int bh_conntrack_new(struct bh_conntrack **ret, struct bh_err *err);
+void bh_conntrack_free(struct bh_conntrack **ct);
+
+/* How many entries there are, in this network namespace; costs next to nothing. */
+int bh_conntrack_count(struct bh_conntrack *ct, uint32_t *ret, struct bh_err *err);
+
+/* Which entries a listing is of. */
+enum bh_conn_side {
+	BH_CONN_SIDE_ANY, /* all of both families */
+	BH_CONN_SIDE_SRC, /* those whose src is the address */
+	BH_CONN_SIDE_DST, /* those whose dst is it */
+};
+
+/*
+ * Starts a listing.  Kernels before 5.8 list every entry whatever is asked for, so the
+ * reader looks at the entries, too.  @addr is NULL for BH_CONN_SIDE_ANY.
+ */
+int bh_conntrack_list(struct bh_conntrack *ct, enum bh_conn_side side, const struct bh_addr *addr,
+		      struct bh_err *err);
+
+/* The most entries that one message of the kernel holds, and more. */
+#define BH_CONNTRACK_MIN_ROOM 512
+
+/*
+ * Goes on with the listing and stores the entries for which @wants (NULL: all) is true
+ * until there are at least @max - BH_CONNTRACK_MIN_ROOM or no more: 1 if there may be
+ * more, 0 at the end.  -ENOBUFS: some were lost.
+ */
+int bh_conntrack_read(struct bh_conntrack *ct, bool (*wants)(void *ctx, const struct bh_conn *conn),
+		      void *ctx, struct bh_conn *conns, size_t max, size_t *ret_n,
+		      struct bh_err *err);
+
+/*
+ * Deletes these and no others that took their tuples meanwhile (by id).  *ret_n counts
+ * those that were there.  The first error that is not about a connection that is gone
+ * is returned, after all were tried.
+ */
+int bh_conntrack_delete(struct bh_conntrack *ct, const struct bh_conn *conns, size_t n,
+			size_t *ret_n, struct bh_err *err);
 
 #endif

@@ -359,8 +359,14 @@ static void add_closed(const struct bh_cli *cli, struct bh_buf *out, const json_
 
 static void add_events(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
 {
+	const json_t *revocation = json_object_get(status, "revocation");
 	json_int_t tampers = bh_cli_int(status, "tamper_events");
 
+	if (*bh_cli_str(revocation, "trouble")) {
+		add_label(cli, out, "Cuts");
+		bh_cli_paint(cli, out, BH_CLI_RED, bh_cli_str(revocation, "trouble"));
+		bh_buf_puts(out, ": connections that policy no longer allows may live on\n");
+	}
 	add_label(cli, out, "Events");
 	bh_cli_count(out, bh_cli_int(status, "revoked_connections"), "connection");
 	bh_buf_puts(out, " cut by policy changes, ");
@@ -486,6 +492,13 @@ struct target {
 	json_int_t generation; /* of the rules; -1 before the first answer */
 };
 
+/* Agents before 0.2.0 do not tell. */
+static bool are_cuts_done(const json_t *status, const struct target *t)
+{
+	return !json_object_get(status, "cut_generation") ||
+	       bh_cli_int(status, "cut_generation") >= t->generation;
+}
+
 /* What the first answer wanted; an agent that started anew counts anew. */
 static bool has_arrived(const json_t *status, struct target *t)
 {
@@ -494,7 +507,7 @@ static bool has_arrived(const json_t *status, struct target *t)
 	if (t->generation < 0 || want < t->generation)
 		t->generation = want;
 	return bh_cli_true(status, "ready") && bh_cli_int(status, "generation") >= t->generation &&
-	       (!t->policy.name || is_enforced(status, &t->policy));
+	       are_cuts_done(status, t) && (!t->policy.name || is_enforced(status, &t->policy));
 }
 
 static int wait_for_it(const struct bh_cli *cli, struct target *target, uint64_t timeout_ns,
@@ -542,9 +555,11 @@ static void log_reasons(const json_t *status, const struct target *target)
 		bh_log_error("not in time: policy %s/%s is not in the kernel as wanted",
 			     target->policy.namespace, target->policy.name);
 	else if (json_array_size(reasons) == 0)
-		bh_log_error("not ready in time: the kernel has generation %lld, %lld is wanted",
+		bh_log_error("not ready in time: the kernel has generation %lld, %lld is wanted, "
+			     "and connections are cut up to %lld",
 			     (long long)bh_cli_int(status, "generation"),
-			     (long long)bh_cli_int(status, "wanted_generation"));
+			     (long long)bh_cli_int(status, "wanted_generation"),
+			     (long long)bh_cli_int(status, "cut_generation"));
 }
 
 static int run(const struct bh_cli *cli)
@@ -589,7 +604,8 @@ static int run(const struct bh_cli *cli)
 }
 
 static const struct bh_cli_option options[] = {
-	{ .name = "wait", .text = "wait until what is known now is in the kernel" },
+	{ .name = "wait",
+	  .text = "wait until what is known now is in the kernel and its cuts are done" },
 	{ .name = "policy",
 	  .arg = "NAMESPACE/NAME[@GENERATION]",
 	  .text = "with --wait: until this NetworkPolicy is in the kernel, too" },

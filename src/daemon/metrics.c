@@ -151,6 +151,22 @@ static void revocation_failures(const struct scrape *s, const char *name, struct
 	add_count(b, name, "", s->agent->revoker.n_failed);
 }
 
+static void revocation_live(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->revoker.n_live);
+}
+
+static void revocation_entries(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", s->agent->revoker.n_entries);
+}
+
+static void revocation_pending(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "",
+		  s->agent->reconcile.generation - bh_revoker_generation(&s->agent->revoker));
+}
+
 static const char *const verdicts[] = {
 	[BH_BOOK_DENIED] = "denied",
 	[BH_BOOK_AUDIT] = "audit",
@@ -416,6 +432,13 @@ static const struct {
 	  revocation_walks },
 	{ "revocation_failures_total", "counter", "Walks over conntrack that failed.",
 	  revocation_failures },
+	{ "revocation_entries_total", "counter", "Connections that walks judged.",
+	  revocation_entries },
+	{ "revocation_pending_generations", "gauge",
+	  "Generations of the rules whose cuts are not done yet.", revocation_pending },
+	{ "revocation_live_connections", "gauge",
+	  "Connections that came back, or can, although policy no longer allows them.",
+	  revocation_live },
 	{ "packets_total", "counter", "Packets that policy denied, or would deny in audit.",
 	  packets },
 	{ "packet_outcomes", "gauge",

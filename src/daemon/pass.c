@@ -67,21 +67,26 @@ static bool is_same_pod(const struct bh_pod *a, const struct bh_pod *b)
 }
 
 /* Whoever owns the address by now. */
-static void note_addr(struct bh_agent *a, const struct bh_pod *before, const struct bh_addr *addr)
+static void note_addr(struct bh_agent *a, const struct bh_pod *before, const struct bh_addr *addr,
+		      enum bh_touch why)
 {
 	const struct bh_pod *owner = bh_world_pod_by_addr(a->world, addr);
 
-	bh_revoker_touch(&a->revoker, addr);
+	bh_revoker_touch(&a->revoker, addr, why);
 	if (before && before->is_local && !(owner && is_same_pod(before, owner)))
 		bh_revoker_forget(&a->revoker, addr);
 }
 
 static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_change *c)
 {
+	enum bh_touch why = !c->before                          ? BH_TOUCH_NEW
+			    : !c->after && !c->before->is_local ? BH_TOUCH_GONE
+								: BH_TOUCH_CHANGED;
+
 	for (size_t i = 0; c->before && i < c->before->n_addrs; i++)
-		note_addr(a, c->before, &c->before->addrs[i]);
+		note_addr(a, c->before, &c->before->addrs[i], why);
 	for (size_t i = 0; c->after && i < c->after->n_addrs; i++)
-		note_addr(a, NULL, &c->after->addrs[i]);
+		note_addr(a, NULL, &c->after->addrs[i], why);
 
 	if (is_bound(c->before) && is_bound(c->after) && have_same_addrs(c->before, c->after))
 		return;
@@ -91,11 +96,34 @@ static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_
 		add_event(p, "pod-bound", pod_fields(c->after));
 }
 
-static void note_policy(struct bh_pass *p, const struct bh_policy_change *c)
+static void touch_pod(void *ctx, const struct bh_pod *pod)
+{
+	struct bh_agent *a = ctx;
+
+	for (size_t i = 0; pod->is_local && i < pod->n_addrs; i++)
+		bh_revoker_touch(&a->revoker, &pod->addrs[i], BH_TOUCH_CHANGED);
+}
+
+/* What a policy of a namespace says is about the pods that it selects, or selected. */
+static void touch_selected(struct bh_agent *a, const struct bh_policy *p)
+{
+	static const struct bh_selector all;
+
+	if (p && *p->namespace)
+		bh_world_find_pods(a->world, p->namespace, NULL, p->invalid ? &all : &p->pods,
+				   touch_pod, a);
+	else if (p)
+		bh_revoker_touch_all(&a->revoker);
+}
+
+static void note_policy(struct bh_pass *p, struct bh_agent *a, const struct bh_policy_change *c)
 {
 	const struct bh_policy *policy = c->after ? c->after : c->before;
 	const char *change = !c->before ? "added" : !c->after ? "removed" : "changed";
 
+	touch_selected(a, c->before);
+	touch_selected(a, c->after);
+	bh_revoker_count_policy(&a->revoker, c->before, c->after);
 	add_event(p, "policy-changed",
 		  json_pack("{s:{s:s, s:s, s:s}, s:s}", "policy.rule", "kind",
 			    bh_policy_kind_str(policy->kind), "namespace", policy->namespace,
@@ -112,8 +140,8 @@ void bh_pass_note(struct bh_pass *p, struct bh_agent *a)
 	for (size_t i = 0; i < c->n_pods; i++)
 		note_pod(p, a, &c->pods[i]);
 	for (size_t i = 0; i < c->n_policies; i++)
-		note_policy(p, &c->policies[i]);
-	if (c->n_policies > 0 || c->n_namespaces > 0 || c->n_nodes > 0 || c->is_mode_changed)
+		note_policy(p, a, &c->policies[i]);
+	if (c->n_namespaces > 0 || c->n_nodes > 0 || c->is_mode_changed)
 		bh_revoker_touch_all(&a->revoker);
 }
 

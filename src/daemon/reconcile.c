@@ -236,7 +236,9 @@ static int read_back(struct bh_reconcile *r, const struct culprit *by,
 		log_tamper(r, by, delta);
 		/* Whatever the hole let through is judged again. */
 		bh_revoker_touch_all(&r->agent->revoker);
-	} else if (!r->is_adopted && !bh_nft_state_is_absent(state)) {
+	} else if (!r->is_adopted && bh_nft_state_is_absent(state)) {
+		r->is_first = true;
+	} else if (!r->is_adopted) {
 		bh_log_info("found table inet %s, patching it with %zu operations", BH_TABLE,
 			    delta->n_ops);
 	}
@@ -340,6 +342,8 @@ static void succeed(struct bh_reconcile *r)
 		bh_log_info("rules are in force");
 	else if (bh_reconcile_has_trouble(r))
 		bh_log_info("rules are up to date again");
+	if (!r->is_adopted)
+		bh_revoker_start(&r->agent->revoker, r->is_first);
 	r->is_adopted = true;
 	r->is_doubtful = false;
 	r->trouble[0] = '\0';

@@ -53,6 +53,7 @@ struct bh_reconcile {
 	uint64_t last_job_ms; /* loop time at which it ran last */
 
 	bool is_adopted;          /* what was in the kernel was read and brought to the plan */
+	bool is_first;            /* the kernel had no rules of ours before those */
 	bool is_doubtful;         /* the kernel may hold something else than the settled plan */
 	char trouble[BH_ERR_MAX]; /* why the kernel is not at the plan; "" if it is */
 	uint32_t ruleset_id;      /* of the kernel when we last knew its content */

@@ -246,12 +246,22 @@ json_t *bh_policies_json(struct bh_agent *a)
 	return o;
 }
 
+static json_t *revocation_json(const struct bh_revoker *rv)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:s?}", "walks", (json_int_t)rv->n_walks,
+			 "entries", (json_int_t)rv->n_entries, "cpu_us",
+			 (json_int_t)(rv->cpu_ns / 1000), "failures", (json_int_t)rv->n_failed,
+			 "live", (json_int_t)rv->n_live, "trouble",
+			 rv->trouble[0] ? rv->trouble : NULL);
+}
+
 json_t *bh_status_json(struct bh_agent *a)
 {
 	const struct bh_world_stats world = bh_world_stats(a->world);
 	const struct bh_compile_stats plan = bh_compiler_stats(a->compiler);
 	json_t *s = json_object();
 
+	bh_revoker_hurry(&a->revoker);
 	json_object_set_new(s, "version", json_string(BH_VERSION));
 	json_object_set_new(s, "node", json_string(a->config->node_name));
 	json_object_set_new(s, "mode", json_string(bh_mode_str(a->config->mode)));
@@ -260,6 +270,7 @@ json_t *bh_status_json(struct bh_agent *a)
 	json_object_set_new(s, "not_ready", bh_agent_not_ready(a));
 	set_int(s, "generation", a->reconcile.generation);
 	set_int(s, "wanted_generation", bh_reconcile_wanted(&a->reconcile));
+	set_int(s, "cut_generation", bh_revoker_generation(&a->revoker));
 	set_int(s, "uptime_s", (bh_mono_ns() - a->start_ns) / BH_NS_PER_S);
 	json_object_set_new(s, "sources", bh_sources_json(&a->sources));
 	if (a->sources.kube)
@@ -287,6 +298,7 @@ json_t *bh_status_json(struct bh_agent *a)
 	json_object_set_new(s, "packets", bh_packets_json(&a->packets));
 	json_object_set_new(s, "flow_log", bh_packets_file_json(&a->packets));
 	set_int(s, "tamper_events", a->reconcile.n_tampers);
+	json_object_set_new(s, "revocation", revocation_json(&a->revoker));
 	set_int(s, "revoked_connections", a->revoker.n_revoked);
 	json_object_set_new(s, "last_commit", last_commit_json(&a->reconcile));
 	return s;

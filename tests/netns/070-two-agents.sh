@@ -3,7 +3,7 @@
 node_up
 pod shop/web 11 app=web
 agent_start
-before=$(nft list table inet bulkhead)
+before=$(nft -s list table inet bulkhead)
 
 # refused TEXT OPTION...: exit status 1 and a message
 refused() {
@@ -17,7 +17,7 @@ step "the same control socket"
 refused "another agent is running" --control "$CONTROL"
 step "the same NFLOG group"
 refused "--nflog-group 180" --control "$WORK/other.sock"
-[ "$(nft list table inet bulkhead)" = "$before" ] || fail "the rules were touched"
+[ "$(nft -s list table inet bulkhead)" = "$before" ] || fail "the rules were touched"
 
 step "wrong usage is exit status 2"
 for args in "" "--no-such-option" "--policies"; do
