@@ -41,7 +41,10 @@ struct bh_reader {
 	/* @file: a path, or "stdin".  @text: "line 12: Pod shop/web: ..." */
 	void (*on_problem)(void *ctx, const char *file, const char *text);
 	const char *default_namespace; /* of objects that name none; NULL: "default" */
-	/* A policy that is not valid is an object only: its status says enough. */
+	/*
+	 * A policy that is not valid is an object only, and so is the second of a folder's
+	 * objects of one kind and name, which is a problem otherwise and left out.
+	 */
 	bool takes_invalid;
 };
 

@@ -79,6 +79,20 @@ int bh_manifest_load_file(const char *path, enum bh_source source,
 	return visit_text(path, text, len, &v, err);
 }
 
+char *object_id(const struct bh_key *key)
+{
+	return bh_asprintf("%d/%d/%s/%s", key->kind, key->policy_kind, key->namespace, key->name);
+}
+
+char *object_clash(const struct bh_decoded *d, const char *path, const char *first)
+{
+	if (strcmp(path, first) == 0)
+		return bh_asprintf("%s is described twice in this file; the first counts",
+				   bh_decoded_subject(d));
+	return bh_asprintf("%s is described in '%s' too, which counts", bh_decoded_subject(d),
+			   first);
+}
+
 char *load_reason(const char *path, const struct bh_err *err)
 {
 	const char *text = bh_err_text(err);

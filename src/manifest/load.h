@@ -41,6 +41,10 @@ struct load {
 /* Decodes everything that can be. */
 void load_text(const char *path, const char *text, size_t len, struct load *ret);
 void load_done(struct load *load);
+/* "kind/namespace/name", by which an object is the same one in another file. */
+char *object_id(const struct bh_key *key);
+/* What is said of an object in @path that @first has, too, which counts. */
+char *object_clash(const struct bh_decoded *d, const char *path, const char *first);
 /* The text of @err without the file's name in front, which the subject has. */
 char *load_reason(const char *path, const struct bh_err *err);
 

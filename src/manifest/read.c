@@ -3,13 +3,23 @@
 
 #include "bh/alloc.h"
 #include "bh/file.h"
+#include "bh/hash.h"
 #include "load.h"
 #include "walk.h"
 
 #define STDIN_NAME "stdin"
 
+/* An object that was read, in a folder. */
+struct seen {
+	char *id; /* key */
+	const char *file;
+	UT_hash_handle hh;
+};
+
 struct reading {
 	const struct bh_reader *reader;
+	bool is_folder;
+	struct seen *seen;
 	const char *file;
 	struct bh_err *err; /* of on_object */
 	int ended;          /* what on_object ended the reading with */
@@ -24,6 +34,47 @@ static void tell(struct reading *r, const struct bh_err *why)
 	r->reader->on_problem(r->reader->ctx, r->file, text);
 }
 
+/*
+ * Of an object that a folder has twice the first counts, as in the agent; one that is only
+ * checked has its say about that later.
+ */
+static bool is_second(struct reading *r, const struct bh_decoded *d)
+{
+	const struct bh_fact *fact = bh_decoded_fact(d);
+	struct bh_key key;
+	bh_auto_free char *id = NULL, *text = NULL;
+	struct seen *s;
+
+	if (!fact || !r->is_folder || r->reader->takes_invalid)
+		return false;
+	key = bh_fact_key(fact);
+	id = object_id(&key);
+	HASH_FIND_STR(r->seen, id, s);
+	if (s) {
+		text = object_clash(d, r->file, s->file);
+		r->n_problems++;
+		r->reader->on_problem(r->reader->ctx, r->file, text);
+		return true;
+	}
+	s = bh_calloc(1, sizeof(*s));
+	s->id = bh_take_ptr(id);
+	s->file = r->file;
+	HASH_ADD_KEYPTR(hh, r->seen, s->id, strlen(s->id), s);
+	return false;
+}
+
+static void free_seen(struct reading *r)
+{
+	struct seen *s = r->seen, *next;
+
+	HASH_CLEAR(hh, r->seen);
+	for (; s; s = next) {
+		next = s->hh.next;
+		free(s->id);
+		free(s);
+	}
+}
+
 static int on_object(void *ctx, const struct bh_docs *docs, const json_t *json,
 		     struct bh_decoded *d, const struct bh_err *why)
 {
@@ -34,7 +85,7 @@ static int on_object(void *ctx, const struct bh_docs *docs, const json_t *json,
 	(void)json;
 	if (why && !(owned && r->reader->takes_invalid))
 		tell(r, why);
-	if (owned)
+	if (owned && !is_second(r, owned))
 		r->ended = r->reader->on_object(r->reader->ctx, owned, r->err);
 	return r->ended;
 }
@@ -113,7 +164,9 @@ int bh_manifest_read(const char *path, const struct bh_reader *reader, struct bh
 	code = walk_tree(trimmed, &scan, &walk, err);
 	if (code < 0)
 		return bh_err_wrap(err, code, "%s", path);
+	r.is_folder = walk.n_folders > 0;
 	code = read_tree(&r, &walk);
+	free_seen(&r);
 	walk_done(&walk);
 	return code < 0 ? code : r.n_problems;
 }

@@ -440,38 +440,6 @@ static void read_files(struct store *s, const struct walk *w, struct scan *scan)
 
 /* --- telling the sink ----------------------------------------------------------- */
 
-static struct bh_key key_of(const struct bh_fact *fact)
-{
-	struct bh_key key = {
-		.kind = fact->kind,
-		.source = fact->source,
-		.namespace = "",
-		.uid = "",
-	};
-
-	switch (fact->kind) {
-	case BH_KIND_POD:
-		key.namespace = fact->pod.namespace;
-		key.name = fact->pod.name;
-		key.uid = fact->pod.uid;
-		return key;
-	case BH_KIND_NAMESPACE: key.name = fact->ns.name; return key;
-	case BH_KIND_NODE: key.name = fact->node.name; return key;
-	case BH_KIND_POLICY:
-		key.policy_kind = fact->policy.kind;
-		key.namespace = fact->policy.namespace;
-		key.name = fact->policy.name;
-		return key;
-	case BH_KIND_COUNT_: break;
-	}
-	abort();
-}
-
-static char *id_of(const struct bh_key *key)
-{
-	return bh_asprintf("%d/%d/%s/%s", key->kind, key->policy_kind, key->namespace, key->name);
-}
-
 static void copy_key(struct told *t, const struct bh_key *key)
 {
 	t->key = *key;
@@ -483,19 +451,14 @@ static void copy_key(struct told *t, const struct bh_key *key)
 /* The first file in path order that has an object is the one that counts. */
 static void claim(struct store *s, struct file *f, const struct object *o)
 {
-	struct bh_key key = key_of(bh_decoded_fact(o->decoded));
-	bh_auto_free char *id = id_of(&key);
+	const struct bh_key key = bh_fact_key(bh_decoded_fact(o->decoded));
+	bh_auto_free char *id = object_id(&key);
 	struct told *t;
 
 	HASH_FIND_STR(s->told, id, t);
 	if (t && t->object) {
-		if (!f->clash && t->file == f)
-			f->clash =
-				bh_asprintf("%s is described twice in this file; the first counts",
-					    bh_decoded_subject(o->decoded));
-		else if (!f->clash)
-			f->clash = bh_asprintf("%s is described in '%s' too, which counts",
-					       bh_decoded_subject(o->decoded), t->file->path);
+		if (!f->clash)
+			f->clash = object_clash(o->decoded, f->path, t->file->path);
 		return;
 	}
 	if (!t) {
@@ -527,7 +490,7 @@ static void claim_all(struct store *s)
 static void put(struct store *s, struct told *t)
 {
 	const struct bh_fact *fact = bh_decoded_fact(t->object->decoded);
-	struct bh_key key = key_of(fact);
+	struct bh_key key = bh_fact_key(fact);
 
 	if (!t->is_new && strcmp(t->digest, t->object->digest) == 0)
 		return;
