@@ -66,6 +66,17 @@ static void write_texts(const void *from, struct bh_cachefile_writer *w)
 	bh_manifest_texts(from, on_text, w);
 }
 
+/* The same for "policies" and "policies/". */
+static void name_folder(const struct bh_lasttexts *l, char *ret, size_t size)
+{
+	const char *path = l->agent->config->policies;
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	snprintf(ret, size, "%.*s", (int)len, path);
+}
+
 static int write_state(void *ctx, uint64_t *ret_real_ns, struct bh_err *err)
 {
 	const struct bh_lasttexts *l = ctx;
@@ -75,7 +86,7 @@ static int write_state(void *ctx, uint64_t *ret_real_ns, struct bh_err *err)
 	};
 	int r;
 
-	snprintf(info.of, sizeof(info.of), "%s", l->agent->config->policies);
+	name_folder(l, info.of, sizeof(info.of));
 	r = bh_cachefile_write_lines(l->path, write_texts, l->agent->sources.manifest, &info, err);
 	if (r == 0)
 		*ret_real_ns = info.real_ns;
@@ -167,10 +178,12 @@ static int check_owner(int fd, struct bh_err *err)
 static int read_texts(struct recall *r, int fd, struct bh_cachefile_info *info, struct bh_err *err)
 {
 	bh_auto(bh_cachefile_close) struct bh_cachefile *f = NULL;
+	char folder[sizeof(info->of)];
 	int n = check_owner(fd, err);
 
+	name_folder(r->texts, folder, sizeof(folder));
 	if (n == 0)
-		n = bh_cachefile_open(&f, fd, r->texts->agent->config->policies, info, err);
+		n = bh_cachefile_open(&f, fd, folder, info, err);
 	if (n < 0)
 		return n;
 	do {

@@ -368,15 +368,47 @@ static struct walk_folder *folder_around(const struct walk *w, const char *path)
 }
 
 /*
+ * What editors and tools leave beside the file NAME while they write it anew, by the time
+ * that NAME itself may be gone.
+ */
+static char *rewrite_of(const char *path)
+{
+	static const struct {
+		const char *before, *after;
+	} forms[] = { { "", "~" },     { "", ".tmp" },  { "", ".new" }, { "", ".part" },
+		      { ".", ".swp" }, { ".", ".tmp" }, { ".#", "" },   { "#", "#" } };
+	const char *name = strrchr(path, '/');
+
+	name = name ? name + 1 : path;
+	for (size_t i = 0; i < BH_ARRAY_LEN(forms); i++) {
+		bh_auto_free char *beside = bh_asprintf("%.*s%s%s%s", (int)(name - path), path,
+							forms[i].before, name, forms[i].after);
+
+		if (exists(beside))
+			return bh_take_ptr(beside);
+	}
+	return NULL;
+}
+
+/*
  * A file that the walk did not find: deleted, or in a folder that lost everything, which is
  * what a volume looks like that is not mounted.
  */
 static bool is_kept(struct file *f, const struct walk *w, const struct scan *scan)
 {
+	bh_auto_free char *rewrite = NULL;
 	struct walk_folder *folder;
 
 	if (f->is_folder || !has_content(f))
 		return false;
+	rewrite = scan->accepts_empty ? NULL : rewrite_of(f->path);
+	if (rewrite) {
+		replace(&f->trouble,
+			bh_asprintf("is gone, and a rewrite of it that did not end is beside it: "
+				    "finish or delete '%s'",
+				    rewrite));
+		return true;
+	}
 	if (exists(f->path)) {
 		replace(&f->trouble, bh_strdup("is a folder now, or cannot be found any more"));
 		return true;

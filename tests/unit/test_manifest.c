@@ -648,7 +648,7 @@ static char *path_in(const struct dir *d, const char *name)
 	return bh_asprintf("%s/%s", d->path, name);
 }
 
-static void delete (const struct dir *d, const char *name)
+static void drop(const struct dir *d, const char *name)
 {
 	bh_auto_free char *path = path_in(d, name);
 
@@ -715,23 +715,50 @@ static void a_file_that_says_nothing_any_more_leaves_its_last_version_in_force(v
 		read_again(&w);
 		assert_string_equal(bh_buf_str(&w.seen.log), "!a.yaml: over\n");
 	}
-	delete (d, "a.yaml");
+	drop(d, "a.yaml");
 	make_fifo(d, "a.yaml");
 	read_again(&w);
 	assert_kept(&w, "is not a regular file; the last good version stays in force");
-	delete (d, "a.yaml");
+	drop(d, "a.yaml");
 	make_link(d, "nowhere", "a.yaml");
 	read_again(&w);
 	assert_kept(&w, "No such file or directory; the last good version stays in force");
-	delete (d, "a.yaml");
+	drop(d, "a.yaml");
 	make_dir(d, "a.yaml");
 	read_again(&w);
 	assert_kept(&w, "is a folder now");
 	assert_null(bh_manifest_unknown(w.m));
 
-	delete (d, "a.yaml");
+	drop(d, "a.yaml");
 	read_again(&w);
 	assert_string_equal(bh_buf_str(&w.seen.log), "!a.yaml: over\n-P shop/a\n-R shop/p\n");
+	stop(&w);
+}
+
+static void a_file_that_goes_while_it_is_written_anew_stays_in_force(void **state)
+{
+	static const char *const beside[] = { "a.yaml~", "a.yaml.tmp", "a.yaml.new", ".a.yaml.swp",
+					      ".#a.yaml" };
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+	put_file(d, "a.yaml", FIRST);
+	start(&w, d->path);
+	for (size_t i = 0; i < BH_ARRAY_LEN(beside); i++) {
+		put_file(d, beside[i], "half");
+		drop(d, "a.yaml");
+		read_again(&w);
+		assert_kept(&w, "a rewrite of it that did not end");
+		put_file(d, "a.yaml", FIRST);
+		drop(d, beside[i]);
+		read_again(&w);
+		assert_string_equal(bh_buf_str(&w.seen.log), "!a.yaml: over\n");
+	}
+	drop(d, "a.yaml");
+	put_file(d, "a.yaml.off", FIRST);
+	read_again(&w);
+	assert_string_equal(bh_buf_str(&w.seen.log), "-P shop/a\n-R shop/p\n");
 	stop(&w);
 }
 
@@ -782,7 +809,7 @@ static void a_folder_that_lost_everything_keeps_it(void **state)
 		}
 		put_file(d, file, FIRST);
 		start(&w, tree);
-		delete (d, file);
+		drop(d, file);
 		read_again(&w);
 		assert_kept(&w, "the folder has no manifest any more (1 had objects in force)");
 		/* Back, with a change. */
@@ -790,14 +817,14 @@ static void a_folder_that_lost_everything_keeps_it(void **state)
 		read_again(&w);
 		assert_contains(bh_buf_str(&w.seen.log), "-R shop/p\n");
 		assert_contains(bh_buf_str(&w.seen.log), i ? "!sub: over\n" : "!tree: over\n");
-		delete (d, file);
+		drop(d, file);
 		read_again(&w);
 		assert_kept(&w, "--accept-empty");
 		bh_buf_reset(&w.seen.log);
 		bh_manifest_reload(w.m, true);
 		assert_contains(bh_buf_str(&w.seen.log), "-P shop/a\n");
 		stop(&w);
-		delete (d, "tree");
+		drop(d, "tree");
 	}
 }
 
@@ -810,7 +837,7 @@ static void a_folder_that_is_gone_within_another_takes_its_files_along(void **st
 	put_file(d, "sub/a.yaml", FIRST);
 	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
 	start(&w, d->path);
-	delete (d, "sub");
+	drop(d, "sub");
 	read_again(&w);
 	assert_string_equal(bh_buf_str(&w.seen.log), "-P shop/a\n-R shop/p\n");
 	/* A link to a volume that is not there is not a folder that was deleted. */
@@ -820,7 +847,7 @@ static void a_folder_that_is_gone_within_another_takes_its_files_along(void **st
 	put_file(d, "volume/a.yaml", FIRST);
 	read_again(&w);
 	assert_contains(bh_buf_str(&w.seen.log), "+R shop/p\n");
-	delete (d, "volume");
+	drop(d, "volume");
 	read_again(&w);
 	assert_kept(&w, "!team: cannot read: No such file or directory; the last good version");
 	stop(&w);
@@ -901,7 +928,7 @@ static void what_was_in_force_stays_over_a_restart(void **state)
 	start(&w, d->path);
 	/* Broken while it runs or before it starts, and over any number of restarts. */
 	for (size_t i = 0; i < BH_ARRAY_LEN(texts); i++) {
-		delete (d, "a.yaml");
+		drop(d, "a.yaml");
 		if (texts[i])
 			put_file(d, "a.yaml", texts[i]);
 		else
@@ -914,7 +941,7 @@ static void what_was_in_force_stays_over_a_restart(void **state)
 	put_file(d, "a.yaml", POD("a", "10.0.0.3"));
 	read_again(&w);
 	assert_contains(bh_buf_str(&w.seen.log), "+P shop/a\n-R shop/p\n!a.yaml: over\n");
-	delete (d, "a.yaml");
+	drop(d, "a.yaml");
 	restart(&w, d->path);
 	assert_string_equal(bh_buf_str(&w.seen.log), "+P shop/b\n");
 	stop(&w);
@@ -942,10 +969,10 @@ static void a_folder_that_is_empty_or_missing_at_a_restart_keeps_everything(void
 	make_dir(d, "tree");
 	put_file(d, "tree/a.yaml", FIRST);
 	start(&w, tree);
-	delete (d, "tree/a.yaml");
+	drop(d, "tree/a.yaml");
 	restart(&w, tree);
 	assert_contains(bh_buf_str(&w.seen.log), "+R shop/p\n+P shop/a\n!tree: the folder has no");
-	delete (d, "tree");
+	drop(d, "tree");
 	restart(&w, tree);
 	assert_contains(bh_buf_str(&w.seen.log), "+R shop/p\n+P shop/a\n!tree: cannot read: No ");
 	bh_buf_reset(&w.seen.log);
@@ -996,7 +1023,7 @@ static void a_first_start_with_a_file_that_cannot_be_used_is_not_in_sync(void **
 		/* The others are handed over all the same. */
 		assert_contains(bh_buf_str(&w.seen.log), "+P shop/b\n");
 		assert_null(strstr(bh_buf_str(&w.seen.log), "stays in force"));
-		delete (d, t[i].name);
+		drop(d, t[i].name);
 		read_again(&w);
 		assert_int_equal(w.seen.n_synced, 1);
 		stop(&w);
@@ -1163,6 +1190,7 @@ int main(void)
 		T(a_reload_reads_what_no_event_told_of),
 		T(the_tree_is_ahead_from_its_change_until_that_is_told),
 		T(a_file_that_says_nothing_any_more_leaves_its_last_version_in_force),
+		T(a_file_that_goes_while_it_is_written_anew_stays_in_force),
 		T(an_emptied_file_is_accepted_by_the_operator),
 		T(a_closed_policy_is_not_opened_by_a_text_that_is_worse),
 		T(a_folder_that_lost_everything_keeps_it),
