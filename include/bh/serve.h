@@ -17,7 +17,7 @@
  * ...parameters}, and gets JSON objects, one a line: any number of
  * {"data": ...} and then {"end": true} or {"error": "text", "code": -22}.  One
  * request per connection, at most 64 KiB, complete within 10 s; at most 64
- * clients at a time.
+ * clients at a time: one more takes the place of the oldest that has not asked yet.
  *
  * Peers may be root, the user that runs the agent, and members of the socket
  * file's group while its mode lets the group write (SO_PEERCRED, unix(7)); the
@@ -29,6 +29,8 @@
 #define BH_CONTROL_MAX_REQUEST 65536
 /* A client with more than this still unread is too slow. */
 #define BH_CONTROL_MAX_QUEUED (16u << 20)
+/* And the one with most, where all together have more than this. */
+#define BH_CONTROL_MAX_TOTAL (64u << 20)
 
 struct bh_control;
 struct bh_reply;
@@ -63,6 +65,8 @@ void bh_control_free(struct bh_control **c);
  * always fits: the limit is on what is unread before it.
  */
 int bh_reply_data(struct bh_reply *reply, json_t *data);
+/* Bytes that the client has not read yet; 0 once it is gone. */
+size_t bh_reply_unread(const struct bh_reply *reply);
 void bh_reply_end(struct bh_reply *reply);
 /* @code: a negative errno. */
 void bh_reply_error(struct bh_reply *reply, int code, const char *text);

@@ -251,11 +251,18 @@ static void on_recent(void *ctx, const json_t *record, const char *line)
 	send_record(ctx, record);
 }
 
-/* A slow reader on the socket is its own loss, not the flow log's. */
+/* Unread records of a follower; beyond, it loses some and is told of it by a gap record. */
+#define MAX_UNREAD (1u << 20)
+
 static int on_live(void *ctx, const json_t *record, const char *line)
 {
+	struct follower *f = ctx;
+
 	(void)line;
-	send_record(ctx, record);
+	if (!f->is_broken && bh_reply_unread(f->reply) > MAX_UNREAD &&
+	    bh_record_matches(record, &f->filter))
+		return -EAGAIN;
+	send_record(f, record);
 	return 0;
 }
 

@@ -184,6 +184,42 @@ static void send_error(struct client *c, int code, const char *text)
 	send_line(c, &line);
 }
 
+static size_t unread(const struct client *c)
+{
+	return uv_stream_get_write_queue_size((const uv_stream_t *)&c->pipe);
+}
+
+size_t bh_reply_unread(const struct bh_reply *reply)
+{
+	const struct client *c = reply->client;
+
+	return c && c->state != CLIENT_CLOSING ? unread(c) : 0;
+}
+
+/* The one that has most unread, where all together leave too much; NULL otherwise. */
+static struct client *worst_of_too_much(const struct bh_control *control)
+{
+	struct client *c, *worst = NULL;
+	size_t total = 0;
+
+	for (c = control->clients; c; c = c->next) {
+		total += unread(c);
+		if (!worst || unread(c) > unread(worst))
+			worst = c;
+	}
+	return total > BH_CONTROL_MAX_TOTAL ? worst : NULL;
+}
+
+/* Where another one is the worst, it goes without a word: it would not read that either. */
+static bool is_too_slow(const struct client *c)
+{
+	struct client *worst = worst_of_too_much(c->control);
+
+	if (worst && worst != c)
+		close_client(worst);
+	return worst == c || unread(c) > BH_CONTROL_MAX_QUEUED;
+}
+
 int bh_reply_data(struct bh_reply *reply, json_t *data)
 {
 	struct client *c = reply->client;
@@ -191,8 +227,7 @@ int bh_reply_data(struct bh_reply *reply, json_t *data)
 	int r = -EPIPE;
 
 	if (c && c->state == CLIENT_ANSWERING) {
-		if (uv_stream_get_write_queue_size((uv_stream_t *)&c->pipe) >
-		    BH_CONTROL_MAX_QUEUED) {
+		if (is_too_slow(c)) {
 			send_error(c, -ENOBUFS,
 				   "the client reads too slowly, answers were dropped");
 			if (c->state == CLIENT_ANSWERING)
@@ -411,6 +446,20 @@ static struct client *add_client(struct bh_control *control)
 	return c;
 }
 
+/* The oldest that has not asked yet makes room; false if all others have. */
+static bool drop_silent(struct bh_control *control, const struct client *but)
+{
+	struct client *c, *oldest = NULL;
+
+	/* The newest is the first. */
+	for (c = control->clients; c; c = c->next)
+		if (c != but && c->state == CLIENT_READING)
+			oldest = c;
+	if (oldest)
+		close_client(oldest);
+	return oldest != NULL;
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
 	struct bh_control *control = listener->data;
@@ -428,7 +477,7 @@ static void on_connection(uv_stream_t *listener, int status)
 		refuse(c, -EACCES, bh_err_text(&err));
 		return;
 	}
-	if (control->n_clients > MAX_CLIENTS) {
+	if (control->n_clients > MAX_CLIENTS && !drop_silent(control, c)) {
 		refuse(c, -EBUSY, "too many clients are connected");
 		return;
 	}

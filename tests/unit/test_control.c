@@ -392,6 +392,48 @@ static void a_client_that_does_not_read_is_dropped_with_the_reason(void **state)
 	assert_contains(last, "reads too slowly");
 }
 
+/* Each takes less than it may alone, and all together more than all may. */
+static void unread_answers_of_all_clients_are_bounded_together(void **state)
+{
+	const int size = BH_CONTROL_MAX_QUEUED - 65536;
+	struct server *s = *state;
+	size_t n_cut = 0;
+	int fds[12];
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++) {
+		bh_auto_free char *text = bh_asprintf("{\"method\":\"big\",\"size\":%d}\n", size);
+
+		fds[i] = send_text(s, text);
+		for (unsigned int k = 0; k < 20; k++)
+			uv_run(&s->loop, UV_RUN_NOWAIT);
+	}
+	for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++) {
+		bh_auto_free char *text = read_to_end(s, fds[i]);
+
+		n_cut += strlen(text) < (size_t)size;
+	}
+	assert_in_range(n_cut, BH_ARRAY_LEN(fds) - 6, BH_ARRAY_LEN(fds) - 3);
+}
+
+/* As many as may be connected say nothing, and one more has a question. */
+static void silent_clients_make_room(void **state)
+{
+	struct call c = { .request = json_pack("{s:s,s:i}", "method", "count", "n", 2) };
+	struct server *s = *state;
+	int fds[64];
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++) {
+		fds[i] = send_text(s, "{");
+		uv_run(&s->loop, UV_RUN_NOWAIT);
+	}
+	call(s, &c);
+	assert_ok(c.result, &c.err);
+	assert_int_equal(c.n_answers, 2);
+	done(&c);
+	for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
 /* --- clients that go ---------------------------------------------------------- */
 
 static void a_held_reply_learns_that_its_client_left(void **state)
@@ -446,9 +488,10 @@ static void the_65th_client_is_refused_and_room_comes_back(void **state)
 	int fds[64], i;
 
 	for (i = 0; i < 64; i++) {
-		fds[i] = connect_to(s->path);
-		assert_true(fds[i] >= 0);
-		uv_run(&s->loop, UV_RUN_NOWAIT);
+		fds[i] = send_text(s, "{\"method\":\"hold\"}\n");
+		s->held = NULL;
+		while (!s->held)
+			uv_run(&s->loop, UV_RUN_NOWAIT);
 	}
 	text = read_to_end(s, connect_to(s->path));
 	assert_contains(text, "too many clients");
@@ -700,6 +743,8 @@ int main(void)
 		T(an_error_reaches_the_client_as_code_and_clean_text),
 		T(one_answer_may_be_larger_than_the_queue_limit),
 		T(a_client_that_does_not_read_is_dropped_with_the_reason),
+		T(unread_answers_of_all_clients_are_bounded_together),
+		T(silent_clients_make_room),
 		T(a_held_reply_learns_that_its_client_left),
 		T(a_reply_without_on_close_may_be_ended_after_its_client_left),
 		T(freeing_the_server_closes_held_replies_at_once),
