@@ -23,6 +23,13 @@
 /* Of an answer that is an error; a Status has a few hundred bytes. */
 #define MAX_ERROR_BODY 16384
 #define MAX_RETRY_MS   UINT32_C(120000)
+/* All headers of an answer, interim ones too; the server's own have a few hundred bytes. */
+#define MAX_HEAD ((size_t)256 << 10)
+/*
+ * Of a body, between two looks at it: what one read of the connection becomes when it is
+ * unpacked.  A list is packed to a twentieth, a bomb to a thousandth.
+ */
+#define MAX_PENDING ((size_t)64 << 20)
 
 struct bh_kube_call {
 	struct bh_transfer transfer;
@@ -30,8 +37,10 @@ struct bh_kube_call {
 	struct bh_kube_request req;
 	struct curl_slist *headers, *connect_to;
 	struct bh_buf body; /* not handed out yet, or of an error */
+	size_t n_head;      /* bytes of headers */
 	uint32_t retry_after_ms;
 	bool has_head, told_head;
+	const char *refused; /* why we end it ourselves; NULL if we do not */
 };
 
 struct bh_kube_http {
@@ -72,6 +81,10 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	struct bh_kube_call *call = ctx;
 
 	(void)size; /* always 1 */
+	if (call->body.len + n > MAX_PENDING) {
+		call->refused = "the answer unpacks to over 64 MiB at a time";
+		return 0;
+	}
 	if (call->has_head || call->body.len + n <= MAX_ERROR_BODY)
 		bh_buf_add(&call->body, data, n);
 	if (call->has_head)
@@ -99,6 +112,11 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 	long status = 0;
 
 	(void)size;
+	call->n_head += n;
+	if (call->n_head > MAX_HEAD) {
+		call->refused = "the answer's headers have over 256 KiB";
+		return 0;
+	}
 	if (n >= strlen(retry) && strncasecmp(data, retry, strlen(retry)) == 0) {
 		call->retry_after_ms = parse_retry_after(data + strlen(retry), n - strlen(retry));
 	} else if (n <= 2) { /* the empty line behind the headers */
@@ -153,6 +171,11 @@ static struct bh_kube_answer judge(struct bh_kube_call *call, struct bh_err *tex
 		a.outcome = BH_ANSWERED;
 		if (status != 200)
 			describe_error(call, a.status, text);
+		return a;
+	}
+	if (call->refused) {
+		a.outcome = BH_BROKEN;
+		bh_err(text, 0, "%s", call->refused);
 		return a;
 	}
 	a.outcome = code == CURLE_HTTP2_STREAM || code == CURLE_PARTIAL_FILE ? BH_BROKEN : BH_AWAY;

@@ -38,6 +38,8 @@
 /* The head of an answer, and the next piece of a list. */
 #define HEAD_MS 30000
 #define LIST_MS 60000
+/* All of a list, or of one page: each piece in time is not enough. */
+#define WHOLE_MS UINT64_C(900000)
 /* A stream that stops before its end: the server does not know of WatchList. */
 #define STREAM_MS  20000
 #define SILENCE_MS 150000
@@ -402,6 +404,13 @@ static void on_data(void *ctx, const char *data, size_t len)
 	struct bh_err err = { 0 };
 
 	r->stats.last_ns = bh_mono_ns();
+	if (r->phase != WATCHING && r->stats.last_ns - r->since_ns > WHOLE_MS * BH_NS_PER_MS) {
+		on_failed(r, &(struct bh_kube_answer){
+				     .outcome = BH_BROKEN,
+				     .text = "the list does not end within 15 minutes",
+			     });
+		return;
+	}
 	if (bh_kube_stream_feed(r->stream, data, len, &err) >= 0) {
 		expect_life(r);
 		return;

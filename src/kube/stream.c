@@ -22,6 +22,12 @@
 #define MAX_KEY 320
 /* A continue token holds a key of at most 512 bytes in base64. */
 #define MAX_SLOT 4096
+/*
+ * An object has at most 1.5 MiB in etcd, and a list no more objects than a cluster has:
+ * whatever comes beyond that is no answer and has no end.
+ */
+#define MAX_BETWEEN ((uint64_t)64 << 20)
+#define MAX_LISTED  2000000u
 /* Memory that is kept from one object to the next. */
 #define MAX_SPARE (64 << 10)
 
@@ -80,6 +86,8 @@ struct bh_kube_stream {
 	bool is_in_object, has_object;
 	size_t object_level; /* n_levels outside of it */
 	uint64_t offset, object_offset;
+	uint64_t end_offset; /* of the object before */
+	size_t n_items;
 	size_t n_values;
 	const char *refused;
 	struct limited limited;
@@ -214,6 +222,8 @@ static int emit(struct bh_kube_stream *s)
 	int r;
 
 	s->has_object = false;
+	s->end_offset = s->offset;
+	s->n_items++;
 	r = s->on_item(s->ctx, s, &item);
 	if (s->out.cap > MAX_SPARE)
 		bh_buf_done(&s->out);
@@ -563,6 +573,10 @@ int bh_kube_stream_feed(struct bh_kube_stream *s, const char *data, size_t len, 
 
 		if (r < 0)
 			return r;
+		if (s->offset - s->end_offset > MAX_BETWEEN)
+			return bh_err(err, -EPROTO, "the answer has 64 MiB without an object");
+		if (s->frame == BH_FRAME_LIST && s->n_items > MAX_LISTED)
+			return bh_err(err, -EPROTO, "the list has over %u objects", MAX_LISTED);
 		data += n;
 		len -= n;
 	}
