@@ -393,6 +393,14 @@ const struct bh_profile *bh_compiler_profile_of(const struct bh_compiler *c,
 	return l && l->profile[dir] ? &l->profile[dir]->pub : NULL;
 }
 
+void bh_compiler_local_pods(const struct bh_compiler *c,
+			    void (*on_pod)(void *ctx, const struct bh_pod *pod), void *ctx)
+{
+	for (const struct local_pod *l = c->locals; l; l = l->hh.next)
+		if (l->pod)
+			on_pod(ctx, l->pod);
+}
+
 struct bh_compile_stats bh_compiler_stats(const struct bh_compiler *c)
 {
 	const struct bh_plan_chain *const *chains;

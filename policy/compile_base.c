@@ -6,6 +6,7 @@
  */
 #include "compile_impl.h"
 
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 
 #define ACCEPT                                                                                     \
@@ -104,16 +105,57 @@ static void add_icmp6(struct bh_compiler *c, struct bh_plan_chain *chain, uint32
 	    IS(BH_LOAD_ICMP6_TYPE, first, last), ACCEPT);
 }
 
+static void add_icmp6_to(struct bh_compiler *c, struct bh_plan_chain *chain, uint32_t hop_limit,
+			 uint32_t type, const struct bh_expr *group)
+{
+	ADD(c, chain, IS(BH_LOAD_HOPLIMIT, hop_limit, hop_limit),
+	    IS(BH_LOAD_ICMP6_TYPE, type, type), *group, ACCEPT);
+}
+
 /*
  * Without neighbour discovery (RFC 4861) and multicast listener discovery (RFC
- * 2710, 3810) there is no IPv6.  The hop limit shows that the sender is on the
- * link; pings stay judged.
+ * 2710, 3810) there is no IPv6: solicitations and advertisements of neighbours, and
+ * solicitations of routers and reports of listeners to their groups.  The hop limit
+ * shows that the sender is on the link; pings stay judged.  What a pod says in these
+ * messages its port checks (guard.h).
  */
-static void add_discovery(struct bh_compiler *c, struct bh_plan_chain *chain)
+static void build_discovery(struct bh_compiler *c)
 {
-	add_icmp6(c, chain, 255, 133, 137);
-	add_icmp6(c, chain, 1, 130, 132);
-	add_icmp6(c, chain, 1, 143, 143);
+	static const uint32_t reports[] = { MLD_LISTENER_REPORT, MLD_LISTENER_REDUCTION,
+					    BH_MLD2_LISTENER_REPORT };
+	const struct bh_expr to_routers = { .kind = BH_EXPR_MATCH,
+					    .load = BH_LOAD_DADDR,
+					    .op = BH_MATCH_BYTES,
+					    .family = BH_IPV6,
+					    .bytes = { 0xff, 2, [15] = 2 } };
+	const struct bh_expr to_link = { .kind = BH_EXPR_MATCH,
+					 .load = BH_LOAD_DADDR,
+					 .op = BH_MATCH_BYTES,
+					 .family = BH_IPV6,
+					 .bytes = { 0xff, 2 },
+					 .mask = { 0xff, 0xff } };
+
+	c->discovery = bh_plan_add_chain(c->plan, "discovery", NULL, BH_HOOK_NONE, 0);
+	add_icmp6(c, c->discovery, 255, ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT);
+	add_icmp6_to(c, c->discovery, 255, ND_ROUTER_SOLICIT, &to_routers);
+	for (size_t i = 0; i < BH_ARRAY_LEN(reports); i++)
+		add_icmp6_to(c, c->discovery, 1, reports[i], &to_link);
+}
+
+/* What routers send to their link. */
+static void build_router_discovery(struct bh_compiler *c)
+{
+	c->router_discovery = bh_plan_add_chain(c->plan, "router_discovery", NULL, BH_HOOK_NONE, 0);
+	add_icmp6(c, c->router_discovery, 255, ND_ROUTER_ADVERT, ND_ROUTER_ADVERT);
+	add_icmp6(c, c->router_discovery, 255, ND_REDIRECT, ND_REDIRECT);
+	add_icmp6(c, c->router_discovery, 1, MLD_LISTENER_QUERY, MLD_LISTENER_QUERY);
+}
+
+static void add_discovery(struct bh_compiler *c, struct bh_plan_chain *chain,
+			  const struct bh_plan_chain *to)
+{
+	ADD(c, chain, IS(BH_LOAD_L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6),
+	    { .kind = BH_EXPR_VERDICT, .verdict = BH_V_JUMP, .chain = to });
 }
 
 static void add_vmap(struct bh_compiler *c, struct bh_plan_chain *chain, enum bh_dir dir,
@@ -130,9 +172,20 @@ static void add_both_ends(struct bh_compiler *c, struct bh_plan_chain *chain)
 {
 	add_vmap(c, chain, BH_EGRESS, BH_IPV4);
 	add_vmap(c, chain, BH_INGRESS, BH_IPV4);
-	add_discovery(c, chain);
+	add_discovery(c, chain, c->discovery);
 	add_vmap(c, chain, BH_EGRESS, BH_IPV6);
+	/* Behind the sender's policies: an isolated pod is no router. */
+	add_discovery(c, chain, c->router_discovery);
 	add_vmap(c, chain, BH_INGRESS, BH_IPV6);
+}
+
+/* To a routed port whose pod is isolated; what its addresses do not own ends there. */
+static void add_port(struct bh_compiler *c, struct bh_plan_chain *chain)
+{
+	static const struct bh_set_spec spec = { .name = BH_PORT_TO, .kind = BH_SET_LINK_MAP };
+
+	ADD(c, chain,
+	    { .kind = BH_EXPR_VMAP, .set = bh_plan_add_set(c->plan, &spec), .key = BH_KEY_OIF });
 }
 
 static void add_forward(struct bh_compiler *c)
@@ -141,6 +194,7 @@ static void add_forward(struct bh_compiler *c)
 		bh_plan_add_chain(c->plan, "forward", NULL, BH_HOOK_FORWARD, 0);
 
 	add_known(c, chain);
+	add_port(c, chain);
 	add_both_ends(c, chain);
 }
 
@@ -155,7 +209,7 @@ static void add_input(struct bh_compiler *c)
 
 	add_known(c, chain);
 	add_vmap(c, chain, BH_EGRESS, BH_IPV4);
-	add_discovery(c, chain);
+	add_discovery(c, chain, c->discovery);
 	add_vmap(c, chain, BH_EGRESS, BH_IPV6);
 }
 
@@ -222,6 +276,8 @@ void base_build(struct bh_compiler *c)
 		bh_plan_add_counter(c->plan, counters[i]);
 	add_shared_sets(c);
 	add_cut(c);
+	build_discovery(c);
+	build_router_discovery(c);
 	add_forward(c);
 	add_input(c);
 	add_output(c);

@@ -384,6 +384,35 @@ static bool can_audit_differ(const struct policy_list *enforced, const struct po
 	return audited->n > 0;
 }
 
+/* Only where NetworkPolicies alone decide: other tiers may deny before. */
+static void note_any_peer(struct profile *p, const struct policy_list *enforced,
+			  const struct bh_pod *pod)
+{
+	bh_auto(ports_done) struct port_set ports = { 0 };
+	struct bh_port_span *spans;
+
+	for (size_t i = 0; i < enforced->n; i++) {
+		const struct bh_policy *policy = enforced->items[i];
+		const struct bh_rules *rules = &policy->rules[p->pub.dir];
+
+		if (bh_policy_tier(policy) != BH_TIER_NETWORK_POLICY)
+			return;
+		if (policy->invalid || !bh_policy_isolates(policy, p->pub.dir))
+			continue;
+		for (size_t k = 0; k < rules->n; k++)
+			if (!rules->items[k].has_peers)
+				match_add_ports(&ports, &rules->items[k], p->pub.dir, pod);
+	}
+	ports_normalise(&ports);
+	spans = bh_arena_array(p->arena, ports.n_ranges, sizeof(*spans));
+	for (size_t i = 0; i < ports.n_ranges; i++)
+		spans[i] = (struct bh_port_span){ .protocol = ports.ranges[i].protocol,
+						  .first = ports.ranges[i].first,
+						  .last = ports.ranges[i].last };
+	p->pub.any_peer = spans;
+	p->pub.n_any_peer = ports.n_ranges;
+}
+
 bool chains_build(struct bh_compiler *c, struct profile *p, const struct policy_list *enforced,
 		  const struct policy_list *audited, const struct policy_list *all,
 		  const struct bh_pod *pod)
@@ -399,6 +428,9 @@ bool chains_build(struct bh_compiler *c, struct profile *p, const struct policy_
 	if (can_audit_differ(enforced, audited, p->pub.dir))
 		make_steps(&then, all, p->pub.dir, pod);
 	has_audit = then.admin.n || then.rest.n;
+	p->pub.is_denying = now.admin.n || now.rest.n;
+	if (p->pub.is_denying && p->pub.dir == BH_INGRESS)
+		note_any_peer(p, enforced, pod);
 	if (!has_audit) {
 		return build(c, p, chain, &now, pod, false);
 	} else if (now.admin.n == 0 && now.rest.n == 0) {
@@ -418,6 +450,7 @@ void chains_build_closed(struct bh_compiler *c, struct profile *p, bool is_audit
 	bh_auto(bh_buf_done) struct bh_buf comment = { 0 };
 	struct bh_plan_chain *chain;
 
+	p->pub.is_denying = !is_audit;
 	/* Which of its sets is found to be too large first may depend on the history. */
 	bh_buf_printf(&comment, "closed: %s", p->over ? "beyond its budget: " : p->pub.closed);
 	if (p->over)

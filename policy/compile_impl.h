@@ -336,6 +336,9 @@ struct rule_run {
 	size_t n, cap;
 };
 
+/* Adds the ports of @rule; @pod resolves names in ingress. */
+void match_add_ports(struct port_set *to, const struct bh_rule *rule, enum bh_dir dir,
+		     const struct bh_pod *pod);
 /* Somebody's every packet matches. */
 bool run_is_unconditional(const struct rule_run *run, enum bh_dir dir, const struct bh_pod *pod);
 /* Adds to @chain the rules that give @verdict to what @run matches; false over budget. */
@@ -378,6 +381,8 @@ struct bh_compiler {
 
 	struct bh_plan_set *maps[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
 	struct bh_plan_set *limits[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
+	/* Neighbour discovery that is exempt from policy, and what only routers send of it. */
+	struct bh_plan_chain *discovery, *router_discovery;
 	struct bh_plan_set *local[BH_FAMILY_COUNT_]; /* addresses of this node's pods */
 	struct bh_plan_chain *cut;                   /* for what belongs to no connection */
 

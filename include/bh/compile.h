@@ -111,6 +111,18 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
 #define BH_CUT_SECONDS    1200 /* longer than TCP sends what is not acknowledged (tcp_retries2) */
 #define BH_PICKUP_SECONDS 20
 
+/* An ICMPv6 type that netinet/icmp6.h lacks (RFC 3810 section 5.2). */
+#define BH_MLD2_LISTENER_REPORT 143u
+
+/*
+ * Sets of the inet table that the port guard fills (guard.h), and the name of its
+ * rate limit in every table.
+ */
+#define BH_PORT_TO    "port_to"    /* routed ports of isolated pods: a map by output link */
+#define BH_PORT_ADDR4 "port_addr4" /* link . address that a pod owns behind it */
+#define BH_PORT_ADDR6 "port_addr6"
+#define BH_PORT_LIMIT "lim_port"
+
 /*
  * NFLOG prefix: BH_LOG_PREFIX, 'd' (denied) or 'a' (audit), ':' and the name of
  * the profile's chain.
@@ -155,6 +167,12 @@ struct bh_policy_id {
 	const char *namespace, *name, *uid;
 };
 
+/* Ports of one protocol, in host byte order, inclusive. */
+struct bh_port_span {
+	uint8_t protocol;
+	uint16_t first, last;
+};
+
 /*
  * What a chain name stands for.  Kept for a while after the last pod left it,
  * so that packets it denied can still be explained.
@@ -169,7 +187,14 @@ struct bh_profile {
 	const char *closed; /* why it denies everything, NULL if it does not */
 	/* Of one that is beyond its budget: the policy that is most to blame, else NULL. */
 	const struct bh_policy_id *blamed;
-	size_t n_pods; /* local pods in it now */
+	size_t n_pods;   /* local pods in it now */
+	bool is_denying; /* an enforced policy denies some packet in this direction */
+	/*
+	 * Ingress: the ports that NetworkPolicies open to every peer, where no
+	 * other tier decides before; for groups, whose senders are not looked at.
+	 */
+	const struct bh_port_span *any_peer;
+	size_t n_any_peer;
 };
 
 /*
@@ -183,6 +208,10 @@ const struct bh_profile *bh_compiler_profile(const struct bh_compiler *c, const 
 /* NULL where the pod is not local or nothing selects it. */
 const struct bh_profile *bh_compiler_profile_of(const struct bh_compiler *c,
 						const struct bh_pod *pod, enum bh_dir dir);
+
+/* Calls @on_pod for every local pod as of the last update, in no particular order. */
+void bh_compiler_local_pods(const struct bh_compiler *c,
+			    void (*on_pod)(void *ctx, const struct bh_pod *pod), void *ctx);
 
 struct bh_compile_stats {
 	size_t n_profiles, n_closed;

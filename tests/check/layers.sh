@@ -17,7 +17,7 @@ function may(from, to,    i, n, list) {
 }
 BEGIN {
 	home("base", "err alloc buf addr hash log file backoff clock nearest")
-	home("policy", "model source selector trust world eval plan compile render")
+	home("policy", "model source selector trust world eval plan compile render guard")
 	home("nl", "nl")
 	home("yaml", "docs")
 	home("curl", "multi")

@@ -1,0 +1,578 @@
+/*
+ * The port guard's ports: one netdev chain for each, and the elements that say what
+ * may pass.
+ *
+ * An update compares what each link should have with what it has; a link that
+ * differs loses all its elements and gets them anew, which the plan nets.
+ */
+#include "guard_impl.h"
+
+#include <assert.h>
+#include <linux/if_ether.h>
+#include <netinet/in.h>
+#include <string.h>
+
+/* Before FDB, conntrack and everything that others hang there. */
+#define INGRESS_PRIORITY (-500)
+
+/* An any-peer rule for more ports than this does not open groups: each is an element. */
+#define MAX_ANY_PEER 64
+
+bool bh_guard_is_reason(const char *chain)
+{
+	static const char *const reasons[] = { BH_GUARD_SPOOFED, BH_GUARD_FRAME, BH_GUARD_DISCOVERY,
+					       BH_GUARD_UNLISTED, BH_GUARD_NO_POD };
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(reasons); i++)
+		if (strcmp(chain, reasons[i]) == 0)
+			return true;
+	return false;
+}
+
+/* What an update finds of a link; the arrays are borrowed. */
+struct port_facts {
+	const struct bh_pod *pod; /* NULL: of no known pod */
+	char name[16];
+	uint8_t mac[6];
+	bool is_bridged;
+	bool is_denying[BH_DIR_COUNT_];
+	const struct bh_addr *addrs;
+	size_t n_addrs;
+	const struct bh_cidr *extra;
+	size_t n_extra;
+	const struct bh_port_span *any_peer;
+	size_t n_any_peer;
+};
+
+/* --- elements ------------------------------------------------------------------------------ */
+
+/* Puts or drops elements. */
+struct writer {
+	struct bh_guard *g;
+	bool is_put;
+};
+
+/* @chain: of a map's element. */
+static void change(const struct writer *wr, enum guard_set set, const struct bh_key_values *values,
+		   const struct bh_plan_chain *chain)
+{
+	struct bh_guard *g = wr->g;
+	struct bh_plan_set *s = g->sets[set];
+	enum bh_table table = set >= GUARD_PORT_TO ? BH_TABLE_INET
+			      : set >= GUARD_TO4   ? BH_TABLE_BRIDGE
+						   : BH_TABLE_NETDEV;
+	struct bh_elem e = { .chain = chain };
+
+	bh_plan_pack(s->spec.kind, values, e.key);
+	if (wr->is_put)
+		bh_plan_put(g->plans[table], s, &e);
+	else
+		bh_plan_drop(g->plans[table], s, &e);
+}
+
+static void change_type(const struct writer *wr, enum guard_set set, const struct guard_port *p,
+			uint16_t ether_type, enum guard_chain chain)
+{
+	const struct bh_key_values v = { .link = p->ifindex,
+					 .mac = p->mac,
+					 .ether_type = ether_type };
+
+	change(wr, set, &v, wr->g->chains[chain]);
+}
+
+static void change_extra(const struct writer *wr, const struct guard_port *p, uint16_t ether_type,
+			 const struct bh_plan_chain *chain)
+{
+	const struct bh_key_values v = { .link = p->ifindex,
+					 .mac = p->mac,
+					 .ether_type = ether_type };
+
+	change(wr, GUARD_TYPES, &v, chain);
+}
+
+static void change_from_addr(const struct writer *wr, const struct guard_port *p,
+			     const struct bh_addr *a)
+{
+	const struct bh_key_values v = {
+		.link = p->ifindex, .mac = p->mac, .ether_type = ETH_P_IP, .addr = a, .target = a
+	};
+
+	if (a->family == BH_IPV4) {
+		change(wr, GUARD_OWN4, &v, NULL);
+		change(wr, GUARD_SRC4, &v, NULL);
+	} else {
+		change(wr, GUARD_SRC6, &v, NULL);
+		change(wr, GUARD_TARGETS, &v, NULL);
+	}
+}
+
+static void change_from(const struct writer *wr, const struct guard_port *p)
+{
+	const struct bh_key_values v = { .link = p->ifindex, .mac = p->mac };
+
+	change(wr, GUARD_MACS, &v, NULL);
+	change_type(wr, GUARD_TYPES, p, ETH_P_ARP, GUARD_FROM_ARP);
+	if (p->extra_chains[BH_IPV6])
+		change_extra(wr, p, ETH_P_IPV6, p->extra_chains[BH_IPV6]);
+	else
+		change_type(wr, GUARD_TYPES, p, ETH_P_IPV6, GUARD_FROM_IP6);
+	if (p->extra_chains[BH_IPV4])
+		change_extra(wr, p, ETH_P_IP, p->extra_chains[BH_IPV4]);
+	else if (!p->is_denying[BH_EGRESS] || wr->g->config.allows_dhcp)
+		change_type(wr, GUARD_TYPES, p, ETH_P_IP, GUARD_FROM_DHCP);
+	for (size_t i = 0; i < p->n_addrs; i++)
+		change_from_addr(wr, p, &p->addrs[i]);
+}
+
+static void change_any_peer(const struct writer *wr, const struct guard_port *p)
+{
+	for (size_t i = 0; i < p->n_any_peer; i++)
+		for (uint32_t port = p->any_peer[i].first; port <= p->any_peer[i].last; port++) {
+			const struct bh_key_values v = { .link = p->ifindex,
+							 .protocol = p->any_peer[i].protocol,
+							 .port = (uint16_t)port };
+
+			change(wr, GUARD_ANY_PEER, &v, NULL);
+		}
+}
+
+static void change_to_bridged(const struct writer *wr, const struct guard_port *p)
+{
+	const bool is_closed = p->is_denying[BH_INGRESS];
+	const struct bh_key_values link = { .link = p->ifindex };
+
+	change(wr, GUARD_PODS, &link, NULL);
+	change_type(wr, GUARD_TO, p, ETH_P_IPV6, is_closed ? GUARD_TO_IP6 : GUARD_TO_IP6_OPEN);
+	for (size_t i = 0; i < p->n_addrs; i++) {
+		const struct bh_key_values v = { .link = p->ifindex,
+						 .ether_type = ETH_P_IP,
+						 .addr = &p->addrs[i] };
+
+		change(wr, p->addrs[i].family == BH_IPV4 ? GUARD_TO4 : GUARD_DST6, &v, NULL);
+	}
+	if (!is_closed)
+		return;
+	change(wr, GUARD_CLOSED, &link, NULL);
+	change_type(wr, GUARD_TO, p, ETH_P_ARP, GUARD_TO_PASS);
+	change_type(wr, GUARD_TO, p, ETH_P_IP, GUARD_TO_IP4);
+	change_type(wr, GUARD_ROUTED, p, ETH_P_IP, GUARD_NODE_IP4);
+	change_type(wr, GUARD_ROUTED, p, ETH_P_IPV6, GUARD_NODE_IP6);
+	change_any_peer(wr, p);
+}
+
+static void change_to_routed(const struct writer *wr, const struct guard_port *p)
+{
+	const struct bh_key_values link = { .link = p->ifindex };
+
+	if (!p->is_denying[BH_INGRESS])
+		return;
+	change(wr, GUARD_PORT_TO, &link, wr->g->chains[GUARD_TO_CLOSED]);
+	for (size_t i = 0; i < p->n_addrs; i++) {
+		const struct bh_key_values v = { .link = p->ifindex, .addr = &p->addrs[i] };
+
+		change(wr, p->addrs[i].family == BH_IPV4 ? GUARD_PORT_ADDR4 : GUARD_PORT_ADDR6, &v,
+		       NULL);
+	}
+}
+
+static void change_elems(struct bh_guard *g, const struct guard_port *p, bool is_put)
+{
+	const struct writer wr = { .g = g, .is_put = is_put };
+
+	if (!p->pod)
+		return;
+	change_from(&wr, p);
+	if (p->is_bridged)
+		change_to_bridged(&wr, p);
+	else
+		change_to_routed(&wr, p);
+}
+
+/* --- chains --------------------------------------------------------------------------------- */
+
+static void add_rule(struct bh_guard *g, struct bh_plan_chain *chain, const struct bh_expr *exprs,
+		     size_t n)
+{
+	struct bh_plan_rule rule = { .n_exprs = n };
+
+	memcpy(rule.exprs, exprs, n * sizeof(*exprs));
+	bh_plan_add_rule(g->plans[BH_TABLE_NETDEV], chain, &rule);
+}
+
+static void add_goto(struct bh_guard *g, struct bh_plan_chain *chain, enum guard_chain to)
+{
+	const struct bh_expr e = { .kind = BH_EXPR_VERDICT,
+				   .verdict = BH_V_GOTO,
+				   .chain = g->chains[to] };
+
+	add_rule(g, chain, &e, 1);
+}
+
+static void add_match(struct bh_guard *g, struct bh_plan_chain *chain, const struct bh_cidr *cidr)
+{
+	struct bh_expr exprs[] = {
+		{ .kind = BH_EXPR_MATCH,
+		  .load = BH_LOAD_SADDR,
+		  .op = BH_MATCH_BYTES,
+		  .family = cidr->addr.family },
+		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT },
+	};
+
+	memcpy(exprs[0].bytes, cidr->addr.bytes, sizeof(exprs[0].bytes));
+	for (size_t bit = 0; bit < cidr->prefix_len; bit++)
+		exprs[0].mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	add_rule(g, chain, exprs, BH_ARRAY_LEN(exprs));
+}
+
+/*
+ * Networks behind the pod, from which its operator lets it send: a chain of the port
+ * and the family, to which the map of EtherTypes leads in place of the common one.
+ */
+static void add_extra(struct bh_guard *g, struct guard_port *p, enum bh_family family)
+{
+	const struct bh_expr discovery[] = {
+		{ .kind = BH_EXPR_MATCH,
+		  .load = BH_LOAD_L4PROTO,
+		  .value = IPPROTO_ICMPV6,
+		  .last = IPPROTO_ICMPV6 },
+		{ .kind = BH_EXPR_VERDICT,
+		  .verdict = BH_V_GOTO,
+		  .chain = g->chains[GUARD_FROM_IP6] },
+	};
+	bh_auto_free char *name = NULL;
+	struct bh_plan_chain *chain;
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_extra; i++)
+		n += p->extra[i].addr.family == family;
+	if (n == 0)
+		return;
+	name = bh_asprintf("extra%c_%s", family == BH_IPV4 ? '4' : '6', p->chain->name);
+	chain = bh_plan_add_chain(g->plans[BH_TABLE_NETDEV], name, NULL, BH_HOOK_NONE, 0);
+	if (family == BH_IPV6)
+		add_rule(g, chain, discovery, BH_ARRAY_LEN(discovery));
+	for (size_t i = 0; i < p->n_extra; i++)
+		if (p->extra[i].addr.family == family)
+			add_match(g, chain, &p->extra[i]);
+	add_goto(g, chain, family == BH_IPV4 ? GUARD_FROM_OTHER : GUARD_FROM_IP6);
+	p->extra_chains[family] = chain;
+}
+
+static void add_pod_rules(struct bh_guard *g, struct guard_port *p)
+{
+	const struct bh_expr own[] = {
+		{ .kind = BH_EXPR_LOOKUP,
+		  .key = BH_KEY_IIF_ETHER_TYPE_SADDR,
+		  .set = g->sets[GUARD_OWN4] },
+		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT },
+	};
+	const struct bh_expr types = { .kind = BH_EXPR_VMAP,
+				       .key = BH_KEY_IIF_ETHER_TYPE,
+				       .set = g->sets[GUARD_TYPES] };
+
+	add_rule(g, p->chain, own, BH_ARRAY_LEN(own));
+	add_rule(g, p->chain, &types, 1);
+	add_goto(g, p->chain, GUARD_FROM_OTHER);
+	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
+		add_extra(g, p, f);
+}
+
+/*
+ * Named by all that its rules say.  Names of links may hold what no chain's name may;
+ * the index makes it unique.
+ */
+static void add_chain(struct bh_guard *g, struct guard_port *p)
+{
+	const char *kind = p->pod ? "port" : g->config.is_unknown_closed ? "closed" : "wild";
+	char digest[BH_DIGEST_LEN + 1] = "";
+	bh_auto_free char *name = NULL;
+
+	if (p->n_extra > 0)
+		bh_digest(p->extra, p->n_extra * sizeof(*p->extra), digest);
+	name = bh_asprintf("%s_%u_%s%s%.12s", kind, p->ifindex, p->name, *digest ? "." : "",
+			   digest);
+	for (char *s = name; *s; s++)
+		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
+		      (*s >= '0' && *s <= '9') || *s == '_' || *s == '.' || *s == '-'))
+			*s = '_';
+	p->chain = bh_plan_add_ingress(g->plans[BH_TABLE_NETDEV], name, p->name, INGRESS_PRIORITY);
+	if (p->pod)
+		add_pod_rules(g, p);
+	else
+		add_goto(g, p->chain, g->config.is_unknown_closed ? GUARD_NO_POD : GUARD_WILD);
+}
+
+/* --- ports ----------------------------------------------------------------------------------- */
+
+static void free_arrays(struct guard_port *p)
+{
+	free(p->addrs);
+	free(p->extra);
+	free(p->any_peer);
+}
+
+static void drop_port(struct bh_guard *g, struct guard_port *p)
+{
+	change_elems(g, p, false);
+	bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->chain);
+	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
+		if (p->extra_chains[f])
+			bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->extra_chains[f]);
+	HASH_DEL(g->ports, p);
+	free_arrays(p);
+	free(p);
+}
+
+static struct guard_port *find_port(const struct bh_guard *g, uint32_t ifindex)
+{
+	struct guard_port *p;
+
+	HASH_FIND(hh, g->ports, &ifindex, sizeof(ifindex), p);
+	return p;
+}
+
+static bool is_same_array(const void *a, size_t n_a, const void *b, size_t n_b, size_t size)
+{
+	return n_a == n_b && (n_a == 0 || memcmp(a, b, n_a * size) == 0);
+}
+
+/* What the rules of the port's chain say. */
+static bool has_same_chain(const struct guard_port *p, const struct port_facts *f)
+{
+	return strcmp(p->name, f->name) == 0 && !p->pod == !f->pod &&
+	       is_same_array(p->extra, p->n_extra, f->extra, f->n_extra, sizeof(*p->extra));
+}
+
+static bool is_same(const struct guard_port *p, const struct port_facts *f)
+{
+	return has_same_chain(p, f) && memcmp(p->mac, f->mac, sizeof(p->mac)) == 0 &&
+	       p->is_bridged == f->is_bridged &&
+	       memcmp(p->is_denying, f->is_denying, sizeof(p->is_denying)) == 0 &&
+	       is_same_array(p->addrs, p->n_addrs, f->addrs, f->n_addrs, sizeof(*p->addrs)) &&
+	       is_same_array(p->any_peer, p->n_any_peer, f->any_peer, f->n_any_peer,
+			     sizeof(*p->any_peer));
+}
+
+static void *copy_array(const void *from, size_t n, size_t size)
+{
+	void *to = bh_calloc(n + 1, size);
+
+	if (n > 0)
+		memcpy(to, from, n * size);
+	return to;
+}
+
+static void take_facts(struct guard_port *p, const struct port_facts *f)
+{
+	free_arrays(p);
+	memcpy(p->name, f->name, sizeof(p->name));
+	memcpy(p->mac, f->mac, sizeof(p->mac));
+	memcpy(p->is_denying, f->is_denying, sizeof(p->is_denying));
+	p->is_bridged = f->is_bridged;
+	p->addrs = copy_array(f->addrs, f->n_addrs, sizeof(*f->addrs));
+	p->n_addrs = f->n_addrs;
+	p->extra = copy_array(f->extra, f->n_extra, sizeof(*f->extra));
+	p->n_extra = f->n_extra;
+	p->any_peer = copy_array(f->any_peer, f->n_any_peer, sizeof(*f->any_peer));
+	p->n_any_peer = f->n_any_peer;
+}
+
+static void set_port(struct bh_guard *g, uint32_t ifindex, const struct port_facts *f)
+{
+	struct guard_port *p = find_port(g, ifindex);
+
+	if (p && is_same(p, f)) {
+		/* The pod may be another object that is alike for us. */
+		p->pod = f->pod;
+		p->is_seen = true;
+		return;
+	}
+	if (p && !has_same_chain(p, f)) {
+		drop_port(g, p);
+		p = NULL;
+	}
+	if (p) {
+		change_elems(g, p, false);
+		take_facts(p, f);
+	} else {
+		p = bh_calloc(1, sizeof(*p));
+		p->ifindex = ifindex;
+		p->pod = f->pod;
+		take_facts(p, f);
+		HASH_ADD(hh, g->ports, ifindex, sizeof(p->ifindex), p);
+		add_chain(g, p);
+	}
+	p->pod = f->pod;
+	p->is_seen = true;
+	change_elems(g, p, true);
+}
+
+static void set_name(struct port_facts *f, const char *name)
+{
+	size_t len = strnlen(name, sizeof(f->name) - 1);
+
+	memset(f->name, 0, sizeof(f->name));
+	memcpy(f->name, name, len);
+}
+
+/* UDP only: nothing else is sent to groups and has ports. */
+static size_t take_any_peer(const struct bh_profile *profile, struct bh_port_span *ret)
+{
+	size_t n = 0, n_ports = 0;
+
+	for (size_t i = 0; profile && i < profile->n_any_peer; i++) {
+		const struct bh_port_span *s = &profile->any_peer[i];
+
+		if (s->protocol != IPPROTO_UDP)
+			continue;
+		n_ports += (size_t)(s->last - s->first) + 1;
+		if (n_ports > MAX_ANY_PEER)
+			return 0;
+		ret[n++] = *s;
+	}
+	return n;
+}
+
+static void set_pod(struct bh_guard *g, const struct bh_pod *pod)
+{
+	struct bh_port_span any_peer[MAX_ANY_PEER];
+	struct port_facts want = {
+		.pod = pod,
+		.addrs = pod->addrs,
+		.n_addrs = pod->n_addrs,
+		.extra = pod->extra,
+		.n_extra = pod->n_extra,
+		.any_peer = any_peer,
+	};
+	bool has_port = false;
+
+	for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++) {
+		const struct bh_profile *p = bh_compiler_profile_of(g->c, pod, dir);
+
+		want.is_denying[dir] = p && p->is_denying;
+		if (dir == BH_INGRESS)
+			want.n_any_peer = take_any_peer(p, any_peer);
+	}
+	for (size_t i = 0; i < pod->n_pod_ports; i++) {
+		const struct bh_pod_port *port = &pod->pod_ports[i];
+
+		if (!port->has_mac)
+			continue;
+		has_port = true;
+		set_name(&want, port->name);
+		memcpy(want.mac, port->mac, sizeof(want.mac));
+		want.is_bridged = port->bridge != 0;
+		set_port(g, port->ifindex, &want);
+	}
+	g->n_pods_without += !has_port;
+}
+
+static void merge(const struct bh_guard *g)
+{
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		bh_plan_merge(g->plans[t]);
+}
+
+static void on_local_pod(void *ctx, const struct bh_pod *pod)
+{
+	if (!pod->is_host_network && !pod->is_finished)
+		set_pod(ctx, pod);
+}
+
+void bh_guard_update(struct bh_guard *g, const struct bh_guard_link *unknown, size_t n_unknown)
+{
+	struct guard_port *p, *next;
+
+	if (g->config.is_off)
+		return;
+	HASH_ITER (hh, g->ports, p, next)
+		p->is_seen = false;
+	g->n_pods_without = 0;
+	g->n_unknown = 0;
+	bh_compiler_local_pods(g->c, on_local_pod, g);
+	for (size_t i = 0; i < n_unknown; i++) {
+		struct port_facts want = { .pod = NULL };
+
+		p = find_port(g, unknown[i].ifindex);
+		if (p && p->pod && p->is_seen)
+			continue;
+		set_name(&want, unknown[i].name);
+		set_port(g, unknown[i].ifindex, &want);
+		g->n_unknown++;
+	}
+	HASH_ITER (hh, g->ports, p, next)
+		if (!p->is_seen)
+			drop_port(g, p);
+	merge(g);
+}
+
+bool bh_guard_forget(struct bh_guard *g, const char *chain)
+{
+	struct guard_port *p, *next;
+
+	HASH_ITER (hh, g->ports, p, next) {
+		if (strcmp(p->chain->name, chain) != 0)
+			continue;
+		drop_port(g, p);
+		merge(g);
+		return true;
+	}
+	return false;
+}
+
+const struct bh_pod *bh_guard_pod_of(const struct bh_guard *g, uint32_t ifindex)
+{
+	const struct guard_port *p = g ? find_port(g, ifindex) : NULL;
+
+	return p ? p->pod : NULL;
+}
+
+struct bh_guard_stats bh_guard_stats(const struct bh_guard *g)
+{
+	return (struct bh_guard_stats){ .n_ports = HASH_COUNT(g->ports) - g->n_unknown,
+					.n_unknown = g->n_unknown,
+					.n_pods_without = g->n_pods_without };
+}
+
+/* --- life --------------------------------------------------------------------------------------
+ */
+
+struct bh_guard *bh_guard_new(const struct bh_world *w, struct bh_compiler *c,
+			      const struct bh_guard_config *config)
+{
+	struct bh_guard *g = bh_calloc(1, sizeof(*g));
+
+	g->w = w;
+	g->c = c;
+	g->config = *config;
+	g->plans[BH_TABLE_INET] = bh_compiler_plan(c);
+	g->plans[BH_TABLE_NETDEV] = bh_plan_new(BH_TABLE_NETDEV);
+	g->plans[BH_TABLE_BRIDGE] = bh_plan_new(BH_TABLE_BRIDGE);
+	if (!g->config.is_off)
+		bh_guard_build(g);
+	return g;
+}
+
+void bh_guard_free(struct bh_guard **g_ptr)
+{
+	struct bh_guard *g = *g_ptr;
+	struct guard_port *p, *next;
+
+	if (!g)
+		return;
+	HASH_ITER (hh, g->ports, p, next) {
+		HASH_DEL(g->ports, p);
+		free_arrays(p);
+		free(p);
+	}
+	bh_plan_free(&g->plans[BH_TABLE_NETDEV]);
+	bh_plan_free(&g->plans[BH_TABLE_BRIDGE]);
+	free(g);
+	*g_ptr = NULL;
+}
+
+struct bh_plan *bh_guard_plan(struct bh_guard *g, enum bh_table table)
+{
+	assert(table != BH_TABLE_INET);
+	return g->plans[table];
+}

@@ -1,0 +1,88 @@
+/*
+ * Inside of the port guard: guard_base.c makes the fixed chains and sets, guard.c
+ * the chains and elements of ports.
+ */
+#ifndef POLICY_GUARD_IMPL_H
+#define POLICY_GUARD_IMPL_H
+
+#include "bh/guard.h"
+#include "bh/hash.h"
+
+/* What one chain of the guard is, see guard_base.c. */
+enum guard_chain {
+	/* netdev: from pods */
+	GUARD_FROM_ARP,
+	GUARD_FROM_IP6,
+	GUARD_FROM_DHCP,
+	GUARD_FROM_OTHER,
+	GUARD_WILD,
+	GUARD_NO_POD,
+	/* bridge: to pods */
+	GUARD_TO_PASS,
+	GUARD_TO_IP6,
+	GUARD_TO_IP6_OPEN,
+	GUARD_TO_IP4,
+	GUARD_NODE_IP4,
+	GUARD_NODE_IP6,
+	/* inet: to routed ports */
+	GUARD_TO_CLOSED,
+	GUARD_CHAIN_COUNT_
+};
+
+enum guard_set {
+	/* netdev */
+	GUARD_OWN4,
+	GUARD_TYPES,
+	GUARD_MACS,
+	GUARD_SRC4,
+	GUARD_SRC6,
+	GUARD_TARGETS,
+	/* bridge */
+	GUARD_TO4,
+	GUARD_DST6,
+	GUARD_PODS,
+	GUARD_CLOSED,
+	GUARD_ANY_PEER,
+	GUARD_TO,
+	GUARD_ROUTED,
+	/* inet */
+	GUARD_PORT_TO,
+	GUARD_PORT_ADDR4,
+	GUARD_PORT_ADDR6,
+	GUARD_SET_COUNT_
+};
+
+/* A link that has a chain of its own: a pod's port, or one of no known pod. */
+struct guard_port {
+	uint32_t ifindex;
+	char name[16];            /* IFNAMSIZ */
+	const struct bh_pod *pod; /* NULL: unknown */
+	uint8_t mac[6];
+	bool is_bridged;
+	bool is_denying[BH_DIR_COUNT_];
+	struct bh_addr *addrs;
+	size_t n_addrs;
+	struct bh_cidr *extra;
+	size_t n_extra;
+	struct bh_port_span *any_peer; /* UDP ports */
+	size_t n_any_peer;
+	struct bh_plan_chain *chain;
+	struct bh_plan_chain *extra_chains[BH_FAMILY_COUNT_]; /* NULL: no such networks */
+	bool is_seen; /* in the update that is under way */
+	UT_hash_handle hh;
+};
+
+struct bh_guard {
+	const struct bh_world *w;
+	struct bh_compiler *c;
+	struct bh_guard_config config;
+	struct bh_plan *plans[BH_TABLE_COUNT_]; /* that of inet is the compiler's */
+	struct bh_plan_set *sets[GUARD_SET_COUNT_];
+	struct bh_plan_chain *chains[GUARD_CHAIN_COUNT_];
+	struct guard_port *ports;
+	size_t n_unknown, n_pods_without;
+};
+
+void bh_guard_build(struct bh_guard *g);
+
+#endif
