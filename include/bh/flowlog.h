@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "bh/compile.h"
+#include "bh/guard.h"
 #include "bh/history.h"
 #include "bh/nflog.h"
 
@@ -38,6 +39,7 @@ struct bh_flowlog_config {
 	uint32_t records_per_s; /* per judged address, of new flows; 0: 100; beyond: suppressed */
 	size_t ring_size;       /* last records kept for `bulkhead flows`; 0: 4096 */
 	size_t ring_bytes;      /* and how long they may be together; 0: 8 MiB */
+	const struct bh_guard *guard; /* tells the pod of a port; borrowed; NULL: none */
 };
 
 struct bh_flowlog;

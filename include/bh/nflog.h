@@ -18,8 +18,9 @@ struct bh_nflog_msg {
 	const uint8_t *payload;
 	size_t payload_len;
 	uint64_t timestamp_ns; /* real time; 0 if the kernel gave none */
-	uint8_t hook;          /* NF_INET_* */
-	uint8_t family;        /* AF_INET, AF_INET6 */
+	uint8_t hook;          /* NF_INET_*; NF_BR_* and NF_NETDEV_INGRESS by family */
+	uint8_t family;        /* NFPROTO_IPV4, _IPV6, _NETDEV, _BRIDGE */
+	uint16_t ether_type;   /* ETH_P_* of the payload, host byte order; 0 if not told */
 	bool has_seq;
 	uint32_t seq; /* of this group's instance, counts from 0 */
 	uint32_t in_ifindex, out_ifindex, physin_ifindex, physout_ifindex;

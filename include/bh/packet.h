@@ -11,6 +11,7 @@
 #include "bh/addr.h"
 
 struct bh_packet {
+	uint16_t ether_type; /* ETH_P_*; of others than IPv4, IPv6 and ARP nothing else is known */
 	struct bh_addr src, dst;
 	/*
 	 * Behind IPv6 extension headers; where one of them is cut short, or
@@ -32,6 +33,13 @@ struct bh_packet {
  * IPv4-mapped one stays IPv6, because the kernel judges it as such.
  */
 int bh_packet_parse(const void *data, size_t len, struct bh_packet *ret);
+
+/*
+ * What a link carried: @data starts behind the Ethernet header.  IPv4 and IPv6 as
+ * above; of ARP, sender and target are the addresses (RFC 826).  Never fails: what
+ * cannot be read has no addresses, which is src.family == BH_FAMILY_COUNT_.
+ */
+void bh_frame_parse(uint16_t ether_type, const void *data, size_t len, struct bh_packet *ret);
 
 /* "TCP", "UDP", "SCTP", "ICMP", "ICMPv6", or the number in @buf. */
 const char *bh_protocol_str(uint8_t protocol, char buf[4]);

@@ -135,10 +135,43 @@ static void explain(const struct flow_sources *s, const struct flow_sample *samp
 	ret->is_evaluated = agrees(&ret->verdict, sample->book);
 }
 
+/* The judged pod is the one behind the port, whatever addresses the packet bears. */
+static void attribute_port(const struct flow_sources *s, uint32_t link, struct flow_end *ret)
+{
+	const struct bh_pod *pod = bh_guard_pod_of(s->guard, link);
+	struct bh_identity id;
+
+	*ret = (struct flow_end){ .entity = "unknown", .confidence = "none" };
+	if (!pod)
+		return;
+	id = identity_of(pod);
+	set_pod(ret, &id, true);
+}
+
+static void attribute_guarded(const struct flow_sources *s, const struct flow_sample *sample,
+			      struct flow_attribution *ret)
+{
+	const bool is_ingress = sample->dir == BH_INGRESS;
+	struct flow_end *other = is_ingress ? &ret->src : &ret->dst;
+
+	*ret = (struct flow_attribution){ 0 };
+	attribute_port(s, sample->link, is_ingress ? &ret->dst : &ret->src);
+	if (sample->src.family == BH_FAMILY_COUNT_)
+		*other = (struct flow_end){ .entity = "unknown", .confidence = "none" };
+	else
+		flow_attribute_end(s, is_ingress ? &sample->src : &sample->dst, sample->at_ns,
+				   false, other);
+}
+
 void flow_attribute(const struct flow_sources *s, const struct flow_sample *sample,
 		    struct flow_attribution *ret)
 {
 	const bool is_ingress = sample->dir == BH_INGRESS;
+
+	if (sample->link) {
+		attribute_guarded(s, sample, ret);
+		return;
+	}
 
 	flow_attribute_end(s, &sample->src, sample->at_ns, !is_ingress, &ret->src);
 	flow_attribute_end(s, &sample->dst, sample->at_ns, is_ingress, &ret->dst);

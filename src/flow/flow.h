@@ -13,6 +13,7 @@
 
 #include "bh/eval.h"
 #include "bh/flowlog.h"
+#include "bh/guard.h"
 #include "bh/packet.h"
 
 enum flow_book { FLOW_DENIED, FLOW_AUDIT, FLOW_BOOK_COUNT_ };
@@ -26,11 +27,14 @@ struct flow_sources {
 	const struct bh_world *world;
 	const struct bh_compiler *compiler;
 	const struct bh_history *history;
+	const struct bh_guard *guard; /* NULL: none */
 };
 
 /* One packet, or several of one flow. */
 struct flow_sample {
-	struct bh_addr src, dst;
+	struct bh_addr src, dst; /* family BH_FAMILY_COUNT_: not known */
+	uint16_t ether_type;
+	uint32_t link; /* a port that the guard judged; 0: policy judged the packet */
 	uint8_t protocol;
 	bool has_ports, has_icmp;
 	uint16_t src_port, dst_port;
@@ -51,7 +55,7 @@ struct flow_end {
 };
 
 struct flow_reason {
-	const struct bh_profile *profile; /* NULL where the chain is long gone */
+	const struct bh_profile *profile; /* NULL where the chain is long gone, or the guard's */
 	bool is_evaluated;                /* verdict is there and agrees with the packet */
 	struct bh_dir_verdict verdict;
 };

@@ -16,6 +16,8 @@
 #include "bh/flowlog.h"
 
 #include <assert.h>
+#include <linux/if_ether.h>
+#include <linux/netfilter.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,12 +64,14 @@ struct pod_limit {
 
 /* Hashed up to the end of the chain's name; no padding before it. */
 struct flow_key {
+	uint32_t link; /* see struct flow_sample */
+	uint16_t ether_type;
+	uint16_t port; /* destination port, or ICMP type and code */
 	struct bh_addr src, dst;
 	uint8_t protocol, book, has_ports, has_icmp;
-	uint16_t port; /* destination port, or ICMP type and code */
 	char chain[BH_NAME_MAX];
 };
-static_assert(offsetof(struct flow_key, chain) == 2 * sizeof(struct bh_addr) + 6,
+static_assert(offsetof(struct flow_key, chain) == 2 * sizeof(struct bh_addr) + 12,
 	      "flow keys have no padding");
 
 struct flow {
@@ -118,7 +122,9 @@ struct bh_flowlog *bh_flowlog_new(const struct bh_flowlog_config *config, const 
 	/* The burst is what a second brings. */
 	fl->token_ns = BH_NS_PER_S / rate;
 	fl->burst_ns = (rate - 1) * fl->token_ns;
-	fl->sources = (struct flow_sources){ .world = w, .compiler = c, .history = h };
+	fl->sources = (struct flow_sources){
+		.world = w, .compiler = c, .guard = config->guard, .history = h
+	};
 	fl->publisher =
 		flow_publisher_new(config->node, config->ring_size ? config->ring_size : RING_SIZE,
 				   config->ring_bytes ? config->ring_bytes : RING_BYTES);
@@ -326,10 +332,13 @@ static void tick_pods(struct bh_flowlog *fl, uint64_t now_ns, bool is_all)
 
 /* --- flows ------------------------------------------------------------------------------------ */
 
-static enum bh_dir dir_of(const struct bh_flowlog *fl, const char *chain)
+static enum bh_dir dir_of(const struct bh_flowlog *fl, const struct flow_key *key)
 {
+	const char *chain = key->chain;
 	const struct bh_profile *p;
 
+	if (key->link)
+		return strcmp(chain, BH_GUARD_UNLISTED) == 0 ? BH_INGRESS : BH_EGRESS;
 	if (strncmp(chain, "in_", 3) == 0)
 		return BH_INGRESS;
 	if (strncmp(chain, "eg_", 3) == 0)
@@ -351,6 +360,8 @@ static void publish_flow(struct bh_flowlog *fl, const struct flow *f, uint64_t a
 	const struct flow_sample sample = {
 		.src = k->src,
 		.dst = k->dst,
+		.ether_type = k->ether_type,
+		.link = k->link,
 		.protocol = k->protocol,
 		.has_ports = k->has_ports,
 		.has_icmp = k->has_icmp,
@@ -359,7 +370,7 @@ static void publish_flow(struct bh_flowlog *fl, const struct flow *f, uint64_t a
 		.icmp_type = k->has_icmp ? (uint8_t)(k->port >> 8) : 0,
 		.icmp_code = k->has_icmp ? (uint8_t)k->port : 0,
 		.book = book,
-		.dir = dir_of(fl, k->chain),
+		.dir = dir_of(fl, k),
 		.chain = k->chain,
 		.at_ns = at_ns,
 	};
@@ -488,10 +499,12 @@ static uint64_t time_of(const struct bh_nflog_msg *msg, uint64_t now_ns)
 	return t;
 }
 
-static void make_key(const struct bh_packet *p, enum flow_book book, const char *chain,
-		     struct flow_key *ret)
+static void make_key(const struct bh_packet *p, uint32_t link, enum flow_book book,
+		     const char *chain, struct flow_key *ret)
 {
 	memset(ret, 0, offsetof(struct flow_key, chain));
+	ret->link = link;
+	ret->ether_type = p->ether_type;
 	ret->src = p->src;
 	ret->dst = p->dst;
 	ret->protocol = p->protocol;
@@ -513,12 +526,22 @@ static void count_repeat(struct bh_flowlog *fl, struct flow *f, uint64_t at_ns)
 	fl->stats.pending[f->key.book]++;
 }
 
+/* Whatever addresses a pod forges, its records are its own. */
+static struct pod_limit *judged_limit(struct bh_flowlog *fl, const struct flow_key *key)
+{
+	const struct bh_pod *pod;
+
+	if (!key->link)
+		return limit_of(fl, dir_of(fl, key) == BH_INGRESS ? &key->dst : &key->src);
+	pod = bh_guard_pod_of(fl->sources.guard, key->link);
+	return pod && pod->n_addrs > 0 ? limit_of(fl, &pod->addrs[0]) : &fl->shared;
+}
+
 static void take_first(struct bh_flowlog *fl, const struct flow_key *key, uint16_t src_port,
 		       uint64_t at_ns, uint64_t now_ns)
 {
 	const enum flow_book book = key->book;
-	struct pod_limit *pod =
-		limit_of(fl, dir_of(fl, key->chain) == BH_INGRESS ? &key->dst : &key->src);
+	struct pod_limit *pod = judged_limit(fl, key);
 	struct flow_counts counts = { .count = 1 };
 
 	pod->last_ns = now_ns;
@@ -534,8 +557,24 @@ static void take_first(struct bh_flowlog *fl, const struct flow_key *key, uint16
 	publish_flow(fl, add_flow(fl, key, src_port, pod, now_ns), at_ns, &counts, now_ns);
 }
 
+/* A bridge tells its ports apart from itself. */
+static uint32_t link_of(const struct bh_nflog_msg *msg, const char *chain)
+{
+	if (strcmp(chain, BH_GUARD_UNLISTED) != 0)
+		return msg->in_ifindex;
+	return msg->physout_ifindex ? msg->physout_ifindex : msg->out_ifindex;
+}
+
+static uint16_t ether_type_of(const struct bh_nflog_msg *msg)
+{
+	if (msg->family == NFPROTO_IPV4)
+		return ETH_P_IP;
+	return msg->family == NFPROTO_IPV6 ? ETH_P_IPV6 : msg->ether_type;
+}
+
 void bh_flowlog_packet(struct bh_flowlog *fl, const struct bh_nflog_msg *msg, uint64_t now_ns)
 {
+	uint32_t link = 0;
 	enum flow_book book;
 	struct flow_key key;
 	struct bh_packet p;
@@ -547,13 +586,16 @@ void bh_flowlog_packet(struct bh_flowlog *fl, const struct bh_nflog_msg *msg, ui
 		fl->stats.malformed++;
 		return;
 	}
-	if (bh_packet_parse(msg->payload, msg->payload_len, &p) < 0) {
+	if (bh_guard_is_reason(chain)) {
+		link = link_of(msg, chain);
+		bh_frame_parse(ether_type_of(msg), msg->payload, msg->payload_len, &p);
+	} else if (bh_packet_parse(msg->payload, msg->payload_len, &p) < 0) {
 		fl->stats.malformed++;
 		note_loss(fl, 1, "malformed", now_ns);
 		return;
 	}
 	fl->stats.received[book]++;
-	make_key(&p, book, chain, &key);
+	make_key(&p, link, book, chain, &key);
 	HASH_FIND(hh, fl->flows, &key, key_len(&key), f);
 	if (f)
 		count_repeat(fl, f, time_of(msg, now_ns));

@@ -48,6 +48,7 @@ static int read_header(const struct nlattr *a, struct bh_nflog_msg *m)
 		return MNL_CB_ERROR;
 	memcpy(&h, mnl_attr_get_payload(a), sizeof(h));
 	m->hook = h.hook;
+	m->ether_type = ntohs(h.hw_protocol);
 	return MNL_CB_OK;
 }
 

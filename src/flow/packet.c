@@ -1,6 +1,7 @@
 #include "bh/packet.h"
 
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -210,8 +211,43 @@ int bh_packet_parse(const void *data, size_t len, struct bh_packet *ret)
 	if (r < 0)
 		return r;
 	parse_transport(&c, &p);
+	p.ether_type = p.src.family == BH_IPV4 ? ETH_P_IP : ETH_P_IPV6;
 	*ret = p;
 	return 0;
+}
+
+/* RFC 826 with Ethernet and IPv4. */
+static int parse_arp(const void *data, size_t len, struct bh_packet *ret)
+{
+	struct cursor c = { .at = data, .left = len };
+	struct bh_packet p = { .ether_type = ETH_P_ARP };
+	uint16_t htype = be16(&c), ptype = be16(&c);
+	uint8_t hlen = u8(&c), plen = u8(&c);
+
+	skip(&c, 2 + 6);
+	take(&c, p.src.bytes, 4);
+	skip(&c, 6);
+	take(&c, p.dst.bytes, 4);
+	if (c.is_short || htype != 1 || ptype != ETH_P_IP || hlen != 6 || plen != 4)
+		return -EBADMSG;
+	*ret = p;
+	return 0;
+}
+
+void bh_frame_parse(uint16_t ether_type, const void *data, size_t len, struct bh_packet *ret)
+{
+	struct bh_packet p;
+	int r = -EBADMSG;
+
+	if (ether_type == ETH_P_ARP)
+		r = parse_arp(data, len, &p);
+	else if (ether_type == ETH_P_IP || ether_type == ETH_P_IPV6)
+		r = bh_packet_parse(data, len, &p);
+	if (r < 0)
+		p = (struct bh_packet){ .src.family = BH_FAMILY_COUNT_,
+					.dst.family = BH_FAMILY_COUNT_ };
+	p.ether_type = ether_type;
+	*ret = p;
 }
 
 static const struct {

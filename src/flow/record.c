@@ -1,6 +1,7 @@
 /*
  * The fields of a flow record, bulkhead-flow(5).
  */
+#include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,7 +67,8 @@ static void fill_end(json_t *record, const char *at, const struct bh_addr *a, bo
 	char text[BH_ADDR_STRLEN];
 	struct key k;
 
-	flow_set_string(record, key_of(&k, at, "address"), bh_addr_format(a, text));
+	if (a->family != BH_FAMILY_COUNT_)
+		flow_set_string(record, key_of(&k, at, "address"), bh_addr_format(a, text));
 	if (has_port)
 		flow_set_number(record, key_of(&k, at, "port"), port);
 	flow_set_string(record, key_of(&k, at, "entity"), end->entity);
@@ -87,6 +89,21 @@ void flow_fill_pod(json_t *record, const struct bh_addr *a, const struct flow_en
 
 /* --- the network ---------------------------------------------------------------------- */
 
+/* "ipv4", "ipv6", "arp", or the EtherType as in "0x88cc". */
+static void fill_type(json_t *record, uint16_t ether_type)
+{
+	char number[8];
+
+	switch (ether_type) {
+	case ETH_P_IP: flow_set_string(record, "network.type", "ipv4"); return;
+	case ETH_P_IPV6: flow_set_string(record, "network.type", "ipv6"); return;
+	case ETH_P_ARP: flow_set_string(record, "network.type", "arp"); return;
+	default: break;
+	}
+	snprintf(number, sizeof(number), "0x%04x", ether_type);
+	flow_set_string(record, "network.type", number);
+}
+
 static void fill_network(json_t *record, const struct flow_sample *s)
 {
 	static const struct {
@@ -102,9 +119,10 @@ static void fill_network(json_t *record, const struct flow_sample *s)
 	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++)
 		if (t[i].protocol == s->protocol)
 			transport = t[i].name;
-	flow_set_string(record, "network.type", s->src.family == BH_IPV4 ? "ipv4" : "ipv6");
-	flow_set_string(record, "network.transport",
-			transport ? transport : bh_protocol_str(s->protocol, number));
+	fill_type(record, s->ether_type);
+	if (s->ether_type == ETH_P_IP || s->ether_type == ETH_P_IPV6)
+		flow_set_string(record, "network.transport",
+				transport ? transport : bh_protocol_str(s->protocol, number));
 	flow_set_string(record, "network.direction", bh_dir_str(s->dir));
 	if (s->has_icmp) {
 		flow_set_number(record, "icmp.type", s->icmp_type);
@@ -192,10 +210,25 @@ static void fill_profile(json_t *record, const struct flow_sample *s, const stru
 	json_object_set_new(record, NEAREST, json_array());
 }
 
+/* No policy decided, but what a pod's port lets pass. */
+static void fill_guard(json_t *record, const struct flow_sample *s)
+{
+	flow_set_string(record, "policy.explained_from", "port");
+	flow_set_string(record, "policy.reason", s->chain);
+	flow_set_number(record,
+			s->dir == BH_EGRESS ? "observer.ingress.interface.id"
+					    : "observer.egress.interface.id",
+			s->link);
+	json_object_set_new(record, "policy.default_deny_by", json_array());
+	json_object_set_new(record, "policy.nearest_miss", json_array());
+}
+
 static void fill_policy(json_t *record, const struct flow_sample *s, const struct flow_reason *r)
 {
 	flow_set_string(record, "policy.verdict", flow_book_str(s->book));
-	if (r->is_evaluated) {
+	if (s->link) {
+		fill_guard(record, s);
+	} else if (r->is_evaluated) {
 		fill_evaluated(record, s, &r->verdict);
 	} else if (r->profile) {
 		fill_profile(record, s, r->profile);
@@ -206,7 +239,8 @@ static void fill_policy(json_t *record, const struct flow_sample *s, const struc
 	}
 	if (r->profile)
 		flow_set_string(record, "policy.closed", r->profile->closed);
-	flow_set_string(record, "policy.profile", s->chain);
+	if (!s->link)
+		flow_set_string(record, "policy.profile", s->chain);
 }
 
 void flow_fill_record(json_t *record, const struct flow_sample *sample,
