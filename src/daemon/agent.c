@@ -102,6 +102,9 @@ json_t *bh_agent_not_ready(const struct bh_agent *a)
 							    a->reconcile.trouble));
 	else if (bh_sources_are_synced(&a->sources) && !a->reconcile.is_adopted)
 		json_array_append_new(reasons, json_string("rules are not committed yet"));
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++)
+		if (a->tables.lacks[t][0])
+			json_array_append_new(reasons, json_string(a->tables.lacks[t]));
 	if (a->bridges == BH_BRIDGE_BYPASSED)
 		json_array_append_new(reasons, json_string(a->bridges_text));
 	return reasons;
@@ -264,9 +267,18 @@ static void make_engine(struct bh_agent *a)
 	struct bh_world_config world = bh_world_config_of(c);
 	struct bh_compile_config compile = bh_compile_config_of(c->nflog_group, c->log_rate);
 	struct bh_flowlog_config flowlog = { .node = c->node_name };
+	struct bh_guard_config guard;
 
 	a->world = bh_world_new(&world);
 	a->compiler = bh_compiler_new(a->world, &compile);
+	guard = (struct bh_guard_config){
+		.log = compile,
+		.mode = c->mode,
+		.allows_dhcp = c->allows_pod_dhcp,
+		.is_off = !c->has_port_guard,
+	};
+	a->guard = bh_guard_new(a->world, a->compiler, &guard);
+	flowlog.guard = a->guard;
 	a->history = bh_history_new(HISTORY_KEEP_NS, HISTORY_MAX);
 	a->flowlog = bh_flowlog_new(&flowlog, a->world, a->compiler, a->history);
 }
@@ -329,6 +341,7 @@ static void release(struct bh_agent *a)
 	bh_flowfile_free(&a->packets.file);
 	bh_nflog_free(&a->packets.nflog);
 	bh_nft_free(&a->nft);
+	bh_guard_free(&a->guard);
 	bh_compiler_free(&a->compiler);
 	bh_history_free(&a->history);
 	bh_world_free(&a->world);

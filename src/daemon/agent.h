@@ -16,6 +16,7 @@
 #include "bh/compile.h"
 #include "bh/cri.h"
 #include "bh/flowlog.h"
+#include "bh/guard.h"
 #include "bh/history.h"
 #include "bh/kube.h"
 #include "bh/manifest.h"
@@ -34,6 +35,7 @@
 #include "revoke.h"
 #include "seccomp.h"
 #include "sources.h"
+#include "tables.h"
 
 struct bh_agent {
 	const struct bh_config *config;
@@ -42,6 +44,8 @@ struct bh_agent {
 
 	struct bh_world *world;
 	struct bh_compiler *compiler;
+	struct bh_guard *guard;
+	struct bh_tables tables;
 	struct bh_history *history;
 	struct bh_flowlog *flowlog;
 	struct bh_nft *nft;

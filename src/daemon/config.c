@@ -320,6 +320,16 @@ static int parse_seccomp(struct bh_config *c, const char *value, struct bh_err *
 	return bh_err(err, -EINVAL, "'%s' is none of errno, kill, log, off", value);
 }
 
+static int parse_port_guard(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	return parse_yes_no(value, &c->has_port_guard, err);
+}
+
+static int parse_pod_dhcp(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	return parse_yes_no(value, &c->allows_pod_dhcp, err);
+}
+
 static int parse_file(struct bh_config *c, const char *value, struct bh_err *err)
 {
 	(void)err;
@@ -478,6 +488,16 @@ static const struct option_spec specs[] = {
 	  .help = "system calls that the agent does not need: errno: fail; kill: end the agent; "
 		  "log: are logged",
 	  .parse = parse_seccomp },
+	{ .name = "port-guard",
+	  .arg = "yes|no",
+	  .def = "yes",
+	  .help = "let pods' ports pass only untagged IP and ARP from the pod's own addresses",
+	  .parse = parse_port_guard },
+	{ .name = "pod-dhcp",
+	  .arg = "yes|no",
+	  .def = "no",
+	  .help = "let isolated pods be DHCP clients; others may always be",
+	  .parse = parse_pod_dhcp },
 	{ .name = "config",
 	  .arg = "FILE",
 	  .help = "YAML file with these options as keys; the command line wins",

@@ -63,6 +63,8 @@ struct bh_config {
 	enum bh_log_level log_level;
 	bool is_revoking;
 	enum bh_seccomp_mode seccomp;
+	bool has_port_guard;
+	bool allows_pod_dhcp;
 	char *file; /* NULL: none */
 };
 

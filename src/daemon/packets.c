@@ -110,7 +110,7 @@ static int read_counters(struct bh_packets *p, struct bh_err *err)
 		for (size_t k = 0; k < n; k++)
 			if (counters[k].table == BH_TABLE_INET &&
 			    strcmp(counters[k].name, t[i].name) == 0)
-				value = counters[k].packets;
+				value += counters[k].packets;
 		follow(t[i].base, value);
 	}
 	return 0;

@@ -4,8 +4,8 @@
  * Sources only change the world and defer.  After some quiet the job runs at once.
  * What follows soon is a burst, for which it runs once: it waits until nothing came
  * for QUIET_MS (MAX_DELAY_MS at the most), or not at all where a pod of this node
- * came or changed.  The job notes what changed (pass.c), lets the compiler follow,
- * and commits the plan's delta as one transaction.
+ * came or changed.  The job notes what changed (pass.c), lets the compiler and the port
+ * guard follow, and commits the deltas of their plans as one transaction.
  *
  * The kernel's table is the state that counts.  Once all sources are in sync for
  * the first time, the table that is there, of an earlier run perhaps, is read back
@@ -113,8 +113,7 @@ void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent)
 uint64_t bh_reconcile_wanted(const struct bh_reconcile *r)
 {
 	bool is_behind = !r->is_adopted || bh_reconcile_has_trouble(r) ||
-			 bh_world_is_dirty(r->agent->world) ||
-			 bh_plan_is_dirty(bh_compiler_plan(r->agent->compiler));
+			 bh_world_is_dirty(r->agent->world) || bh_tables_are_dirty(r->agent);
 
 	struct bh_manifest *m = r->agent->sources.manifest;
 
@@ -165,14 +164,18 @@ static void note_ruleset(struct bh_reconcile *r)
 		r->ruleset_id = id;
 }
 
-static int commit(struct bh_reconcile *r, const struct bh_delta *delta,
+static int commit(struct bh_reconcile *r, const struct bh_deltas *deltas,
 		  struct bh_nft_refusal *refusal, struct bh_err *err)
 {
+	const struct bh_delta *const list[] = { deltas->of[BH_TABLE_INET],
+						deltas->of[BH_TABLE_NETDEV],
+						deltas->of[BH_TABLE_BRIDGE] };
 	uint64_t start_ns = bh_mono_ns();
-	int e = bh_nft_commit(r->agent->nft, &delta, 1, refusal, err);
+	int e = bh_nft_commit(r->agent->nft, list, BH_ARRAY_LEN(list), refusal, err);
 
+	static_assert(BH_ARRAY_LEN(list) == BH_TABLE_COUNT_, "every table is committed");
 	if (e == 0)
-		count_commit(r, delta->n_ops, bh_mono_ns() - start_ns);
+		count_commit(r, bh_deltas_n_ops(deltas), bh_mono_ns() - start_ns);
 	else
 		r->n_failures++;
 	return e;
@@ -195,7 +198,7 @@ static json_t *split_lines(struct bh_buf *text)
 	return lines;
 }
 
-static void log_tamper(struct bh_reconcile *r, const struct culprit *by,
+static void log_tamper(struct bh_reconcile *r, const struct culprit *by, enum bh_table table,
 		       const struct bh_delta *delta)
 {
 	struct bh_buf text = { 0 };
@@ -204,54 +207,72 @@ static void log_tamper(struct bh_reconcile *r, const struct culprit *by,
 	bh_nft_diff_describe(delta, MAX_DESCRIBE, &text);
 	lines = split_lines(&text);
 	r->n_tampers++;
-	bh_log_warning("table inet %s was changed by %s (pid %u), repairing it: %s", BH_TABLE,
+	bh_log_warning("table %s %s was changed by %s (pid %u), repairing it: %s",
+		       bh_table_str(table), BH_TABLE,
 		       by->program[0] ? by->program : "an unknown program", by->pid,
 		       bh_buf_str(&text));
 	bh_flowlog_event(r->agent->flowlog, "tamper",
-			 json_pack("{s:s, s:I, s:o}", "process.name", by->program, "process.pid",
-				   (json_int_t)by->pid, "tamper.differences", lines),
+			 json_pack("{s:s, s:I, s:s, s:o}", "process.name", by->program,
+				   "process.pid", (json_int_t)by->pid, "tamper.table",
+				   bh_table_str(table), "tamper.differences", lines),
 			 bh_real_ns());
 	bh_buf_done(&text);
 }
 
+/* What takes one table of the kernel to its plan; *ret NULL if nothing does. */
+static int read_table(struct bh_reconcile *r, enum bh_table table, const struct culprit *by,
+		      struct bh_delta **ret, struct bh_err *err)
+{
+	bh_auto(bh_nft_state_free) struct bh_nft_state *state = NULL;
+	int e = bh_nft_read(r->agent->nft, table, &state, err);
+
+	if (e < 0)
+		return bh_err_wrap(err, e, "cannot read table %s %s", bh_table_str(table),
+				   BH_TABLE);
+	*ret = bh_nft_diff(state, bh_tables_plan(r->agent, table));
+	if (!*ret)
+		return 0;
+	if (by) {
+		log_tamper(r, by, table, *ret);
+		/* Whatever the hole let through is judged again. */
+		bh_revoker_touch_all(&r->agent->revoker);
+	} else if (!r->is_adopted && bh_nft_state_is_absent(state)) {
+		r->is_first |= table == BH_TABLE_INET;
+	} else if (!r->is_adopted) {
+		bh_log_info("found table %s %s, patching it with %zu operations",
+			    bh_table_str(table), BH_TABLE, (*ret)->n_ops);
+	}
+	return 0;
+}
+
 /*
- * Reads the kernel's table and brings it to the plan.  With @by, differences are
+ * Reads the kernel's tables and brings them to the plans.  With @by, differences are
  * somebody else's doing.
  */
 static int read_back(struct bh_reconcile *r, const struct culprit *by,
 		     struct bh_nft_refusal *refusal, struct bh_err *err)
 {
-	bh_auto(bh_nft_state_free) struct bh_nft_state *state = NULL;
-	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
-	int e;
+	bh_auto(bh_deltas_free) struct bh_deltas deltas = { 0 };
 
 	r->n_read_backs++;
-	e = bh_nft_read(r->agent->nft, BH_TABLE_INET, &state, err);
-	if (e < 0)
-		return bh_err_wrap(err, e, "cannot read table inet %s", BH_TABLE);
-	delta = bh_nft_diff(state, bh_compiler_plan(r->agent->compiler));
-	if (!delta)
-		return 0;
-	if (by) {
-		log_tamper(r, by, delta);
-		/* Whatever the hole let through is judged again. */
-		bh_revoker_touch_all(&r->agent->revoker);
-	} else if (!r->is_adopted && bh_nft_state_is_absent(state)) {
-		r->is_first = true;
-	} else if (!r->is_adopted) {
-		bh_log_info("found table inet %s, patching it with %zu operations", BH_TABLE,
-			    delta->n_ops);
+	for (enum bh_table t = 0; t < BH_TABLE_COUNT_; t++) {
+		int e;
+
+		if (r->agent->tables.lacks[t][0])
+			continue;
+		e = read_table(r, t, by, &deltas.of[t], err);
+		if (e < 0)
+			return e;
 	}
-	return commit(r, delta, refusal, err);
+	return bh_deltas_are_empty(&deltas) ? 0 : commit(r, &deltas, refusal, err);
 }
 
-/* Makes *@delta where it is not there yet. */
-static int commit_delta(struct bh_reconcile *r, struct bh_delta **delta,
+/* Makes the deltas where they are not there yet. */
+static int commit_delta(struct bh_reconcile *r, struct bh_deltas *deltas,
 			struct bh_nft_refusal *refusal, struct bh_err *err)
 {
-	if (!*delta)
-		*delta = bh_plan_delta(bh_compiler_plan(r->agent->compiler));
-	return *delta ? commit(r, *delta, refusal, err) : 0;
+	bh_tables_delta(r->agent, deltas);
+	return bh_deltas_are_empty(deltas) ? 0 : commit(r, deltas, refusal, err);
 }
 
 static void log_closed(struct bh_reconcile *r, const char *name, size_t n_profiles)
@@ -331,7 +352,7 @@ static bool drain_watch(struct bh_reconcile *r, struct culprit *by)
 
 static void succeed(struct bh_reconcile *r)
 {
-	bh_plan_settle(bh_compiler_plan(r->agent->compiler));
+	bh_tables_settle(r->agent);
 	/* What came before the first commit waited for the sources. */
 	if (r->is_adopted && r->change_ns > 0)
 		add_duration(&r->changes, bh_mono_ns() - r->change_ns);
@@ -370,10 +391,10 @@ static void fail(struct bh_reconcile *r, const struct bh_err *err)
 }
 
 /*
- * Brings the kernel to the plan, whatever that takes within reason.  *@delta is the
- * plan's, or NULL.
+ * Brings the kernel to the plans, whatever that takes within reason.  @deltas are the
+ * plans', or not made yet.
  */
-static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct bh_delta **delta,
+static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct bh_deltas *deltas,
 		struct bh_err *err)
 {
 	struct culprit by = tamperer ? *tamperer : (struct culprit){ .pid = 0 };
@@ -387,7 +408,7 @@ static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct b
 		if (!r->is_adopted || r->is_doubtful || is_tamper)
 			e = read_back(r, r->is_adopted && is_tamper ? &by : NULL, &refusal, err);
 		else
-			e = commit_delta(r, delta, &refusal, err);
+			e = commit_delta(r, deltas, &refusal, err);
 		if (e == 0)
 			return 0;
 
@@ -395,9 +416,11 @@ static int push(struct bh_reconcile *r, const struct culprit *tamperer, struct b
 		if (is_doubt(e)) {
 			r->is_doubtful = true;
 			is_tamper = drain_watch(r, &by);
+		} else if (bh_tables_give_up(r->agent, &refusal, err)) {
+			bh_deltas_free(deltas);
 		} else if (close_refused(r, &refusal, err)) {
-			bh_compiler_update(r->agent->compiler);
-			bh_delta_free(delta);
+			bh_tables_update(r->agent);
+			bh_deltas_free(deltas);
 		} else {
 			return e;
 		}
@@ -417,7 +440,7 @@ static void finish(struct bh_reconcile *r, int e, const struct bh_err *err)
 /* The world changed in what the rules do not depend on. */
 static void pass_by(struct bh_reconcile *r)
 {
-	bh_plan_settle(bh_compiler_plan(r->agent->compiler));
+	bh_tables_settle(r->agent);
 	bh_revoker_spare(&r->agent->revoker);
 	bh_pass_commit(&r->pass, r->agent);
 	r->change_ns = 0;
@@ -426,20 +449,20 @@ static void pass_by(struct bh_reconcile *r)
 /* Commits what the plan is now. */
 static void follow(struct bh_reconcile *r)
 {
-	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
+	bh_auto(bh_deltas_free) struct bh_deltas deltas = { 0 };
 	struct bh_err err = { 0 };
 	int e;
 
 	if (r->is_adopted && !r->is_doubtful) {
-		delta = bh_plan_delta(bh_compiler_plan(r->agent->compiler));
-		if (!delta) {
+		bh_tables_delta(r->agent, &deltas);
+		if (bh_deltas_are_empty(&deltas)) {
 			pass_by(r);
 			return;
 		}
 	}
-	e = push(r, NULL, &delta, &err);
+	e = push(r, NULL, &deltas, &err);
 	/* It leads into what the plan forgets once it is settled. */
-	bh_delta_free(&delta);
+	bh_deltas_free(&deltas);
 	finish(r, e, &err);
 }
 
@@ -460,10 +483,12 @@ static void hold(struct bh_reconcile *r)
 /* To what is in force, for addresses that it does not know. */
 static int add_closing(struct bh_reconcile *r, const struct bh_nft_state *state, struct bh_err *err)
 {
-	bh_auto(bh_delta_free) struct bh_delta *delta = bh_nft_diff_closing(
-		state, bh_compiler_plan(r->agent->compiler), local_sets, BH_ARRAY_LEN(local_sets));
+	bh_auto(bh_deltas_free) struct bh_deltas deltas = { 0 };
 
-	return delta ? commit(r, delta, NULL, err) : 0;
+	deltas.of[BH_TABLE_INET] = bh_nft_diff_closing(state, bh_compiler_plan(r->agent->compiler),
+						       local_sets, BH_ARRAY_LEN(local_sets));
+
+	return bh_deltas_are_empty(&deltas) ? 0 : commit(r, &deltas, NULL, err);
 }
 
 static void note_hold(struct bh_reconcile *r, uint64_t took_ns)
@@ -565,7 +590,7 @@ static void run_job(struct bh_reconcile *r)
 	r->last_job_ms = uv_now(a->loop);
 	/* Also while sources are waited for: the world keeps what was until it is settled. */
 	bh_pass_note(&r->pass, a);
-	bh_compiler_update(a->compiler);
+	bh_tables_update(a);
 	bh_pass_note_closed(&r->pass, a);
 	if (!bh_sources_are_usable(&a->sources)) {
 		use_part(r);
@@ -582,7 +607,7 @@ static void run_job(struct bh_reconcile *r)
 /* Somebody else's change to our table; the plan is what it was. */
 static void repair(struct bh_reconcile *r, const struct culprit *by)
 {
-	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
+	bh_auto(bh_deltas_free) struct bh_deltas deltas = { 0 };
 	struct bh_err err = { 0 };
 	uint64_t n_tampers = r->n_tampers;
 	int e;
@@ -592,8 +617,8 @@ static void repair(struct bh_reconcile *r, const struct culprit *by)
 		bh_reconcile_defer(r, false);
 		return;
 	}
-	e = push(r, by, &delta, &err);
-	bh_delta_free(&delta);
+	e = push(r, by, &deltas, &err);
+	bh_deltas_free(&deltas);
 	if (e == 0 && n_tampers == r->n_tampers && !r->is_doubtful) {
 		/* Changed and changed back, or a notification lost without a change. */
 		note_ruleset(r);

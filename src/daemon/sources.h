@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "bh/cri.h"
+#include "bh/guard.h"
 #include "bh/kube.h"
 #include "bh/manifest.h"
 #include "bh/node.h"
@@ -41,6 +42,8 @@ bool bh_sources_are_synced(const struct bh_sources *s);
 bool bh_sources_are_usable(const struct bh_sources *s);
 /* A resource of the API that we may not read; NULL: none. */
 const char *bh_sources_refused(const struct bh_sources *s);
+/* Links that may be pods' ports and belong to no pod that is known; borrowed. */
+size_t bh_sources_unknown_links(const struct bh_sources *s, const struct bh_guard_link **ret);
 /* [{"source","in_sync","stale","detail"}]; a new reference. */
 json_t *bh_sources_json(const struct bh_sources *s);
 
