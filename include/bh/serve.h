@@ -70,6 +70,8 @@ size_t bh_reply_unread(const struct bh_reply *reply);
 void bh_reply_end(struct bh_reply *reply);
 /* @code: a negative errno. */
 void bh_reply_error(struct bh_reply *reply, int code, const char *text);
+/* The client is root or the user that runs the agent, and not only a member of the group. */
+bool bh_reply_is_owner(const struct bh_reply *reply);
 /*
  * Called once when the client goes away before the end; @reply dies after it.
  * Without an on_close the reply lives on, deaf, until it is ended.

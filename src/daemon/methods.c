@@ -32,7 +32,14 @@ static void on_status(void *ctx, const json_t *params, struct bh_reply *reply)
 
 static void on_reload(void *ctx, const json_t *params, struct bh_reply *reply)
 {
-	bh_agent_reload(ctx, json_is_true(json_object_get(params, "accept_empty")));
+	bool accepts_empty = json_is_true(json_object_get(params, "accept_empty"));
+
+	if (accepts_empty && !bh_reply_is_owner(reply)) {
+		bh_reply_error(reply, -EACCES,
+			       "only root may accept what is empty: it takes rules away");
+		return;
+	}
+	bh_agent_reload(ctx, accepts_empty);
 	answer(reply, json_object());
 }
 

@@ -35,6 +35,7 @@ struct client {
 	struct bh_control *control; /* not valid when CLOSING */
 	struct client *prev, *next;
 	enum client_state state;
+	bool is_owner; /* root, or the agent's own user */
 	struct bh_buf request;
 	struct bh_reply *reply; /* NULL before the call and after the end */
 };
@@ -285,6 +286,11 @@ void bh_reply_on_close(struct bh_reply *reply, void (*on_close)(void *ctx), void
 	reply->ctx = ctx;
 }
 
+bool bh_reply_is_owner(const struct bh_reply *reply)
+{
+	return reply->client && reply->client->is_owner;
+}
+
 /* --- the request ----------------------------------------------------------- */
 
 static const struct bh_control_method *find_method(const struct bh_control *control,
@@ -397,7 +403,7 @@ static bool is_in_group(int fd, gid_t gid)
 	return false;
 }
 
-static int check_peer(const struct bh_control *control, const struct client *c, struct bh_err *err)
+static int check_peer(const struct bh_control *control, struct client *c, struct bh_err *err)
 {
 	socklen_t len = sizeof(struct ucred);
 	struct ucred peer;
@@ -407,7 +413,8 @@ static int check_peer(const struct bh_control *control, const struct client *c, 
 	if (uv_fileno((const uv_handle_t *)&c->pipe, &fd) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return bh_err(err, -EACCES, "the peer's credentials are unknown");
-	if (peer.uid == 0 || peer.uid == control->owner)
+	c->is_owner = peer.uid == 0 || peer.uid == control->owner;
+	if (c->is_owner)
 		return 0;
 	if (stat(control->socket.path, &st) == 0 && st.st_mode & S_IWGRP &&
 	    (peer.gid == st.st_gid || is_in_group(fd, st.st_gid)))

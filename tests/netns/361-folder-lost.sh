@@ -64,6 +64,15 @@ agent_stop
 agent_start
 kept "the volume is not mounted at the start"
 
+step "a member of the socket's group may not accept it"
+chgrp 4711 "$CONTROL"
+member() { setpriv --reuid 4711 --regid 4711 --clear-groups "$BULKHEAD" --control "$CONTROL" "$@"; }
+chmod 0711 "$WORK"
+member reload || fail "a member cannot reload"
+out=$(member reload --accept-empty 2>&1) && fail "a member can accept"
+grep -q "only root" <<<"$out" || fail "$out"
+kept "refused"
+
 step "accepted: it is gone, over a restart, too"
 reload --accept-empty
 eventually eval '[ "$(try_one 4 300 shop/web tcp shop/db 80)" = open ]'

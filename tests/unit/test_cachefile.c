@@ -174,6 +174,48 @@ static void what_cannot_be_written_leaves_what_is_there(void **state)
 	gen_done(&g);
 }
 
+static void write_three(const void *from, struct bh_cachefile_writer *w)
+{
+	for (int i = 0; i < 3; i++) {
+		bh_buf_printf(bh_cachefile_line(w), "%s %d", (const char *)from, i);
+		bh_cachefile_end_line(w);
+	}
+}
+
+static int add_line(void *ctx, const char *line, size_t len, struct bh_err *err)
+{
+	(void)err;
+	bh_buf_add(ctx, line, len);
+	return 0;
+}
+
+static void lines_of_any_kind_come_back_as_that_kind_only(void **state)
+{
+	const struct place *p = *state;
+	struct bh_cachefile_info info = { .kind = BH_CACHEFILE_MANIFESTS, .of = "/policies" };
+	struct bh_cachefile_info kube = { .kind = BH_CACHEFILE_KUBE };
+	struct bh_cachefile *f = NULL;
+	struct bh_buf text = { 0 };
+	struct bh_err err = { 0 };
+	int fd;
+
+	assert_ok(bh_cachefile_write_lines(p->path, write_three, "line", &info, &err), &err);
+	assert_int_equal(info.n_lines, 3);
+	fd = open(p->path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(bh_cachefile_open(&f, fd, "", &kube, &err), -EINVAL);
+	assert_non_null(strstr(bh_err_text(&err), "is no state of the Kubernetes API"));
+	assert_int_equal(bh_cachefile_open(&f, fd, "/other", &info, &err), -EINVAL);
+	assert_non_null(strstr(bh_err_text(&err), "is of another folder, /policies"));
+	assert_ok(bh_cachefile_open(&f, fd, "/policies", &info, &err), &err);
+	assert_int_equal(bh_cachefile_read_lines(f, 2, add_line, &text, &err), 2);
+	assert_int_equal(bh_cachefile_read_lines(f, 2, add_line, &text, &err), 1);
+	assert_int_equal(bh_cachefile_read_lines(f, 2, add_line, &text, &err), 0);
+	assert_string_equal(bh_buf_str(&text), "line 0\nline 1\nline 2\n");
+	bh_cachefile_close(&f);
+	bh_buf_done(&text);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +226,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_damaged_file_tells_nothing, make_place,
 						remove_place),
 		cmocka_unit_test_setup_teardown(what_cannot_be_written_leaves_what_is_there,
+						make_place, remove_place),
+		cmocka_unit_test_setup_teardown(lines_of_any_kind_come_back_as_that_kind_only,
 						make_place, remove_place),
 	};
 
