@@ -78,10 +78,16 @@ struct bh_manifest_start {
 
 int bh_manifest_new(struct bh_manifest **ret, uv_loop_t *loop, const char *dir,
 		    const struct bh_sink *sink, struct bh_err *err);
-/* The text of the file @path was in force when an earlier run ended.  Copies both. */
+/*
+ * The text of the file @path was in force when an earlier run ended; NULL: nothing of it was,
+ * because it could not be used.  Copies both.
+ */
 void bh_manifest_recall(struct bh_manifest *m, const char *path, const char *text, size_t len);
 void bh_manifest_start(struct bh_manifest *m, const struct bh_manifest_start *start);
-/* The text of every file of which objects are in force, to be recalled by the next run. */
+/*
+ * The text of every file of which objects are in force, and NULL for each that cannot be used,
+ * to be recalled by the next run.
+ */
 void bh_manifest_texts(const struct bh_manifest *m,
 		       void (*on_text)(void *ctx, const char *path, const char *text, size_t len),
 		       void *ctx);
@@ -91,8 +97,8 @@ void bh_manifest_texts(const struct bh_manifest *m,
  */
 void bh_manifest_reload(struct bh_manifest *m, bool accepts_empty);
 /*
- * Why on_synced was not called though the folder can be read: at a start of which nothing
- * was recalled, there is a file that cannot be used, or nothing where rules of an earlier
+ * Why on_synced was not called though the folder can be read: at the start there is a file
+ * that cannot be used and of which nothing was recalled, or nothing where rules of an earlier
  * run are in force.  NULL: it was, or the folder cannot be read.  Valid until the next turn
  * of the loop.
  */

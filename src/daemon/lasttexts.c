@@ -1,6 +1,8 @@
 /*
  * What is kept is the text of each file of which objects are in force, not the objects:
- * the next run, which may be of another version, reads it as it reads the file itself.
+ * the next run, which may be of another version, reads it as it reads the file itself.  A
+ * file that cannot be used is kept without a text: one that is not in the list at all may
+ * have been in force for the moment that passes before a change is written.
  *
  * The file is read before the first scan of the folder, as a whole: it is as large as the
  * manifests are, and only those texts are decoded of which the folder has no better.
@@ -49,7 +51,8 @@ static void on_text(void *ctx, const char *path, const char *text, size_t len)
 {
 	struct bh_cachefile_writer *w = ctx;
 	bh_auto_free char *encoded = encode_path(path);
-	json_t *line = json_pack("{s:s, s:s%}", "path", encoded, "text", text, (int)len);
+	json_t *line = text ? json_pack("{s:s, s:s%}", "path", encoded, "text", text, (int)len)
+			    : json_pack("{s:s, s:n}", "path", encoded, "text");
 	char *dump = line ? json_dumps(line, JSON_COMPACT) : NULL;
 
 	/* Every text that was decoded is UTF-8 without NUL. */
@@ -152,7 +155,8 @@ static int on_line(void *ctx, const char *line, size_t len, struct bh_err *err)
 	const char *path = json_string_value(json_object_get(json, "path"));
 	const json_t *text = json_object_get(json, "text");
 	bh_auto_free char *decoded = path ? bh_strdup(path) : NULL;
-	bool is_good = decoded && json_is_string(text) && decode_path(decoded) == 0;
+	bool is_good = decoded && (json_is_string(text) || json_is_null(text)) &&
+		       decode_path(decoded) == 0;
 
 	if (is_good) {
 		bh_manifest_recall(r->manifest, decoded, json_string_value(text),

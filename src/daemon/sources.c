@@ -161,6 +161,8 @@ static void on_problem(void *ctx, enum bh_source source, const char *subject, co
 		bh_log_warning("%s: %s%s", subject, text, then);
 	else if (!text && bh_problems_clear(&s->agent->problems, source, subject))
 		bh_log_info("%s: is fine again", subject);
+	if (source == BH_SOURCE_MANIFEST)
+		note_source(s, source);
 	if (source != BH_SOURCE_CRI)
 		bh_agent_update_ready(s->agent);
 }

@@ -37,11 +37,13 @@ struct file {
 	size_t text_len;
 	bool is_recalled; /* text is of an earlier run, and load is still to be made of it */
 	bool is_blank;    /* the file is there, has nothing in it, and never had */
-	bool is_folder;   /* one with trouble, listed as a file without objects */
-	char *error;      /* of the text that was read last */
-	char *trouble;    /* why it could not be read now */
-	char *clash;      /* with another file's object */
-	char *told;       /* problem that the sink knows */
+	/* Nothing was in force of it when the run before ended, which could not use it either. */
+	bool is_known_bad;
+	bool is_folder; /* one with trouble, listed as a file without objects */
+	char *error;    /* of the text that was read last */
+	char *trouble;  /* why it could not be read now */
+	char *clash;    /* with another file's object */
+	char *told;     /* problem that the sink knows */
 	bool is_seen;
 	UT_hash_handle hh;
 };
@@ -636,7 +638,8 @@ void store_recall(struct store *s, const char *path, const char *text, size_t le
 	struct file *f = get_file(s, path);
 
 	set_text(f, text, len);
-	f->is_recalled = true;
+	f->is_recalled = text != NULL;
+	f->is_known_bad = text == NULL;
 }
 
 void store_keep_texts(struct store *s)
@@ -644,19 +647,19 @@ void store_keep_texts(struct store *s)
 	s->keeps_texts = true;
 }
 
+/* Neither what it says now nor what it said before is known whole. */
+static bool is_unknown(const struct file *f)
+{
+	return !f->is_good && (f->load.is_partial || (f->trouble && f->load.n_objects == 0));
+}
+
 void store_texts(const struct store *s,
 		 void (*on_text)(void *ctx, const char *path, const char *text, size_t len),
 		 void *ctx)
 {
 	for (const struct file *f = s->files; f; f = f->hh.next)
-		if (f->text)
+		if (f->text || is_unknown(f))
 			on_text(ctx, f->path, f->text, f->text_len);
-}
-
-/* Neither what it says now nor what it said before is known whole. */
-static bool is_unknown(const struct file *f)
-{
-	return !f->is_good && (f->load.is_partial || (f->trouble && f->load.n_objects == 0));
 }
 
 struct store_stats store_stats(const struct store *s)
@@ -666,7 +669,7 @@ struct store_stats store_stats(const struct store *s)
 	for (const struct file *f = s->files; f; f = f->hh.next) {
 		stats.n_in_force += has_content(f);
 		stats.n_blank += f->is_blank;
-		if (!is_unknown(f))
+		if (!is_unknown(f) || f->is_known_bad)
 			continue;
 		if (stats.n_unknown++ == 0)
 			stats.unknown = f->path;

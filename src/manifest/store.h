@@ -23,11 +23,14 @@ struct store;
 /* Copies @sink and @path. */
 struct store *store_new(const char *path, const struct bh_sink *sink);
 void store_free(struct store **s);
-/* Before the first scan: the text of @path was in force.  Copies both. */
+/*
+ * Before the first scan: the text of @path was in force.  NULL: nothing was, because it could
+ * not be used then either.  Copies both.
+ */
 void store_recall(struct store *s, const char *path, const char *text, size_t len);
 /* Before the first scan: from now on, texts in force are kept for store_texts(). */
 void store_keep_texts(struct store *s);
-/* The text of every file of which objects are in force, by path. */
+/* The text of every file of which objects are in force; NULL for one that cannot be used. */
 void store_texts(const struct store *s,
 		 void (*on_text)(void *ctx, const char *path, const char *text, size_t len),
 		 void *ctx);
@@ -42,7 +45,10 @@ size_t store_problems(const struct store *s);
 
 struct store_stats {
 	size_t n_in_force; /* files with objects in force */
-	/* Files and folders of which is not known what they say, nor what they said before. */
+	/*
+	 * Files and folders of which is not known what they say, nor what they said before;
+	 * without those that the run before could not use either.
+	 */
 	size_t n_unknown;
 	const char *unknown; /* the first of them, valid until the next scan; NULL if none */
 	size_t n_blank;      /* files with nothing in them, not known to have had anything */

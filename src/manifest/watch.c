@@ -158,10 +158,10 @@ static void set_unknown(struct bh_manifest *m, char *text)
 /* Why the tree is not in sync though it can be read; NULL: it is. */
 static char *why_unknown(const struct bh_manifest *m, const struct store_stats *stats)
 {
-	bool is_doubtful = m->start.has_rules && !m->is_accepted;
+	bool is_doubtful = !m->start.is_recalled && m->start.has_rules && !m->is_accepted;
 
 	/* Later, what cannot be used never was in force: a problem of its own. */
-	if (m->start.is_recalled || m->is_synced)
+	if (m->is_synced)
 		return NULL;
 	if (stats->n_unknown > 0)
 		return bh_asprintf("of %zu file%s neither the text nor an earlier version can be "

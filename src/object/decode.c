@@ -239,6 +239,20 @@ static int wrap_place(struct bh_err *err, int code, const struct decoder *d, int
 	return code;
 }
 
+/*
+ * The namespace is there under another name or in another place.  What the object is about is
+ * not known then: as one of the default namespace it would close that, and leave its own open.
+ */
+static bool has_lost_namespace(const struct decoder *d, const struct field *root,
+			       const struct field *metadata)
+{
+	struct field spec = field_get(root, "spec"), ns = field_get(metadata, "namespace");
+
+	return d->is_strict && !ns.json &&
+	       (field_resembles(metadata, "namespace") || field_resembles(root, "namespace") ||
+		field_resembles(&spec, "namespace"));
+}
+
 static int decode_root(struct decoder *d, const struct field *root, struct bh_decoded *ret,
 		       struct bh_err *err)
 {
@@ -275,6 +289,8 @@ static int decode_root(struct decoder *d, const struct field *root, struct bh_de
 	decode_meta(d, &metadata, known->is_namespaced,
 		    strcmp(known->name, "Namespace") == 0 ? wrong_dns_label : wrong_dns_subdomain,
 		    &meta);
+	if (known->is_namespaced && has_lost_namespace(d, root, &metadata))
+		meta.is_named = false;
 	ret->status = known->status;
 	if (known->status == BH_DECODED_WORKLOAD)
 		decode_workload(d, root, &meta, &ret->workload);

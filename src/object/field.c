@@ -350,3 +350,17 @@ void field_not_misspelt(struct decoder *d, const struct field *f, const char *co
 			tell_unknown(d, &at, names);
 	}
 }
+
+bool field_resembles(const struct field *f, const char *name)
+{
+	const char *const names[] = { name, NULL };
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)f->json, key, value)
+	{
+		if (is_misspelt(key, names))
+			return true;
+	}
+	return false;
+}

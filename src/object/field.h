@@ -74,6 +74,9 @@ void field_known(struct decoder *d, const struct field *f, const char *const *na
  */
 void field_not_misspelt(struct decoder *d, const struct field *f, const char *const *names);
 
+/* A key of @f differs from @name as above, or is it. */
+bool field_resembles(const struct field *f, const char *name);
+
 /* In quotes, escaped, cut after 64 bytes; in the arena. */
 const char *quoted(struct decoder *d, const char *s);
 

@@ -67,3 +67,21 @@ not_yaml
 agent_exec
 not_ready "damaged"
 status .problems | grep -q "manifests.cache" || fail "$(status .problems)"
+agent_stop
+forget
+rm "$FILE"
+
+step "killed before a change was written: what it was about is not known, and its rules stay"
+unpolicy shop.deny
+agent_start
+eventually test -s "$(echo "$CONTROL").manifests.cache"
+cp "$CONTROL.manifests.cache" "$WORK/before"
+deny
+eventually in_kernel in4 "${ADDR4[shop/db]}"
+agent_kill
+cp "$WORK/before" "$CONTROL.manifests.cache"
+echo "spec: [" >"$POLICIES/policy-shop.deny.yaml"
+agent_exec
+eventually eval 'status .not_ready | grep -q "shop.deny.yaml"'
+sleep 1.5
+blocked shop/web tcp shop/db 80

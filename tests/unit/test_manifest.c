@@ -896,7 +896,8 @@ static void on_text(void *ctx, const char *path, const char *text, size_t len)
 	struct texts *t = ctx;
 
 	assert_true(t->n < BH_ARRAY_LEN(t->items));
-	t->items[t->n++] = (struct text){ .path = bh_strdup(path), .text = bh_strndup(text, len) };
+	t->items[t->n++] = (struct text){ .path = bh_strdup(path),
+					  .text = text ? bh_strndup(text, len) : NULL };
 }
 
 /* A watcher that comes after @w, with what was in force. */
@@ -909,7 +910,8 @@ static void restart(struct watcher *w, const char *path)
 	*w = (struct watcher){ 0 };
 	make(w, path);
 	for (size_t i = 0; i < t.n; i++) {
-		bh_manifest_recall(w->m, t.items[i].path, t.items[i].text, strlen(t.items[i].text));
+		bh_manifest_recall(w->m, t.items[i].path, t.items[i].text,
+				   t.items[i].text ? strlen(t.items[i].text) : 0);
 		free(t.items[i].path);
 		free(t.items[i].text);
 	}
@@ -944,6 +946,29 @@ static void what_was_in_force_stays_over_a_restart(void **state)
 	drop(d, "a.yaml");
 	restart(&w, d->path);
 	assert_string_equal(bh_buf_str(&w.seen.log), "+P shop/b\n");
+	stop(&w);
+}
+
+/* What is not in the list may have been in force after it was written. */
+static void a_file_that_was_never_usable_is_known_to_be_so(void **state)
+{
+	const struct dir *d = *state;
+	struct watcher w = { 0 };
+
+	put_file(d, "b.yaml", POD("b", "10.0.0.2"));
+	start(&w, d->path);
+	put_file(d, "a.yaml", "a: [");
+	read_again(&w);
+	assert_null(bh_manifest_unknown(w.m));
+	restart(&w, d->path);
+	assert_null(bh_manifest_unknown(w.m));
+	stop(&w);
+
+	w = (struct watcher){ 0 };
+	make(&w, d->path);
+	bh_manifest_start(w.m, &(struct bh_manifest_start){ .is_recalled = true });
+	assert_int_equal(w.seen.n_synced, 0);
+	assert_non_null(bh_manifest_unknown(w.m));
 	stop(&w);
 }
 
@@ -1197,6 +1222,7 @@ int main(void)
 		T(a_folder_that_is_gone_within_another_takes_its_files_along),
 		T(another_folder_at_the_path_is_noticed_without_an_event),
 		T(what_was_in_force_stays_over_a_restart),
+		T(a_file_that_was_never_usable_is_known_to_be_so),
 		T(what_a_closed_policy_closed_stays_closed_over_a_restart),
 		T(a_folder_that_is_empty_or_missing_at_a_restart_keeps_everything),
 		T(a_first_start_with_a_file_that_cannot_be_used_is_not_in_sync),

@@ -367,6 +367,13 @@ static void objects_that_are_read_wrongly_are_refused(void **state)
 		{ "{'apiVersion':'v1','kind':'Node','metadata':{'name':'a'},'status':{'address':"
 		  "[]}}",
 		  "unknown field \"status.address\": did you mean \"addresses\"?" },
+		/* Else the policy would close the namespace "default". */
+		{ "{'apiVersion':'networking.k8s.io/v1','kind':'NetworkPolicy','metadata':"
+		  "{'name':'a','nameSpace':'shop'},'spec':{}}",
+		  "unknown field \"metadata.nameSpace\": did you mean \"namespace\"?" },
+		{ "{'apiVersion':'networking.k8s.io/v1','kind':'NetworkPolicy','metadata':"
+		  "{'name':'a'},'namespace':'shop','spec':{}}",
+		  "unknown field \"namespace\"" },
 		{ "{'apiVersion':'v1','kind':'Namespace','metadata':{'name':'a','label':{}}}",
 		  "unknown field \"metadata.label\"" },
 	};
