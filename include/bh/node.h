@@ -84,6 +84,19 @@ enum bh_conn_side {
 int bh_conntrack_list(struct bh_conntrack *ct, enum bh_conn_side side, const struct bh_addr *addr,
 		      struct bh_err *err);
 
+/*
+ * Deletes every entry whose src or dst is @addr, at the cost of a look at the table's
+ * buckets that are not empty.  -EOPNOTSUPP or -EINVAL: this kernel cannot (Linux can
+ * since 6.11), and nothing was deleted.
+ */
+int bh_conntrack_forget(struct bh_conntrack *ct, const struct bh_addr *addr, struct bh_err *err);
+
+/*
+ * Whether @wants is true for an address of any entry, for tables of a few entries: 1 or
+ * 0, or a negative errno where this kernel does not show them in /proc.
+ */
+int bh_conntrack_peek(bool (*wants)(void *ctx, const struct bh_addr *addr), void *ctx);
+
 /* The most entries that one message of the kernel holds, and more. */
 #define BH_CONNTRACK_MIN_ROOM 512
 

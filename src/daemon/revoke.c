@@ -48,7 +48,7 @@ static void on_slice(uv_idle_t *idle);
 
 void bh_revoker_init(struct bh_revoker *rv, struct bh_agent *agent)
 {
-	*rv = (struct bh_revoker){ .agent = agent, .budget = BUDGET };
+	*rv = (struct bh_revoker){ .agent = agent, .budget = BUDGET, .has_cuts = true };
 	uv_timer_init(agent->loop, &rv->timer);
 	uv_timer_init(agent->loop, &rv->pickup);
 	uv_idle_init(agent->loop, &rv->slice);
@@ -137,6 +137,7 @@ static void start_walk(struct bh_revoker *rv)
 	rv->is_all = rv->is_due = false;
 	rv->n_walks++;
 	rv->walk = bh_walk_new(rv->agent, bh_take_ptr(rv->touched), rv->budget, on_portion);
+	rv->walk->has_cuts = rv->has_cuts;
 	rv->walk->is_picking_up = now_ms(rv) < rv->pickup_until_ms;
 	bh_walk_list(rv->walk);
 }
@@ -261,6 +262,7 @@ static void end_walk(struct bh_revoker *rv)
 	note_walk(rv, w);
 	log_cuts(rv, w);
 	rv->n_open += w->n_open;
+	rv->has_cuts = w->has_cuts || w->result < 0;
 	if (w->result < 0)
 		end_failed(rv, w);
 	else

@@ -41,6 +41,7 @@ struct bh_revoker {
 	uint64_t pause_ms;     /* after it */
 	/* Connections that are not allowed by the rules of up to here are cut. */
 	uint64_t generation;
+	bool has_cuts;            /* the kernel's sets may hold some */
 	size_t n_open;            /* of the walk under way and those before that it follows */
 	size_t n_live;            /* connections that the last cuts did not end */
 	char trouble[BH_ERR_MAX]; /* why connections may live on; "" if none does */

@@ -43,6 +43,10 @@
  */
 #define MIN_FILTERED 20000
 #define MAX_FILTERED 2
+/* Addresses that are forgotten one by one: a listing costs as much as five of them. */
+#define MAX_FORGOTTEN 4
+/* So few entries are looked at in /proc first, a page at a time. */
+#define MAX_PEEK 20
 /* Elements that one pod may have in the kernel's sets. */
 #define MAX_TUPLES 1024
 
@@ -87,16 +91,65 @@ static bool wants(void *ctx, const struct bh_conn *conn)
 	return bh_touched_find(w->touched, &conn->src) || bh_touched_find(w->touched, &conn->dst);
 }
 
+static bool wants_addr(void *ctx, const struct bh_addr *addr)
+{
+	struct bh_walk *w = ctx;
+
+	return bh_touched_find(w->touched, addr);
+}
+
+/* Takes forgotten addresses out of the listing where the kernel deletes by address. */
+static bool is_all_forgotten(struct bh_walk *w)
+{
+	bool is_all = true;
+	size_t n = 0;
+
+	for (const struct bh_touched *t = w->touched; t; t = t->hh.next)
+		n += t->is_forgotten;
+	if (n > MAX_FORGOTTEN)
+		return false;
+	for (struct bh_touched *t = w->touched; t; t = t->hh.next) {
+		if (t->is_forgotten && !w->is_forgetting_slow &&
+		    bh_conntrack_forget(w->ct, &t->addr, NULL) < 0)
+			w->is_forgetting_slow = true;
+		is_all = is_all && t->is_forgotten && !w->is_forgetting_slow;
+	}
+	return is_all;
+}
+
+/* How many entries there are; 0 where none can be concerned. */
+static int count_concerned(struct bh_walk *w, uint32_t *ret)
+{
+	uint32_t before, after;
+	int r = bh_conntrack_count(w->ct, &before, &w->err);
+	bool is_over;
+
+	if (r < 0 || before == 0) {
+		*ret = 0;
+		return r;
+	}
+	is_over = is_all_forgotten(w);
+	r = bh_conntrack_count(w->ct, &after, &w->err);
+	if (r < 0)
+		return r;
+	w->n_forgotten += before > after ? before - after : 0;
+	if (is_over || after == 0 || (after <= MAX_PEEK && bh_conntrack_peek(wants_addr, w) == 0))
+		after = 0;
+	*ret = after;
+	return 0;
+}
+
 static int begin(struct bh_walk *w)
 {
-	uint32_t count;
-	int r = bh_cuts_list(&w->cuts, &w->n_cuts, &w->err);
+	uint32_t count = 0;
+	int r = w->has_cuts ? bh_cuts_list(&w->cuts, &w->n_cuts, &w->err) : 0;
 
 	if (r < 0)
 		return r;
+	w->has_cuts = w->n_cuts > 0;
 	r = bh_conntrack_new(&w->ct, &w->err);
 	if (r == 0)
-		r = bh_conntrack_count(w->ct, &count, &w->err);
+		r = count_concerned(w, &count);
 	if (r < 0)
 		return r;
 	if (count == 0) {
@@ -379,6 +432,7 @@ static int put_blocks(struct bh_walk *w, struct block *b)
 
 	if (b->n == 0)
 		return 0;
+	w->has_cuts = true;
 	r = bh_cuts_put(w->agent->nft, plan, b->cuts, b->n, &w->err);
 	if (r != -ENFILE)
 		return r;

@@ -40,6 +40,7 @@ struct bh_walk {
 	struct bh_touched *touched;
 	uint64_t generation; /* of the rules by which it judges, or an earlier one */
 	size_t budget;       /* connections of one pod that it cuts */
+	bool has_cuts;       /* the kernel may hold some; after the walk too */
 	bool is_picking_up;  /* packets in mid-stream are let pass */
 
 	/* Written by the listing thread while it works. */
@@ -51,6 +52,7 @@ struct bh_walk {
 	struct bh_touched *asked; /* by whose address the kernel filters; NULL: by none */
 	enum bh_conn_side side;
 	bool is_begun, is_end;
+	bool is_forgetting_slow; /* the kernel does not delete by address */
 	int result;
 	struct bh_err err;
 	uint64_t cpu_ns;
@@ -63,7 +65,7 @@ struct bh_walk {
 
 	size_t n_entries;   /* that were judged */
 	size_t n_denied;    /* cut, because policy denies them */
-	size_t n_forgotten; /* cut with their pod */
+	size_t n_forgotten; /* cut with their pod; about so many */
 	size_t n_left;      /* of pods over their budget: for another walk */
 	size_t n_open;      /* cut, but no set had room to keep them from coming back */
 };

@@ -3,6 +3,7 @@
  * with real flows over loopback.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,6 +293,48 @@ static void a_listing_can_be_of_one_address(void **state)
 		close(fds[i]);
 }
 
+static bool is_that(void *ctx, const struct bh_addr *addr)
+{
+	return bh_addr_eq(ctx, addr);
+}
+
+static void all_of_an_address_can_be_forgotten(void **state)
+{
+	bh_auto(bh_conntrack_free) struct bh_conntrack *ct = NULL;
+	struct bh_addr other, nobody;
+	struct bh_err err = { 0 };
+	struct table t;
+	int fds[4], r;
+
+	(void)state;
+	in_tracked_netns();
+	assert_int_equal(bh_addr_parse("192.0.2.9", &other, NULL), 0);
+	assert_int_equal(bh_addr_parse("192.0.2.8", &nobody, NULL), 0);
+	fds[0] = listener(AF_INET, SOCK_DGRAM, "192.0.2.9", 53);
+	fds[1] = flow(AF_INET, SOCK_DGRAM, "127.0.0.1", 80);
+	fds[2] = flow(AF_INET, SOCK_DGRAM, "192.0.2.9", 53);
+	fds[3] = flow(AF_INET6, SOCK_DGRAM, "::1", 53);
+
+	r = bh_conntrack_peek(is_that, &other);
+	if (r >= 0) {
+		assert_int_equal(r, 1);
+		assert_int_equal(bh_conntrack_peek(is_that, &nobody), 0);
+	}
+	ct = open_table();
+	r = bh_conntrack_forget(ct, &other, &err);
+	if (r == -EOPNOTSUPP || r == -EINVAL) {
+		assert_int_equal(list_all(&t), 3);
+		print_message("skipped: this kernel does not delete by address\n");
+		skip();
+	}
+	assert_ok(r, &err);
+	assert_int_equal(list_all(&t), 2);
+	assert_non_null(find(&t, IPPROTO_UDP, BH_IPV4, 80));
+	assert_non_null(find(&t, IPPROTO_UDP, BH_IPV6, 53));
+	for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
 static void the_destination_is_the_one_behind_dnat(void **state)
 {
 	struct bh_addr service, pod;
@@ -405,6 +448,7 @@ int main(void)
 		cmocka_unit_test(more_than_one_request_holds_are_deleted_at_a_time),
 		cmocka_unit_test(a_listing_comes_in_portions),
 		cmocka_unit_test(a_listing_can_be_of_one_address),
+		cmocka_unit_test(all_of_an_address_can_be_forgotten),
 		cmocka_unit_test(the_destination_is_the_one_behind_dnat),
 		cmocka_unit_test(icmp_has_no_ports),
 		cmocka_unit_test(an_empty_table_is_no_error),
