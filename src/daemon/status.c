@@ -241,6 +241,7 @@ json_t *bh_policies_json(struct bh_agent *a)
 	json_object_set_new(o, "ready", json_boolean(a->is_ready));
 	set_int(o, "generation", a->reconcile.generation);
 	set_int(o, "wanted_generation", bh_reconcile_wanted(&a->reconcile));
+	set_int(o, "cut_generation", bh_revoker_generation(&a->revoker));
 	json_object_set_new(o, "policies", policies_json(a));
 	set_ignored(o, a);
 	return o;
