@@ -108,9 +108,8 @@ static struct port_group *group_of(struct match *m, struct port_set ports)
 	size_t len;
 
 	ports_canonical(&ports, &text);
-	bh_buf_str(&text);
 	len = text.len;
-	HASH_FIND(hh, m->groups, text.data, len, g);
+	HASH_FIND(hh, m->groups, bh_buf_str(&text), len, g);
 	if (g) {
 		ports_done(&ports);
 		bh_buf_done(&text);

@@ -133,7 +133,7 @@ static int read_line(struct call *call, const char **ret, size_t *ret_len, struc
 	int r;
 
 	for (;;) {
-		const char *line = call->data + call->start;
+		const char *line = call->data ? call->data + call->start : "";
 		const char *end = NULL;
 
 		if (call->used > call->start + seen)

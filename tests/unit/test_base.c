@@ -41,7 +41,9 @@ static void hostile_text_is_escaped(void **state)
 		{ "\xc2\x9b", "\\xc2\\x9b" },          /* C1 control */
 		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" }, /* surrogate */
 		/* Directions: U+202E, U+2066, U+200F, U+061C. */
-		{ "a\xe2\x80\xae" "b", "a\\xe2\\x80\\xaeb" },
+		{ "a\xe2\x80\xae"
+		  "b",
+		  "a\\xe2\\x80\\xaeb" },
 		{ "\xe2\x81\xa6", "\\xe2\\x81\\xa6" },
 		{ "\xe2\x80\x8f", "\\xe2\\x80\\x8f" },
 		{ "\xd8\x9c", "\\xd8\\x9c" },
