@@ -395,6 +395,14 @@ static void state_writes(const struct scrape *s, const char *name, struct bh_buf
 	add_count(b, name, "{result=\"error\"}", s->agent->cache.writer.n_failures);
 }
 
+static void manifest_state_writes(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	if (!s->agent->lasttexts.agent)
+		return;
+	add_count(b, name, "{result=\"ok\"}", s->agent->lasttexts.writer.n_writes);
+	add_count(b, name, "{result=\"error\"}", s->agent->lasttexts.writer.n_failures);
+}
+
 static void boot_writes(const struct scrape *s, const char *name, struct bh_buf *b)
 {
 	if (!s->agent->boot.path)
@@ -471,6 +479,8 @@ static const struct {
 	  state_in_use },
 	{ "state_age_seconds", "gauge", "Age of the API's state on disk.", state_age },
 	{ "state_writes_total", "counter", "Times the API's state was written.", state_writes },
+	{ "manifest_state_writes_total", "counter", "Times the manifests in force were written.",
+	  manifest_state_writes },
 	{ "boot_rules_writes_total", "counter", "Times the rules were saved for --boot.",
 	  boot_writes },
 };

@@ -324,11 +324,16 @@ void field_known(struct decoder *d, const struct field *f, const char *const *na
 static bool is_misspelt(const char *key, const char *const *names)
 {
 	struct bh_nearest n = { 0 };
+	size_t len = strlen(key);
 
 	for (size_t i = 0; names[i]; i++) {
-		bh_nearest_consider(&n, key, names[i]);
+		size_t want = strlen(names[i]);
+
 		if (strcasecmp(key, names[i]) == 0)
 			return true;
+		/* Of the many keys that an object can have, few are worth a comparison. */
+		if (len + 2 >= want && want + 2 >= len)
+			bh_nearest_consider(&n, key, names[i]);
 	}
 	return n.word && n.distance <= (strlen(n.word) < 8 ? 1 : 2);
 }

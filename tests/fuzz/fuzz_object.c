@@ -97,6 +97,19 @@ static void check_service(const struct bh_service *s)
 	}
 }
 
+/* Whose fields may be newer than this version. */
+static void decode_as_api(const json_t *json)
+{
+	const struct bh_origin origin = { .source = BH_SOURCE_KUBE };
+	bh_auto(bh_decoded_free) struct bh_decoded *d = NULL;
+	struct bh_err err = { 0 };
+
+	if (bh_object_decode(json, &origin, &d, &err) < 0)
+		must(!d && err.text[0]);
+	else if (bh_decoded_fact(d) && bh_decoded_fact(d)->kind == BH_KIND_POLICY)
+		check_policy(&bh_decoded_fact(d)->policy, bh_decoded_status(d));
+}
+
 static int on_object(void *ctx, json_t *json)
 {
 	const struct bh_origin origin = { .source = BH_SOURCE_MANIFEST, .wants_workloads = true };
@@ -106,6 +119,7 @@ static int on_object(void *ctx, json_t *json)
 	struct bh_err err = { 0 };
 	size_t i;
 
+	decode_as_api(json);
 	if (bh_object_decode(json, &origin, &d, &err) < 0) {
 		must(!d && err.text[0]);
 		return 0;
