@@ -35,7 +35,11 @@ PY
 flood shop/web shop/db &
 flood shop/db shop/web
 wait $!
-[ $(($(rss) - before)) -lt 16384 ] || fail "$(($(rss) - before)) kB more"
+# A sanitizer keeps what was freed.
+case $BH_BUILD in
+*/asan) ;;
+*) [ $(($(rss) - before)) -lt 16384 ] || fail "$(($(rss) - before)) kB more" ;;
+esac
 [ "$(status .ready)" = true ] || fail "not ready"
 
 step "it reads again"
