@@ -170,9 +170,13 @@ static void add_vmap(struct bh_compiler *c, struct bh_plan_chain *chain, enum bh
 /* IPv4 first: it should not pay for IPv6's exemptions. */
 static void add_both_ends(struct bh_compiler *c, struct bh_plan_chain *chain)
 {
+	for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++)
+		unknown_add(c, chain, dir, BH_IPV4);
 	add_vmap(c, chain, BH_EGRESS, BH_IPV4);
 	add_vmap(c, chain, BH_INGRESS, BH_IPV4);
 	add_discovery(c, chain, c->discovery);
+	for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++)
+		unknown_add(c, chain, dir, BH_IPV6);
 	add_vmap(c, chain, BH_EGRESS, BH_IPV6);
 	/* Behind the sender's policies: an isolated pod is no router. */
 	add_discovery(c, chain, c->router_discovery);
@@ -208,8 +212,10 @@ static void add_input(struct bh_compiler *c)
 	struct bh_plan_chain *chain = bh_plan_add_chain(c->plan, "input", NULL, BH_HOOK_INPUT, 101);
 
 	add_known(c, chain);
+	unknown_add(c, chain, BH_EGRESS, BH_IPV4);
 	add_vmap(c, chain, BH_EGRESS, BH_IPV4);
 	add_discovery(c, chain, c->discovery);
+	unknown_add(c, chain, BH_EGRESS, BH_IPV6);
 	add_vmap(c, chain, BH_EGRESS, BH_IPV6);
 }
 
@@ -278,6 +284,7 @@ void base_build(struct bh_compiler *c)
 	add_cut(c);
 	build_discovery(c);
 	build_router_discovery(c);
+	unknown_build(c);
 	add_forward(c);
 	add_input(c);
 	add_output(c);

@@ -257,13 +257,11 @@ static void add_log(struct bh_compiler *c, struct bh_plan_chain *chain, enum bh_
 	match_add_rule(c, chain, exprs, n);
 }
 
-static void add_denial(struct bh_compiler *c, const struct profile *p, struct bh_plan_chain *chain,
-		       bool is_audit)
+void denial_add(struct bh_compiler *c, struct bh_plan_chain *chain, const char *name,
+		enum bh_dir dir, struct bh_plan_set *const limits[BH_FAMILY_COUNT_], bool is_audit)
 {
 	const char *logged = is_audit ? BH_COUNTER_AUDIT_LOGGED : BH_COUNTER_LOGGED;
-	enum bh_dir dir = p->pub.dir;
-	bh_auto_free char *prefix =
-		bh_asprintf(BH_LOG_PREFIX "%c:%s", is_audit ? 'a' : 'd', p->pub.name);
+	bh_auto_free char *prefix = bh_asprintf(BH_LOG_PREFIX "%c:%s", is_audit ? 'a' : 'd', name);
 	struct bh_expr end[2] = {
 		{ .kind = BH_EXPR_COUNTER,
 		  .name = is_audit ? BH_COUNTER_AUDIT : BH_COUNTER_DENIED },
@@ -272,10 +270,16 @@ static void add_denial(struct bh_compiler *c, const struct profile *p, struct bh
 	enum bh_family f;
 
 	for (f = 0; f < BH_FAMILY_COUNT_ && c->config.log_rate; f++)
-		add_log(c, chain, dir, c->limits[dir][f], logged, prefix);
+		add_log(c, chain, dir, limits[f], logged, prefix);
 	if (!c->config.log_rate)
 		add_log(c, chain, dir, NULL, logged, prefix);
 	match_add_rule(c, chain, end, 2);
+}
+
+static void add_denial(struct bh_compiler *c, const struct profile *p, struct bh_plan_chain *chain,
+		       bool is_audit)
+{
+	denial_add(c, chain, p->pub.name, p->pub.dir, c->limits[p->pub.dir], is_audit);
 }
 
 static const struct bh_plan_chain *deny_chain(struct builder *b)

@@ -348,7 +348,22 @@ bool match_build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain 
 void match_add_rule(struct bh_compiler *c, struct bh_plan_chain *chain, const struct bh_expr *exprs,
 		    size_t n);
 
+/*
+ * Logs under the chain @name what comes here, as far as @limits let it, counts it, and
+ * drops it or, in audit, returns.
+ */
+void denial_add(struct bh_compiler *c, struct bh_plan_chain *chain, const char *name,
+		enum bh_dir dir, struct bh_plan_set *const limits[BH_FAMILY_COUNT_], bool is_audit);
+
 void base_build(struct bh_compiler *c);
+
+/* --- addresses without a known pod, compile_unknown.c ---------------------------------- */
+
+/* Before the base chains. */
+void unknown_build(struct bh_compiler *c);
+/* Adds the rule for one end of @family's packets, where the configuration asks for it. */
+void unknown_add(struct bh_compiler *c, struct bh_plan_chain *chain, enum bh_dir dir,
+		 enum bh_family family);
 
 /* Adds @text as a comment that nft can print and the kernel can keep. */
 void comment_cut(struct bh_buf *b);
@@ -383,8 +398,10 @@ struct bh_compiler {
 	struct bh_plan_set *limits[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
 	/* Neighbour discovery that is exempt from policy, and what only routers send of it. */
 	struct bh_plan_chain *discovery, *router_discovery;
-	struct bh_plan_set *local[BH_FAMILY_COUNT_]; /* addresses of this node's pods */
-	struct bh_plan_chain *cut;                   /* for what belongs to no connection */
+	struct bh_plan_set *local[BH_FAMILY_COUNT_];  /* addresses of this node's pods */
+	struct bh_plan_set *closed[BH_FAMILY_COUNT_]; /* ranges that only they may have */
+	struct bh_plan_chain *unknown[BH_DIR_COUNT_];
+	struct bh_plan_chain *cut; /* for what belongs to no connection */
 
 	struct atom *atoms;
 	struct atom_index index;

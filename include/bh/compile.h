@@ -72,6 +72,7 @@ struct bh_compile_config {
 	uint16_t log_snaplen; /* bytes of each packet that are logged */
 	uint32_t log_rate;    /* logged packets a second per pod; 0: no limit */
 	uint32_t log_burst;
+	bool closes_unknown; /* rules for bh_compiler_close_unknown() */
 };
 
 /* What holds where nobody says otherwise, for the agent and for `bulkhead render`. */
@@ -88,6 +89,7 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
 #define BH_COUNTER_LOGGED       "logged"       /* of these, handed to NFLOG */
 #define BH_COUNTER_AUDIT        "audit"        /* passed, would be dropped */
 #define BH_COUNTER_AUDIT_LOGGED "audit_logged" /* of these, handed to NFLOG */
+#define BH_COUNTER_NO_POD       "no_pod_yet"   /* of both, where an end has no known pod */
 
 #define BH_COUNTER_CUT    "cut"    /* dropped, of connections that were cut */
 #define BH_COUNTER_PICKUP "pickup" /* passed, of connections older than the rules */
@@ -129,6 +131,13 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
  */
 #define BH_LOG_PREFIX "bh:"
 
+/*
+ * What stands for a profile's chain where an address of the closed ranges has no pod
+ * that is known, as the source or as the destination.
+ */
+#define BH_CHAIN_NO_POD_FROM "eg_no_pod"
+#define BH_CHAIN_NO_POD_TO   "in_no_pod"
+
 /* Sets with the addresses of all pods of this node, whether policy selects them or not. */
 #define BH_LOCAL_SETS                                                                              \
 	{                                                                                          \
@@ -151,6 +160,14 @@ void bh_compiler_free(struct bh_compiler **c);
  * compiler would close it only beyond the budget.
  */
 void bh_compiler_update(struct bh_compiler *c);
+
+/*
+ * From now on, no packet passes from or to an address of @ranges that no pod of this
+ * node has; in a world that is in audit, it is logged and passes.  What the node
+ * itself sends, and replies to it, are exempt, as for pods.  Ranges may overlap.  The
+ * configuration must have asked for the rules.
+ */
+void bh_compiler_close_unknown(struct bh_compiler *c, const struct bh_range *ranges, size_t n);
 
 /* The caller takes the delta and settles the plan after a commit. */
 struct bh_plan *bh_compiler_plan(struct bh_compiler *c);

@@ -157,6 +157,9 @@ struct bh_node {
 	 */
 	const struct bh_addr *addrs;
 	size_t n_addrs, n_kernel;
+	/* spec.podCIDRs; in facts as they are told only, the world does not keep them. */
+	const struct bh_cidr *pod_cidrs;
+	size_t n_pod_cidrs;
 };
 
 enum bh_sel_op { BH_SEL_IN, BH_SEL_NOT_IN, BH_SEL_EXISTS, BH_SEL_DOES_NOT_EXIST, BH_SEL_OP_COUNT_ };

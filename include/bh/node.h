@@ -34,6 +34,22 @@ int bh_node_watch_new(struct bh_node_watch **ret, uv_loop_t *loop, void (*on_cha
 		      void *ctx, struct bh_err *err);
 void bh_node_watch_free(struct bh_node_watch **w);
 
+/* Where this node's pods get their addresses from, by its CNI configuration. */
+struct bh_cni {
+	char file[256];          /* the one that is in use: the first of the folder by name */
+	char why[256];           /* there are no ranges: why; "" if there are */
+	bool is_by_node;         /* spec.podCIDRs of the Node object are the ranges */
+	struct bh_range *ranges; /* that no other node's pods have; owned */
+	size_t n;
+};
+
+/*
+ * Reads the folder @dir.  -ENOENT: there is no configuration yet.  Other errors have a
+ * text.  bh_cni_done() takes *ret in any case.
+ */
+int bh_cni_read(const char *dir, struct bh_cni *ret, struct bh_err *err);
+void bh_cni_done(struct bh_cni *cni);
+
 /*
  * One connection of conntrack.  Ports are in host byte order, 0 where the protocol
  * has none.

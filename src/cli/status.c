@@ -398,6 +398,27 @@ static void add_seccomp(const struct bh_cli *cli, struct bh_buf *out, const json
 	bh_buf_putc(out, '\n');
 }
 
+/* Where ranges are closed, or were to be. */
+static void add_closed_ranges(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *closed = json_object_get(status, "closed_until_known"), *range;
+	const json_t *ranges = json_object_get(closed, "ranges");
+	size_t i;
+
+	if (!closed || strcmp(bh_cli_str(closed, "mode"), "off") == 0)
+		return;
+	add_label(cli, out, "Closed");
+	bh_buf_puts(out, "until a pod is known: ");
+	json_array_foreach(ranges, i, range)
+	{
+		bh_buf_puts(out, i > 0 ? ", " : "");
+		bh_buf_escape(out, json_string_value(range) ? json_string_value(range) : "");
+	}
+	bh_buf_puts(out, json_array_size(ranges) > 0 ? " (" : "nothing (");
+	bh_buf_escape(out, bh_cli_str(closed, "from"));
+	bh_buf_puts(out, ")\n");
+}
+
 static void show(const struct bh_cli *cli, const json_t *status)
 {
 	struct bh_buf out = { 0 };
@@ -408,6 +429,7 @@ static void show(const struct bh_cli *cli, const json_t *status)
 	add_closed(cli, &out, status);
 	add_world(cli, &out, status);
 	add_sources(cli, &out, status);
+	add_closed_ranges(cli, &out, status);
 	add_seccomp(cli, &out, status);
 	add_events(cli, &out, status);
 	add_packets(cli, &out, status);

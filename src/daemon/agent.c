@@ -175,6 +175,7 @@ static void on_housekeeping(uv_timer_t *timer)
 	struct bh_agent *a = bh_container_of(timer, struct bh_agent, housekeeping);
 
 	check_bridges(a);
+	bh_closed_check(&a->closed);
 	if (a->sources.kube)
 		bh_agent_update_ready(a);
 	if (++a->n_housekeeping % AUDIT_EVERY == 0)
@@ -222,6 +223,7 @@ static void stop(struct bh_agent *a)
 	bh_cache_stop(&a->cache);
 	bh_boot_stop(&a->boot);
 	bh_lasttexts_stop(&a->lasttexts);
+	bh_closed_stop(&a->closed);
 	bh_sources_stop(&a->sources);
 	bh_packets_stop(&a->packets);
 	bh_reconcile_stop(&a->reconcile);
@@ -270,6 +272,7 @@ static void make_engine(struct bh_agent *a)
 	struct bh_guard_config guard;
 
 	a->world = bh_world_new(&world);
+	compile.closes_unknown = bh_closed_is_wanted(c);
 	a->compiler = bh_compiler_new(a->world, &compile);
 	guard = (struct bh_guard_config){
 		.log = compile,
@@ -332,6 +335,7 @@ static int start(struct bh_agent *a, struct bh_err *err)
 		return r;
 	bh_seccomp_start(&a->seccomp, a->config->seccomp);
 	check_bridges(a);
+	bh_closed_start(&a->closed, a);
 	return bh_sources_start(&a->sources, a, err);
 }
 

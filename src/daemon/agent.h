@@ -26,6 +26,7 @@
 #include "bh/world.h"
 #include "boot.h"
 #include "cache.h"
+#include "closed.h"
 #include "config.h"
 #include "lasttexts.h"
 #include "notify.h"
@@ -55,6 +56,7 @@ struct bh_agent {
 	struct bh_cache cache;
 	struct bh_boot boot;
 	struct bh_lasttexts lasttexts;
+	struct bh_closed closed;
 	struct bh_reconcile reconcile;
 	struct bh_revoker revoker;
 	struct bh_packets packets;

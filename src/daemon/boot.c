@@ -5,7 +5,8 @@
  * make it (bh_nft_save()), at most every few seconds, in a process of its own.
  * `bulkheadd --boot` sends them before there is a network, and waits for nothing.
  * The agent that comes later finds a table in force, which it holds until its
- * sources are in sync (reconcile.c).
+ * sources are in sync (reconcile.c).  Where nothing was saved, or what was is
+ * refused, the ranges of --closed-until-known are closed, if they can be found.
  *
  * A pod's address may be another pod's after the machine's start.  One that policy
  * isolates in both directions stays judged by the rules that it had.  One that is
@@ -252,6 +253,72 @@ static int look(struct bh_nft *nft, struct bh_err *err)
 	return bh_nft_state_is_absent(state) ? 0 : bh_nft_cleanup(nft, err);
 }
 
+/* What --closed-until-known closes, as long as no pod is known. */
+static int commit_skeleton(struct bh_nft *nft, const struct bh_config *config,
+			   const struct bh_ranges *ranges, struct bh_err *err)
+{
+	const struct bh_world_config world = bh_world_config_of(config);
+	struct bh_compile_config compile =
+		bh_compile_config_of(config->nflog_group, config->log_rate);
+	bh_auto(bh_nft_state_free) struct bh_nft_state *state = NULL;
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&world);
+	bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
+	bh_auto(bh_delta_free) struct bh_delta *delta = NULL;
+	const struct bh_delta *deltas[1];
+	int r;
+
+	compile.closes_unknown = true;
+	c = bh_compiler_new(w, &compile);
+	bh_compiler_update(c);
+	bh_compiler_close_unknown(c, ranges->items, ranges->n);
+	r = bh_nft_read(nft, BH_TABLE_INET, &state, err);
+	if (r < 0)
+		return r;
+	delta = bh_nft_diff(state, bh_compiler_plan(c));
+	deltas[0] = delta;
+	r = delta ? bh_nft_commit(nft, deltas, 1, NULL, err) : 0;
+	/* It borrows from the compiler's plan. */
+	bh_delta_free(&delta);
+	return r;
+}
+
+/* 0 where something is closed, 1 where nothing is to be. */
+static int load_skeleton(struct bh_nft *nft, const struct bh_config *config, struct bh_err *err)
+{
+	struct bh_ranges ranges = { 0 };
+	int r = 1;
+
+	bh_closed_at_boot(config, &ranges);
+	if (ranges.n > 0)
+		r = commit_skeleton(nft, config, &ranges, err);
+	if (r == 0)
+		bh_log_info("closed %zu ranges until pods are known", ranges.n);
+	free(ranges.items);
+	return r;
+}
+
+static int load_something(struct bh_nft *nft, const struct bh_config *config)
+{
+	struct bh_err err = { 0 }, second = { 0 };
+	int r = config->state ? load_saved(nft, config, &err)
+			      : bh_err(&err, -ENOENT, "option '--state' is missing");
+	int left;
+
+	if (r == 0)
+		return 0;
+	if (r != -ENOENT)
+		bh_log_error("%s", bh_err_text(&err));
+	/* A part of a table may have come in. */
+	left = bh_nft_cleanup(nft, &second);
+	if (left == 0)
+		left = load_skeleton(nft, config, &second);
+	if (left < 0)
+		bh_log_error("%s", bh_err_text(&second));
+	if (left != 0)
+		bh_log_warning("nothing is loaded: %s", bh_err_text(&err));
+	return r == -ENOENT && left >= 0 ? 0 : -EIO;
+}
+
 static int load(const struct bh_config *config, struct bh_err *err)
 {
 	bh_auto(bh_nft_free) struct bh_nft *nft = NULL;
@@ -266,16 +333,13 @@ static int load(const struct bh_config *config, struct bh_err *err)
 	r = bh_nft_new(&nft, err);
 	if (r == 0)
 		r = look(nft, err);
-	if (r != 0) {
-		if (r > 0)
-			bh_log_info("rules are in force already, nothing is loaded");
-		return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		bh_log_info("rules are in force already, nothing is loaded");
+		return 0;
 	}
-	if (!config->state)
-		return bh_err(err, -ENOENT,
-			      "option '--state' says where rules are saved, and is "
-			      "missing");
-	return load_saved(nft, config, err);
+	return load_something(nft, config);
 }
 
 static void mend_bridges(void)
@@ -292,9 +356,7 @@ int bh_boot_load(const struct bh_config *config)
 	int r = load(config, &err);
 
 	mend_bridges();
-	if (r == -ENOENT)
-		bh_log_warning("%s, nothing is loaded", bh_err_text(&err));
-	else if (r < 0)
+	if (r < 0 && *bh_err_text(&err))
 		bh_log_error("%s, nothing is loaded", bh_err_text(&err));
-	return r == 0 || r == -ENOENT ? BH_EXIT_OK : BH_EXIT_FAILED;
+	return r == 0 ? BH_EXIT_OK : BH_EXIT_FAILED;
 }

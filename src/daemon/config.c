@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,68 @@ static int parse_trusted(struct bh_config *c, const char *value, struct bh_err *
 static int parse_annotations(struct bh_config *c, const char *value, struct bh_err *err)
 {
 	return *value ? bh_trust_parse(value, c->annotations, err) : 0;
+}
+
+/* A link's name as the kernel takes it (dev_valid_name()). */
+static bool is_link_name(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len > 0 && len < IFNAMSIZ && strcmp(s, ".") != 0 && strcmp(s, "..") != 0 &&
+	       !s[strcspn(s, "/: \t\n\v\f\r")];
+}
+
+static int add_closed_range(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	struct bh_cidr cidr;
+	int r = bh_cidr_parse(value, &cidr, err);
+
+	if (r < 0)
+		return r;
+	c->closed_ranges = bh_reallocarray(c->closed_ranges, c->n_closed_ranges + 1,
+					   sizeof(*c->closed_ranges));
+	c->closed_ranges[c->n_closed_ranges++] = cidr;
+	return 0;
+}
+
+static int add_closed_link(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	if (!is_link_name(value))
+		return bh_err(err, -EINVAL,
+			      "'%s' is none of auto, off, a range like 10.244.1.0/24, an interface",
+			      value);
+	c->closed_links =
+		bh_reallocarray(c->closed_links, c->n_closed_links + 1, sizeof(*c->closed_links));
+	c->closed_links[c->n_closed_links++] = bh_strdup(value);
+	return 0;
+}
+
+/* "auto" and "off" stand alone. */
+static int parse_closed(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	enum bh_closed_mode mode = strcmp(value, "auto") == 0  ? BH_CLOSED_AUTO
+				   : strcmp(value, "off") == 0 ? BH_CLOSED_OFF
+							       : BH_CLOSED_GIVEN;
+
+	if (c->closed_mode != BH_CLOSED_BY_DENY &&
+	    (mode != BH_CLOSED_GIVEN || c->closed_mode != BH_CLOSED_GIVEN))
+		return bh_err(err, -EINVAL, "'%s' is one thing too many: auto and off stand alone",
+			      value);
+	c->closed_mode = mode;
+	if (mode != BH_CLOSED_GIVEN)
+		return 0;
+	if (c->n_closed_ranges + c->n_closed_links >= BH_CONFIG_MAX_LIST)
+		return bh_err(err, -E2BIG, "over %d ranges and interfaces", BH_CONFIG_MAX_LIST);
+	return strchr(value, '/') ? add_closed_range(c, value, err)
+				  : add_closed_link(c, value, err);
+}
+
+static int parse_cni_config(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	if (*value != '/')
+		return bh_err(err, -EINVAL, "'%s' is not an absolute path", value);
+	set_string(&c->cni_config, value);
+	return 0;
 }
 
 static int parse_control(struct bh_config *c, const char *value, struct bh_err *err)
@@ -410,6 +473,18 @@ static const struct option_spec specs[] = {
 	  .def = "none",
 	  .help = "deny in every namespace what no policy allows",
 	  .parse = parse_default_deny },
+	{ .name = "closed-until-known",
+	  .arg = "auto|off|RANGE|INTERFACE",
+	  .help = "close this node's addresses that no known pod has; may be repeated; without "
+		  "it, auto with --default-deny, else off",
+	  .parse = parse_closed,
+	  .is_list = true },
+	{ .name = "cni-config",
+	  .arg = "DIR",
+	  .def = "/etc/cni/net.d",
+	  .help = "folder of the CNI configuration, which names the ranges for "
+		  "closed-until-known",
+	  .parse = parse_cni_config },
 	{ .name = "exempt-namespace",
 	  .arg = "NAME",
 	  .def = BH_DEFAULT_EXEMPT_NAMESPACE,
@@ -756,6 +831,9 @@ void bh_config_done(struct bh_config *c)
 	free(c->node);
 	free(c->node_name);
 	free(c->flow_log);
+	free(c->closed_ranges);
+	free_names(c->closed_links, c->n_closed_links);
+	free(c->cni_config);
 	free_names(c->exempt_namespaces, c->n_exempt_namespaces);
 	free_names(c->trusted_namespaces, c->n_trusted_namespaces);
 	free(c->control);

@@ -17,6 +17,7 @@
 #include "bh/log.h"
 #include "bh/model.h"
 #include "bh/trust.h"
+#include "closed.h"
 #include "seccomp.h"
 
 /* Exit codes; stable, and part of the manual. */
@@ -51,6 +52,12 @@ struct bh_config {
 	uint64_t flow_log_max_size, flow_log_rate;
 	uint32_t flow_log_keep; /* rotated files; 0: none */
 	bool default_deny[BH_DIR_COUNT_];
+	enum bh_closed_mode closed_mode;
+	struct bh_cidr *closed_ranges; /* BH_CLOSED_GIVEN: these, and the ports of links */
+	size_t n_closed_ranges;
+	char **closed_links;
+	size_t n_closed_links;
+	char *cni_config;
 	char **exempt_namespaces;
 	size_t n_exempt_namespaces;
 	enum bh_trust annotations[BH_ANNOTATION_COUNT_];

@@ -182,6 +182,12 @@ static void packets(const struct scrape *s, const char *name, struct bh_buf *b)
 	}
 }
 
+static void no_pod_packets(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	if (bh_closed_is_wanted(s->agent->config))
+		add_count(b, name, "", bh_packets_no_pod(&s->agent->packets));
+}
+
 static void packet_outcomes(const struct scrape *s, const char *name, struct bh_buf *b)
 {
 	static const struct {
@@ -449,6 +455,9 @@ static const struct {
 	  revocation_live },
 	{ "packets_total", "counter", "Packets that policy denied, or would deny in audit.",
 	  packets },
+	{ "no_pod_yet_packets_total", "counter",
+	  "Of these, those of addresses that are closed until a pod is known to have them.",
+	  no_pod_packets },
 	{ "packet_outcomes", "gauge",
 	  "What became of them in the flow log; adds up to "
 	  "bulkhead_packets_total.",

@@ -97,6 +97,7 @@ static int read_counters(struct bh_packets *p, struct bh_err *err)
 		{ BH_COUNTER_LOGGED, &p->logged[BH_BOOK_DENIED] },
 		{ BH_COUNTER_AUDIT, &p->denied[BH_BOOK_AUDIT] },
 		{ BH_COUNTER_AUDIT_LOGGED, &p->logged[BH_BOOK_AUDIT] },
+		{ BH_COUNTER_NO_POD, &p->no_pod },
 	};
 	bh_auto_free struct bh_nft_counter *counters = NULL;
 	size_t n = 0;
@@ -257,6 +258,11 @@ json_t *bh_packets_json(struct bh_packets *p)
 	denied = account_json(&books[BH_BOOK_DENIED]);
 	json_object_set_new(denied, "audit", account_json(&books[BH_BOOK_AUDIT]));
 	return denied;
+}
+
+uint64_t bh_packets_no_pod(const struct bh_packets *p)
+{
+	return p->no_pod.total;
 }
 
 json_t *bh_packets_file_json(const struct bh_packets *p)

@@ -48,6 +48,7 @@ struct bh_packets {
 	bool has_file_trouble;   /* and it was logged */
 	uint64_t quiet_since_ms; /* loop time of the last packet or record */
 	struct bh_counter_base denied[BH_BOOK_COUNT_], logged[BH_BOOK_COUNT_];
+	struct bh_counter_base no_pod; /* of both books: an end had no known pod */
 	/* `logged` at an earlier look: what of it is still missing is lost. */
 	uint64_t settled[BH_BOOK_COUNT_];
 	uint64_t sample[BH_BOOK_COUNT_];
@@ -65,6 +66,8 @@ int bh_packets_reopen(struct bh_packets *p, struct bh_err *err);
 void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUNT_]);
 /* The object `packets` of `status`; a new reference. */
 json_t *bh_packets_json(struct bh_packets *p);
+/* Packets of addresses without a known pod, as of the last account. */
+uint64_t bh_packets_no_pod(const struct bh_packets *p);
 /* The object `flow_log` of `status`, null without a file; a new reference. */
 json_t *bh_packets_file_json(const struct bh_packets *p);
 

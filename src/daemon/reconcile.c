@@ -91,7 +91,8 @@ void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent)
 {
 	uint64_t now = uv_now(r->agent->loop), due;
 
-	if (!bh_world_is_dirty(r->agent->world) && r->is_adopted)
+	if (!bh_world_is_dirty(r->agent->world) && r->is_adopted &&
+	    !bh_plan_is_dirty(bh_compiler_plan(r->agent->compiler)))
 		return;
 	if (r->change_ns == 0)
 		r->change_ns = bh_mono_ns();

@@ -117,6 +117,7 @@ static void on_put(void *ctx, const struct bh_fact *fact)
 		put(s, fact);
 		return;
 	}
+	bh_closed_tell(&s->agent->closed, fact->node.pod_cidrs, fact->node.n_pod_cidrs);
 	tell_own_node(s, fact->source, fact->node.addrs, fact->node.n_addrs);
 	put_own_node(s, fact->source, &fact->node.labels);
 }
@@ -196,6 +197,7 @@ static void on_node_change(void *ctx)
 	struct bh_sources *s = ctx;
 
 	read_node(s);
+	/* Looks at the CNI configuration too, which comes with the first pods. */
 	bh_agent_check_bridges(s->agent);
 }
 

@@ -282,6 +282,7 @@ json_t *bh_status_json(struct bh_agent *a)
 		json_object_set_new(s, "boot_rules", bh_boot_json(&a->boot));
 	if (a->lasttexts.path)
 		json_object_set_new(s, "manifest_state", manifest_state_json(a));
+	json_object_set_new(s, "closed_until_known", bh_closed_json(&a->closed));
 	set_int(s, "pods", world.n_pods);
 	set_int(s, "local_pods", world.n_local_pods);
 	set_int(s, "namespaces", world.n_namespaces);

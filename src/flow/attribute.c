@@ -99,6 +99,11 @@ static bool has_needed_port(const struct flow_sample *s)
 				s->protocol != IPPROTO_SCTP);
 }
 
+bool flow_is_no_pod(const char *chain)
+{
+	return strcmp(chain, BH_CHAIN_NO_POD_FROM) == 0 || strcmp(chain, BH_CHAIN_NO_POD_TO) == 0;
+}
+
 static bool has_chain(const struct flow_sources *s, const struct flow_sample *sample)
 {
 	const struct bh_pod *pod = bh_world_pod_by_addr(

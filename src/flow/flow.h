@@ -66,6 +66,9 @@ struct flow_attribution {
 	struct flow_reason reason;
 };
 
+/* The chain of addresses that no known pod has. */
+bool flow_is_no_pod(const char *chain);
+
 void flow_attribute(const struct flow_sources *s, const struct flow_sample *sample,
 		    struct flow_attribution *ret);
 /* Who has @a; @is_judged: a local pod for sure. */

@@ -226,6 +226,8 @@ static void fill_guard(json_t *record, const struct flow_sample *s)
 static void fill_policy(json_t *record, const struct flow_sample *s, const struct flow_reason *r)
 {
 	flow_set_string(record, "policy.verdict", flow_book_str(s->book));
+	if (flow_is_no_pod(s->chain))
+		flow_set_string(record, "policy.reason", "no-pod-yet");
 	if (s->link) {
 		fill_guard(record, s);
 	} else if (r->is_evaluated) {

@@ -257,6 +257,26 @@ void decode_pod(struct decoder *d, const struct field *root, const struct meta *
 	pod->created_ns = decode_time(d, &created);
 }
 
+/* spec.podCIDRs, or spec.podCIDR of old objects. */
+static void decode_pod_cidrs(struct decoder *d, const struct field *root, struct bh_node *ret)
+{
+	struct field spec = field_get(root, "spec");
+	struct field list = field_get(&spec, "podCIDRs"), one = field_get(&spec, "podCIDR");
+	size_t n = json_array_size(list.json);
+	struct bh_cidr *cidrs = bh_arena_array(d->arena, n + 1, sizeof(*cidrs));
+
+	for (size_t i = 0; i < n; i++) {
+		const char *text = json_string_value(json_array_get(list.json, i));
+
+		ret->n_pod_cidrs +=
+			text && bh_cidr_parse_lax(text, &cidrs[ret->n_pod_cidrs], NULL) == 0;
+	}
+	if (n == 0 && json_is_string(one.json))
+		ret->n_pod_cidrs =
+			bh_cidr_parse_lax(json_string_value(one.json), &cidrs[0], NULL) == 0;
+	ret->pod_cidrs = cidrs;
+}
+
 void decode_node(struct decoder *d, const struct field *root, const struct meta *meta,
 		 struct bh_fact *ret)
 {
@@ -274,6 +294,7 @@ void decode_node(struct decoder *d, const struct field *root, const struct meta 
 	field_known(d, root, names);
 	field_is_object(d, &status);
 	field_not_misspelt(d, &status, status_names);
+	decode_pod_cidrs(d, root, &ret->node);
 	for (i = 0; i < n; i++) {
 		struct field at = field_at(&list, i), type = field_get(&at, "type");
 		struct field address = field_get(&at, "address");

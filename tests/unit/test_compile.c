@@ -179,6 +179,62 @@ static void a_change_that_concerns_nobody_here_changes_nothing(void **state)
 	assert_int_equal(n_elems, 1);
 }
 
+static void an_address_without_a_pod_is_closed_within_the_ranges(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = new_world();
+	struct bh_compile_config closing = config;
+	bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
+	struct bh_range ranges[] = { { addr("10.0.0.0"), addr("10.0.0.20") },
+				     { addr("10.0.0.15"), addr("10.0.0.30") } };
+
+	(void)state;
+	closing.closes_unknown = true;
+	c = bh_compiler_new(w, &closing);
+	add_pod(w, "web1", "web", "10.0.0.1");
+	bh_compiler_update(c);
+	assert_false(tcp(c, "10.0.0.9", "10.0.0.1", 80).is_dropped);
+	bh_plan_settle(bh_compiler_plan(c));
+
+	bh_compiler_close_unknown(c, ranges, 2);
+	assert_true(bh_plan_is_dirty(bh_compiler_plan(c)));
+	assert_true(tcp(c, "10.0.0.9", "10.0.0.1", 80).is_dropped);
+	assert_true(tcp(c, "10.0.0.1", "10.0.0.30", 80).is_dropped);
+	assert_true(tcp(c, "192.0.2.1", "10.0.0.0", 80).is_dropped);
+	assert_false(tcp(c, "192.0.2.1", "10.0.0.1", 80).is_dropped);
+	assert_false(tcp(c, "10.0.0.31", "10.0.0.1", 80).is_dropped);
+
+	add_pod(w, "web2", "web", "10.0.0.9");
+	bh_compiler_update(c);
+	assert_false(tcp(c, "10.0.0.9", "10.0.0.1", 80).is_dropped);
+
+	/* The same again is no change. */
+	bh_plan_settle(bh_compiler_plan(c));
+	bh_compiler_close_unknown(c, ranges, 2);
+	assert_null(bh_plan_delta(bh_compiler_plan(c)));
+	bh_compiler_close_unknown(c, NULL, 0);
+	assert_false(tcp(c, "192.0.2.1", "10.0.0.0", 80).is_dropped);
+}
+
+static void audit_passes_what_has_no_pod(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w =
+		bh_world_new(&(struct bh_world_config){ .node = "n1", .mode = BH_AUDIT });
+	struct bh_compile_config closing = config;
+	bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
+	struct bh_range range = { addr("10.0.0.0"), addr("10.0.0.255") };
+	struct fate fate;
+
+	(void)state;
+	closing.closes_unknown = true;
+	c = bh_compiler_new(w, &closing);
+	bh_compiler_update(c);
+	bh_compiler_close_unknown(c, &range, 1);
+	fate = tcp(c, "10.0.0.9", "192.0.2.1", 80);
+	assert_false(fate.is_dropped);
+	assert_true(fate.is_audited[BH_EGRESS]);
+	assert_false(fate.is_audited[BH_INGRESS]);
+}
+
 static size_t count_rules(const struct bh_plan *plan, const char *name)
 {
 	return bh_plan_chain(plan, name)->n_rules;
@@ -365,6 +421,8 @@ int main(void)
 		cmocka_unit_test(pods_of_one_profile_share_a_chain),
 		cmocka_unit_test(a_pod_that_comes_is_one_element_in_each_set),
 		cmocka_unit_test(a_change_that_concerns_nobody_here_changes_nothing),
+		cmocka_unit_test(an_address_without_a_pod_is_closed_within_the_ranges),
+		cmocka_unit_test(audit_passes_what_has_no_pod),
 		cmocka_unit_test(the_number_of_rules_does_not_grow_with_policies),
 		cmocka_unit_test(an_icmp_packet_never_matches_a_rule_with_ports),
 		cmocka_unit_test(what_the_kernel_refuses_is_closed_until_its_policies_change),

@@ -148,6 +148,37 @@ static void one_direction_of_default_deny_leaves_the_other(void **state)
 	assert_false(c.default_deny[BH_EGRESS]);
 }
 
+static void closed_until_known_takes_ranges_and_interfaces(void **state)
+{
+	bh_auto(bh_config_done) struct bh_config c = { 0 };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	assert_ok(parse("--policies /p", &c, &err), &err);
+	assert_int_equal(c.closed_mode, BH_CLOSED_BY_DENY);
+	assert_string_equal(c.cni_config, "/etc/cni/net.d");
+	assert_false(bh_closed_is_wanted(&c));
+	bh_config_done(&c);
+
+	assert_ok(parse("--policies /p --default-deny egress", &c, &err), &err);
+	assert_true(bh_closed_is_wanted(&c));
+	bh_config_done(&c);
+	assert_ok(parse("--policies /p --default-deny both --closed-until-known off", &c, &err),
+		  &err);
+	assert_false(bh_closed_is_wanted(&c));
+	bh_config_done(&c);
+
+	assert_ok(parse("--policies /p --closed-until-known 10.1.0.0/24 --closed-until-known cni0 "
+			"--closed-until-known fd00::/64",
+			&c, &err),
+		  &err);
+	assert_int_equal(c.closed_mode, BH_CLOSED_GIVEN);
+	assert_int_equal(c.n_closed_ranges, 2);
+	assert_int_equal(c.closed_ranges[1].prefix_len, 64);
+	assert_int_equal(c.n_closed_links, 1);
+	assert_string_equal(c.closed_links[0], "cni0");
+}
+
 static void help_and_version_need_no_policies(void **state)
 {
 	bh_auto(bh_config_done) struct bh_config c = { 0 };
@@ -173,6 +204,13 @@ static void wrong_command_lines_name_the_option_and_the_rule(void **state)
 		{ "--kubeconfig in-cluster --node n --kube-context x", "'--kube-context' needs" },
 		{ "--kubeconfig /k --node n --state s", "is not an absolute path" },
 		{ "--kubeconfig /k --node n --allow-plain-http maybe", "neither yes nor no" },
+		{ "--policies /p --closed-until-known 10.0.0.1/24", "--closed-until-known: " },
+		{ "--policies /p --closed-until-known this-is-no-interface", "is none of auto" },
+		{ "--policies /p --closed-until-known auto --closed-until-known cni0",
+		  "one thing too many" },
+		{ "--policies /p --closed-until-known cni0 --closed-until-known off",
+		  "one thing too many" },
+		{ "--policies /p --cni-config x", "is not an absolute path" },
 		{ "--policies", "'--policies' needs a value" },
 		{ "--policies /p --no-such", "unknown option '--no-such'" },
 		{ "--policies /p -x", "unknown option '-x'" },
@@ -325,6 +363,7 @@ int main(void)
 		cmocka_unit_test(every_option_of_the_command_line_arrives),
 		cmocka_unit_test(the_api_is_a_source_with_or_without_a_folder),
 		cmocka_unit_test(one_direction_of_default_deny_leaves_the_other),
+		cmocka_unit_test(closed_until_known_takes_ranges_and_interfaces),
 		cmocka_unit_test(help_and_version_need_no_policies),
 		cmocka_unit_test(wrong_command_lines_name_the_option_and_the_rule),
 		cmocka_unit_test(the_file_sets_options_and_the_command_line_wins),
