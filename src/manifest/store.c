@@ -380,13 +380,14 @@ static char *rewrite_of(const char *path)
 	} forms[] = { { "", "~" },     { "", ".tmp" },  { "", ".new" }, { "", ".part" },
 		      { ".", ".swp" }, { ".", ".tmp" }, { ".#", "" },   { "#", "#" } };
 	const char *name = strrchr(path, '/');
+	struct stat st;
 
 	name = name ? name + 1 : path;
 	for (size_t i = 0; i < BH_ARRAY_LEN(forms); i++) {
 		bh_auto_free char *beside = bh_asprintf("%.*s%s%s%s", (int)(name - path), path,
 							forms[i].before, name, forms[i].after);
 
-		if (exists(beside))
+		if (lstat(beside, &st) == 0)
 			return bh_take_ptr(beside);
 	}
 	return NULL;
@@ -403,16 +404,16 @@ static bool is_kept(struct file *f, const struct walk *w, const struct scan *sca
 
 	if (f->is_folder || !has_content(f))
 		return false;
+	if (exists(f->path)) {
+		replace(&f->trouble, bh_strdup("is a folder now, or cannot be found any more"));
+		return true;
+	}
 	rewrite = scan->accepts_empty ? NULL : rewrite_of(f->path);
 	if (rewrite) {
 		replace(&f->trouble,
 			bh_asprintf("is gone, and a rewrite of it that did not end is beside it: "
 				    "finish or delete '%s'",
 				    rewrite));
-		return true;
-	}
-	if (exists(f->path)) {
-		replace(&f->trouble, bh_strdup("is a folder now, or cannot be found any more"));
 		return true;
 	}
 	folder = folder_around(w, f->path);

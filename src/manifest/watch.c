@@ -188,14 +188,15 @@ static void tell_synced(struct bh_manifest *m)
 }
 
 /* The tree cannot be read; what was in force stays. */
-static void on_no_tree(struct bh_manifest *m, const struct bh_err *err)
+static void on_no_tree(struct bh_manifest *m, int code, const struct bh_err *err)
 {
 	const struct store_stats stats = store_stats(m->store);
 	bh_auto_free char *text = bh_asprintf(
-		"%s%s", bh_err_text(err),
-		stats.n_in_force > 0
-			? "; what its manifests said stays in force: put it back (is the volume "
-			  "mounted?), or accept that with `bulkhead reload --accept-empty`"
+		"%s%s%s", bh_err_text(err),
+		stats.n_in_force > 0 ? "; what its manifests said stays in force" : "",
+		stats.n_in_force > 0 && code == -ENOENT
+			? ": put it back (is the volume mounted?), or accept that with `bulkhead "
+			  "reload --accept-empty`"
 			: "");
 
 	tell_tree(m, text);
@@ -219,6 +220,7 @@ static void scan_now(struct bh_manifest *m, struct scan *scan)
 {
 	struct bh_err err = { 0 };
 	uint64_t delay_ms = SLOW_MS;
+	int code;
 
 	scan->on_folder = on_folder;
 	scan->ctx = m;
@@ -227,9 +229,10 @@ static void scan_now(struct bh_manifest *m, struct scan *scan)
 	m->is_watch_missing = false;
 	m->is_accepted |= scan->accepts_empty;
 	watch(m, m->parent, NAME_EVENTS, false);
-	if (store_scan(m->store, scan, &err) < 0) {
+	code = store_scan(m->store, scan, &err);
+	if (code < 0) {
 		delay_ms = RETRY_MS;
-		on_no_tree(m, &err);
+		on_no_tree(m, code, &err);
 	} else {
 		on_tree(m);
 	}

@@ -164,6 +164,19 @@ static bool is_policy_group(const char *group)
 	return strcmp(group, "networking.k8s.io") == 0 || strcmp(group, POLICY_GROUP) == 0;
 }
 
+/* "List", or "PodList" and the like. */
+static bool is_list_of_ours(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len < 4 || strcmp(name + len - 4, "List") != 0)
+		return false;
+	for (size_t i = 0; len > 4 && i < BH_ARRAY_LEN(kinds); i++)
+		if (strlen(kinds[i].name) == len - 4 && strncmp(kinds[i].name, name, len - 4) == 0)
+			return true;
+	return len == 4;
+}
+
 static bool resembles(const char *given, const char *name)
 {
 	struct bh_nearest n = { 0 };
@@ -208,6 +221,12 @@ static void check_kind(struct decoder *d, const struct field *kind, const char *
 	bool has_version = slash || !strchr(version, '.');
 	const struct kind *meant = meant_kind(has_version ? group : version, has_version, name);
 
+	if (is_list_of_ours(name)) {
+		struct field items = field_get(kind->up, "items");
+
+		field_error(d, &items, "Required value: a list of objects");
+		return;
+	}
 	if (meant)
 		field_error(d, kind,
 			    "Unsupported value: %s: apiVersion %s has no such kind: did you mean "

@@ -12,7 +12,8 @@ static bool is_list(const json_t *doc, const char *kind)
 
 	if (len < 4 || strcmp(kind + len - 4, "List") != 0)
 		return false;
-	return len == 4 || json_is_array(json_object_get(doc, "items"));
+	/* Without items it is an object that the decoder finds wrong. */
+	return json_is_array(json_object_get(doc, "items"));
 }
 
 static void set_default(json_t *item, const char *name, const char *value)

@@ -52,6 +52,29 @@ kept "started without the folder"
 cp -a "$WORK/away" "$POLICIES"
 fine
 
+step "the folder is another's, a file, or a link that leads nowhere or to nothing"
+instead() { # WHAT COMMAND...: in the folder's place, while the agent runs and at its start
+	mv "$POLICIES" "$WORK/aside"
+	"${@:2}"
+	"$BULKHEAD" --control "$CONTROL" reload
+	for when in runs starts; do
+		eventually eval 'status .problems | grep -q "in force"'
+		blocked shop/web tcp shop/db 80
+		[ "$(status .ready)" = true ] || fail "$1, $when: $(status .not_ready)"
+		[ $when = starts ] || { agent_stop; agent_start; }
+	done
+	rm -rf "$POLICIES"
+	mv "$WORK/aside" "$POLICIES"
+	"$BULKHEAD" --control "$CONTROL" reload
+	fine
+}
+of_another() { mkdir -m 0700 "$POLICIES"; chown 4711 "$POLICIES"; }
+instead "of another" of_another
+instead "a file" touch "$POLICIES"
+instead "a dangling link" ln -s /nowhere "$POLICIES"
+mkdir "$WORK/empty"
+instead "a link to an empty folder" ln -s "$WORK/empty" "$POLICIES"
+
 step "a subfolder that is a volume of its own"
 mkdir "$POLICIES/team"
 mount -t tmpfs team "$POLICIES/team"

@@ -680,7 +680,6 @@ static void lists_are_unpacked_with_the_kind_that_items_lack(void **state)
 		{ "{'kind':'List','apiVersion':'v1','items':[{'kind':'Pod'},{'kind':'Pod'}]}", 2 },
 		{ "{'kind':'PodList','apiVersion':'v1','items':[{},{},{}]}", 3 },
 		{ "{'kind':'List','items':[{'kind':'PodList','items':[{}]},{'kind':'Pod'}]}", 2 },
-		{ "{'kind':'List'}", 0 },
 	};
 	size_t i, n;
 

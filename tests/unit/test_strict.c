@@ -367,6 +367,9 @@ static void objects_that_are_read_wrongly_are_refused(void **state)
 		{ "{'apiVersion':'v1','kind':'Node','metadata':{'name':'a'},'status':{'address':"
 		  "[]}}",
 		  "unknown field \"status.address\": did you mean \"addresses\"?" },
+		{ "{'apiVersion':'v1','kind':'List','item':[]}", "items: Required value" },
+		{ "{'apiVersion':'networking.k8s.io/v1','kind':'NetworkPolicyList'}",
+		  "items: Required value" },
 		/* Else the policy would close the namespace "default". */
 		{ "{'apiVersion':'networking.k8s.io/v1','kind':'NetworkPolicy','metadata':"
 		  "{'name':'a','nameSpace':'shop'},'spec':{}}",
