@@ -29,6 +29,20 @@ says "STOPPING=1"
 nft delete table inet bulkhead
 : >"$WORK/log/notify"
 
+step "a source is missing and rules of before are in force: started, and not ready"
+nft -f - <<NFT
+table inet bulkhead { chain forward { type filter hook forward priority 0; }; }
+NFT
+export NOTIFY_SOCKET=$WORK/notify
+agent_exec --runtime unix://$WORK/no-runtime.sock
+unset NOTIFY_SOCKET
+says READY=1
+says "STATUS=Not ready: source cri is not in sync yet, the rules found in the kernel stay in force"
+[ "$(status .ready)" = false ] || fail "it is ready"
+agent_stop
+nft delete table inet bulkhead
+: >"$WORK/log/notify"
+
 step "ready once the rules are in the kernel"
 export NOTIFY_SOCKET=$WORK/notify
 agent_exec
