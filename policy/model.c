@@ -73,6 +73,21 @@ struct bh_key bh_fact_key(const struct bh_fact *fact)
 	return key;
 }
 
+bool bh_netns_path_is_good(const char *path)
+{
+	size_t n;
+
+	if (*path != '/')
+		return false;
+	for (n = 0; path[n]; n++) {
+		if (n == BH_NETNS_PATH_MAX || path[n] <= ' ' || path[n] > '~')
+			return false;
+		if (strncmp(&path[n], "/..", 3) == 0 && (path[n + 3] == '/' || !path[n + 3]))
+			return false;
+	}
+	return n > 1;
+}
+
 bool bh_pod_is_closed(const struct bh_pod *pod)
 {
 	return pod->has_no_labels_yet || pod->is_contested;

@@ -101,11 +101,6 @@ static bool is_stronger(const struct bh_claim *a, const struct bh_claim *b)
 	return p && q && beats(p, q);
 }
 
-static bool is_link_local(const struct bh_addr *a)
-{
-	return a->family == BH_IPV6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
-}
-
 /* Two pods, of which @p has the address: whether it is sure that @q has not. */
 static bool is_decided(const struct bh_pod_obj *p, const struct bh_pod_obj *q)
 {
@@ -127,7 +122,7 @@ static bool is_decided(const struct bh_pod_obj *p, const struct bh_pod_obj *q)
 static bool is_nobodys(const struct bh_addr *a, const struct bh_pod_obj *p,
 		       const struct bh_pod_obj *q)
 {
-	return is_link_local(a) && rank_of_pod(p) == RANK_KNOWN_POD &&
+	return bh_addr_is_link_local(a) && rank_of_pod(p) == RANK_KNOWN_POD &&
 	       rank_of_pod(q) == RANK_KNOWN_POD;
 }
 
@@ -309,7 +304,7 @@ static struct bh_pod_obj *find_wronged_pod(const struct bh_world *w, const struc
 
 		if (!p)
 			continue;
-		if (should && is_link_local(a))
+		if (should && bh_addr_is_link_local(a))
 			should = bh_addr_would_win(w, a, p);
 		if (bh_pod_owns(&p->pub, a) != should)
 			return p;

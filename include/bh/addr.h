@@ -51,6 +51,8 @@ const char *bh_addr_format(const struct bh_addr *a, char buf[BH_ADDR_STRLEN]);
 /* Order: IPv4 before IPv6, then by value. */
 int bh_addr_cmp(const struct bh_addr *a, const struct bh_addr *b);
 bool bh_addr_eq(const struct bh_addr *a, const struct bh_addr *b);
+/* fe80::/10: it means something on one link only (RFC 4291 section 2.5.6). */
+bool bh_addr_is_link_local(const struct bh_addr *a);
 /* One up or down; false (and unchanged) at the end of the family. */
 bool bh_addr_next(struct bh_addr *a);
 bool bh_addr_prev(struct bh_addr *a);

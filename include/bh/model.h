@@ -135,6 +135,13 @@ struct bh_pod {
 	const char *file;                          /* manifest it came from; NULL if none */
 };
 
+/*
+ * Whether @path can be that of a network namespace: absolute, of at most
+ * BH_NETNS_PATH_MAX plain characters, and without ".." that leads elsewhere.
+ */
+#define BH_NETNS_PATH_MAX 255
+bool bh_netns_path_is_good(const char *path);
+
 /* Nobody knows which labels what comes from its addresses has: both its ends are closed. */
 bool bh_pod_is_closed(const struct bh_pod *pod);
 

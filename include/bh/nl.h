@@ -22,6 +22,12 @@ uint32_t bh_nl_portid(const struct bh_nl *nl);
 uint32_t bh_nl_next_seq(struct bh_nl *nl);
 int bh_nl_join(struct bh_nl *nl, unsigned int group, struct bh_err *err);
 int bh_nl_leave(struct bh_nl *nl, unsigned int group, struct bh_err *err);
+/*
+ * The kernel takes requests for exactly what they say: it answers those about another
+ * network namespace, and lists only what the header asks for.  Kernels before 4.20
+ * cannot do it.
+ */
+void bh_nl_set_strict(struct bh_nl *nl);
 /* At least this many bytes, past the system's limit where we may. */
 int bh_nl_set_rcvbuf(struct bh_nl *nl, size_t bytes);
 int bh_nl_set_sndbuf(struct bh_nl *nl, size_t bytes);

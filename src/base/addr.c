@@ -63,6 +63,11 @@ bool bh_addr_eq(const struct bh_addr *a, const struct bh_addr *b)
 	return bh_addr_cmp(a, b) == 0;
 }
 
+bool bh_addr_is_link_local(const struct bh_addr *a)
+{
+	return a->family == BH_IPV6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
 bool bh_addr_next(struct bh_addr *a)
 {
 	struct bh_addr next = *a;

@@ -94,6 +94,11 @@ int bh_nl_leave(struct bh_nl *nl, unsigned int group, struct bh_err *err)
 	return set_membership(nl, NETLINK_DROP_MEMBERSHIP, group, err);
 }
 
+void bh_nl_set_strict(struct bh_nl *nl)
+{
+	set_option(nl, NETLINK_GET_STRICT_CHK);
+}
+
 /* The kernel doubles what it is given and reports the double (socket(7)). */
 static int set_buffer(const struct bh_nl *nl, size_t bytes, int option, int force)
 {

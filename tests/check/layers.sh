@@ -26,7 +26,7 @@ BEGIN {
 	home("manifest", "manifest")
 	home("kube", "kube")
 	home("cri", "cri")
-	home("node", "node")
+	home("node", "node ports")
 	home("flow", "packet nflog history flowlog")
 	home("serve", "serve")
 	home("sim", "sim conns")
