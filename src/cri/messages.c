@@ -92,6 +92,7 @@ void bh_cri_encode_status(const char *id, struct bh_buf *out)
 
 	bh__cri__pod_sandbox_status_request__init(&m);
 	m.pod_sandbox_id = unconst(id);
+	m.verbose = true;
 	pack(&m.base, out);
 }
 
@@ -199,8 +200,18 @@ static bool is_on_host_network(const Bh__Cri__LinuxPodSandboxStatus *l)
 	return l && l->namespaces && l->namespaces->options && l->namespaces->options->network == 2;
 }
 
-static int make_status(const Bh__Cri__PodSandboxStatus *m, struct bh_arena *arena,
-		       struct bh_sandbox *ret, struct bh_err *err)
+static const char *find_netns(const Bh__Cri__PodSandboxStatusResponse *m, struct bh_arena *arena)
+{
+	size_t i;
+
+	for (i = 0; i < m->n_info; i++)
+		if (strcmp(m->info[i]->key, "info") == 0)
+			return bh_cri_parse_info(m->info[i]->value, arena);
+	return NULL;
+}
+
+static int make_status(const Bh__Cri__PodSandboxStatus *m, const char *netns,
+		       struct bh_arena *arena, struct bh_sandbox *ret, struct bh_err *err)
 {
 	struct bh_sandbox_raw raw = {
 		.id = m->id,
@@ -212,6 +223,7 @@ static int make_status(const Bh__Cri__PodSandboxStatus *m, struct bh_arena *aren
 		.n_labels = m->n_labels,
 		.annotations = pairs(m->annotations, m->n_annotations, arena),
 		.n_annotations = m->n_annotations,
+		.netns = netns,
 		.has_network = true,
 		.is_host_network = is_on_host_network(m->linux),
 		.has_state = true,
@@ -233,7 +245,7 @@ int bh_cri_decode_status(const uint8_t *data, size_t len, struct bh_arena *arena
 	m = bh__cri__pod_sandbox_status_response__unpack(&mem, len, data);
 	if (!m)
 		return bad(&mem_budget, "the status of a sandbox", err);
-	r = m->status ? make_status(m->status, arena, ret, err)
+	r = m->status ? make_status(m->status, find_netns(m, arena), arena, ret, err)
 		      : bh_err(err, -EBADMSG, "the status of a sandbox is empty");
 	bh__cri__pod_sandbox_status_response__free_unpacked(m, &mem);
 	return r;

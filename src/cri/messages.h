@@ -87,6 +87,12 @@ struct bh_containerd_object {
 int bh_containerd_decode_object(const uint8_t *data, size_t len, struct bh_arena *arena,
 				struct bh_containerd_object *ret, struct bh_err *err);
 
+/*
+ * The path of the network namespace from the JSON that a verbose status has, in @arena;
+ * NULL where there is none.  containerd and CRI-O have it at the same place.
+ */
+const char *bh_cri_parse_info(const char *json, struct bh_arena *arena);
+
 /* The JSON of the extensions; 1, 0 or an error as bh_sandbox_make(). */
 int bh_containerd_parse_sandbox(const char *json, size_t len, uint64_t created_ns,
 				struct bh_arena *arena, struct bh_sandbox *ret, struct bh_err *err);

@@ -112,9 +112,42 @@ static int read_sandbox(json_t *root, uint64_t created_ns, struct bh_arena *aren
 	raw.labels = labels;
 	raw.annotations = annotations;
 	raw.addrs = addresses(meta, arena, &raw.n_addrs);
+	raw.netns = json_string_value(json_object_get(meta, "NetNSPath"));
 	/* Until the network is set up there is no address: not the same as none. */
 	raw.has_network = raw.is_host_network || (raw.addrs[0] && raw.addrs[0][0]);
 	return bh_sandbox_make(&raw, arena, ret, err);
+}
+
+/* The OCI runtime specification's list of namespaces. */
+static const char *netns_of(const json_t *info)
+{
+	const json_t *list = json_object_get(info, "runtimeSpec"), *item;
+	size_t i;
+
+	list = json_object_get(json_object_get(list, "linux"), "namespaces");
+	json_array_foreach(list, i, item)
+	{
+		const char *type = json_string_value(json_object_get(item, "type"));
+
+		if (type && strcmp(type, "network") == 0)
+			return json_string_value(json_object_get(item, "path"));
+	}
+	return NULL;
+}
+
+const char *bh_cri_parse_info(const char *json, struct bh_arena *arena)
+{
+	const char *path;
+	json_t *info;
+
+	if (strlen(json) > BH_CRI_MAX_JSON)
+		return NULL;
+	info = json_loads(json, 0, NULL);
+	path = netns_of(info);
+	if (path)
+		path = bh_arena_strdup(arena, path);
+	json_decref(info);
+	return path;
 }
 
 int bh_containerd_parse_sandbox(const char *json, size_t len, uint64_t created_ns,

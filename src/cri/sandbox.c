@@ -282,6 +282,18 @@ static void make_addrs(const struct bh_sandbox_raw *raw, struct bh_arena *arena,
 	s->n_addrs = n;
 }
 
+/* Of the runtime's own making; an annotation, which is the pod's, never gets here. */
+static void make_netns(const struct bh_sandbox_raw *raw, struct bh_arena *arena,
+		       struct bh_sandbox *s)
+{
+	if (raw->is_host_network || !raw->netns || !raw->netns[0])
+		return;
+	if (bh_netns_path_is_good(raw->netns))
+		s->netns = bh_arena_strdup(arena, raw->netns);
+	else
+		add_problem(s, arena, "its network namespace has no path that can be used");
+}
+
 static void make_ports(const struct bh_sandbox_raw *raw, struct bh_arena *arena,
 		       struct bh_sandbox *s)
 {
@@ -322,6 +334,7 @@ int bh_sandbox_make(const struct bh_sandbox_raw *raw, struct bh_arena *arena,
 	s.uid = bh_arena_strdup(arena, text(raw->uid));
 	make_labels(raw, arena, &s);
 	make_addrs(raw, arena, &s);
+	make_netns(raw, arena, &s);
 	make_ports(raw, arena, &s);
 	*ret = s;
 	return 1;
@@ -345,6 +358,7 @@ void bh_sandbox_copy(const struct bh_sandbox *s, struct bh_arena *arena, struct 
 	c.name = dup(arena, s->name);
 	c.uid = dup(arena, s->uid);
 	c.problem = dup(arena, s->problem);
+	c.netns = dup(arena, s->netns);
 	for (i = 0; i < s->labels.n; i++) {
 		labels[i].key = dup(arena, s->labels.items[i].key);
 		labels[i].value = dup(arena, s->labels.items[i].value);
@@ -407,8 +421,8 @@ bool bh_sandbox_eq(const struct bh_sandbox *a, const struct bh_sandbox *b)
 	return str_eq(a->id, b->id) && str_eq(a->namespace, b->namespace) &&
 	       str_eq(a->name, b->name) && str_eq(a->uid, b->uid) && a->attempt == b->attempt &&
 	       labels_eq(&a->labels, &b->labels) && a->has_bad_labels == b->has_bad_labels &&
-	       ports_eq(a, b) && addrs_eq(a, b) && a->has_network == b->has_network &&
-	       a->is_host_network == b->is_host_network && a->has_state == b->has_state &&
-	       a->is_finished == b->is_finished && a->created_ns == b->created_ns &&
-	       str_eq(a->problem, b->problem);
+	       ports_eq(a, b) && addrs_eq(a, b) && str_eq(a->netns, b->netns) &&
+	       a->has_network == b->has_network && a->is_host_network == b->is_host_network &&
+	       a->has_state == b->has_state && a->is_finished == b->is_finished &&
+	       a->created_ns == b->created_ns && str_eq(a->problem, b->problem);
 }

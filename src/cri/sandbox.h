@@ -33,7 +33,8 @@ struct bh_sandbox_raw {
 	size_t n_labels, n_annotations;
 	const char *const *addrs; /* "" entries are skipped */
 	size_t n_addrs;
-	bool has_network; /* addrs and is_host_network are known */
+	const char *netns; /* path of its network namespace */
+	bool has_network;  /* addrs and is_host_network are known */
 	bool is_host_network;
 	bool has_state; /* is_finished is known */
 	bool is_finished;
@@ -49,6 +50,7 @@ struct bh_sandbox {
 	size_t n_ports;
 	const struct bh_addr *addrs;
 	size_t n_addrs;
+	const char *netns; /* NULL: unknown, or that of the node */
 	bool has_network;
 	bool is_host_network;
 	bool has_state;

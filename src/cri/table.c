@@ -80,6 +80,7 @@ static void show(struct bh_cri_table *t, struct pod *pod, const struct entry *e)
 			.is_finished = s->is_finished,
 			.created_ns = s->created_ns,
 			.sandbox_id = s->id,
+			.netns = s->netns,
 		},
 	};
 
@@ -248,6 +249,8 @@ static void merge(const struct entry *old, struct bh_sandbox *s, struct bh_arena
 		s->n_addrs = old->s.n_addrs;
 		s->problem = s->problem ? s->problem : old->s.problem;
 	}
+	if (!s->netns && !s->is_host_network)
+		s->netns = old->s.netns;
 	if (!s->has_state) {
 		s->has_state = old->s.has_state;
 		s->is_finished = old->s.is_finished;

@@ -10,6 +10,7 @@
 #define ANNOTATION_PREFIX       "bulkhead.dev/"
 #define ANNOTATION_MODE         ANNOTATION_PREFIX "mode"
 #define ANNOTATION_DEFAULT_DENY ANNOTATION_PREFIX "default-deny"
+#define ANNOTATION_NETNS        ANNOTATION_PREFIX "netns"
 
 struct meta {
 	const char *name, *namespace, *uid; /* never NULL; "" where absent */

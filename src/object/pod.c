@@ -224,6 +224,29 @@ static const char *decode_uid(struct decoder *d, const struct meta *meta)
 	return uid && *uid ? bh_arena_strdup(d->arena, uid) : meta->uid;
 }
 
+/*
+ * The path of the pod's network namespace, from an operator's file on this node only.
+ * In the API it would be the word of whoever makes the pod, who could name another
+ * pod's namespace and be judged as that pod.
+ */
+static const char *decode_netns(struct decoder *d, const struct meta *meta)
+{
+	struct field f = field_get(&meta->annotations, ANNOTATION_NETNS);
+	const char *s;
+
+	if (!f.json)
+		return NULL;
+	if (d->origin && d->origin->source != BH_SOURCE_MANIFEST)
+		return NULL;
+	s = field_string(d, &f);
+	if (s && bh_netns_path_is_good(s))
+		return bh_arena_strdup(d->arena, s);
+	field_invalid(d, &f, s ? s : "",
+		      "must be the absolute path of a network namespace, without '..' (e.g. "
+		      "/run/netns/web-1)");
+	return NULL;
+}
+
 void decode_pod(struct decoder *d, const struct field *root, const struct meta *meta,
 		struct bh_fact *ret)
 {
@@ -247,6 +270,7 @@ void decode_pod(struct decoder *d, const struct field *root, const struct meta *
 		.line = field_line(d, root),
 	};
 	field_known(d, root, names);
+	pod->netns = decode_netns(d, meta);
 	decode_pod_spec(d, &spec, pod);
 	field_is_object(d, &status);
 	field_not_misspelt(d, &status, status_names);
