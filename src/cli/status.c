@@ -307,6 +307,104 @@ static void add_problems(const struct bh_cli *cli, struct bh_buf *out, const jso
 	}
 }
 
+/* More than these are no help on a screen. */
+#define MAX_SHOWN 20
+
+static void add_more(struct bh_buf *out, json_int_t total)
+{
+	if (total > MAX_SHOWN)
+		bh_buf_printf(out, "  and %lld more\n", (long long)total - MAX_SHOWN);
+}
+
+static void add_pod(struct bh_buf *out, const json_t *pod)
+{
+	bh_buf_escape(out, bh_cli_str(pod, "namespace"));
+	bh_buf_putc(out, '/');
+	bh_buf_escape(out, bh_cli_str(pod, "name"));
+}
+
+static void add_ports(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *ports = json_object_get(status, "ports");
+	json_int_t n = bh_cli_int(ports, "pods"), n_less = bh_cli_int(ports, "pods_without_port");
+
+	if (!json_is_object(ports))
+		return;
+	add_label(cli, out, "Ports");
+	bh_buf_printf(out, "%lld of %lld pods on this node have a port that is known\n",
+		      (long long)(n - n_less), (long long)n);
+}
+
+static void add_portless(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *ports = json_object_get(status, "ports"), *pod;
+	size_t i;
+
+	if (json_array_size(json_object_get(ports, "without_port")) == 0)
+		return;
+	bh_buf_putc(out, '\n');
+	bh_cli_paint(cli, out, BH_CLI_YELLOW, "PODS WITHOUT PORT");
+	bh_buf_puts(out, " (judged by their addresses alone)\n");
+	json_array_foreach(json_object_get(ports, "without_port"), i, pod)
+	{
+		if (i == MAX_SHOWN)
+			break;
+		bh_buf_puts(out, "  ");
+		add_pod(out, pod);
+		bh_buf_puts(out, ": ");
+		bh_buf_escape(out, bh_cli_str(pod, "reason"));
+		bh_buf_putc(out, '\n');
+	}
+	add_more(out, bh_cli_int(ports, "pods_without_port"));
+}
+
+static void add_claimant(struct bh_buf *out, const json_t *conflict)
+{
+	const json_t *pod = json_object_get(conflict, "claimed_by");
+
+	if (!pod) {
+		bh_buf_puts(out, "node ");
+		bh_buf_escape(out, bh_cli_str(conflict, "claimed_by_node"));
+		return;
+	}
+	bh_buf_puts(out, "pod ");
+	add_pod(out, pod);
+	if (*bh_cli_str(pod, "node")) {
+		bh_buf_puts(out, " of node ");
+		bh_buf_escape(out, bh_cli_str(pod, "node"));
+	}
+}
+
+static void add_conflicts(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *list = json_object_get(status, "address_conflicts"), *item;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		return;
+	bh_buf_putc(out, '\n');
+	bh_cli_paint(cli, out, BH_CLI_YELLOW, "ADDRESS CONFLICTS");
+	bh_buf_putc(out, '\n');
+	json_array_foreach(list, i, item)
+	{
+		const json_t *owner = json_object_get(item, "owner");
+
+		if (i == MAX_SHOWN)
+			break;
+		bh_buf_puts(out, "  ");
+		bh_buf_escape(out, bh_cli_str(item, "address"));
+		bh_buf_puts(out, owner ? " of pod " : " of no pod");
+		if (owner)
+			add_pod(out, owner);
+		bh_buf_puts(out, " is claimed by ");
+		add_claimant(out, item);
+		if (bh_cli_true(owner, "closed"))
+			bh_buf_puts(out, "; nobody can tell who has it, so it is closed");
+		bh_buf_putc(out, '\n');
+	}
+	add_more(out, (json_int_t)json_array_size(list));
+}
+
 static void add_ignored(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
 {
 	const json_t *list = json_object_get(status, "ignored_annotations"), *item;
@@ -428,6 +526,7 @@ static void show(const struct bh_cli *cli, const json_t *status)
 	add_rules(cli, &out, status);
 	add_closed(cli, &out, status);
 	add_world(cli, &out, status);
+	add_ports(cli, &out, status);
 	add_sources(cli, &out, status);
 	add_closed_ranges(cli, &out, status);
 	add_seccomp(cli, &out, status);
@@ -435,6 +534,8 @@ static void show(const struct bh_cli *cli, const json_t *status)
 	add_packets(cli, &out, status);
 	add_flow_log(cli, &out, status);
 	add_policies(cli, &out, status);
+	add_portless(cli, &out, status);
+	add_conflicts(cli, &out, status);
 	add_ignored(cli, &out, status);
 	add_problems(cli, &out, status);
 	bh_cli_print(&out);

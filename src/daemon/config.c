@@ -166,6 +166,24 @@ static int parse_trusted(struct bh_config *c, const char *value, struct bh_err *
 	return add_namespace(&c->trusted_namespaces, &c->n_trusted_namespaces, value, err);
 }
 
+static int parse_extra_addr(struct bh_config *c, const char *value, struct bh_err *err)
+{
+	struct bh_extra_addr e;
+	int r;
+
+	if (!*value)
+		return 0;
+	if (c->n_extra_addrs == BH_CONFIG_MAX_LIST)
+		return bh_err(err, -E2BIG, "over %d extra addresses", BH_CONFIG_MAX_LIST);
+	r = bh_extra_addr_parse(value, &e, err);
+	if (r < 0)
+		return r;
+	c->extra_addrs =
+		bh_reallocarray(c->extra_addrs, c->n_extra_addrs + 1, sizeof(*c->extra_addrs));
+	c->extra_addrs[c->n_extra_addrs++] = e;
+	return 0;
+}
+
 /* An empty list restricts nothing beyond the defaults. */
 static int parse_annotations(struct bh_config *c, const char *value, struct bh_err *err)
 {
@@ -505,6 +523,12 @@ static const struct option_spec specs[] = {
 		  "none",
 	  .parse = parse_trusted,
 	  .is_list = true },
+	{ .name = "extra-address",
+	  .arg = "NAMESPACE/POD=ADDRESS[/LENGTH]",
+	  .help = "an address that the pod has besides those that are known (VRRP, SLAAC), or a "
+		  "network that it may send from (a router); POD may end in *; may be repeated",
+	  .parse = parse_extra_addr,
+	  .is_list = true },
 	{ .name = "flow-log",
 	  .arg = "FILE|-",
 	  .help = "append flow records to FILE, or to standard output",
@@ -821,8 +845,18 @@ static void free_names(char **names, size_t n)
 	free(names);
 }
 
+static void free_extra_addrs(struct bh_config *c)
+{
+	for (size_t i = 0; i < c->n_extra_addrs; i++) {
+		free(c->extra_addrs[i].namespace);
+		free(c->extra_addrs[i].pod);
+	}
+	free(c->extra_addrs);
+}
+
 void bh_config_done(struct bh_config *c)
 {
+	free_extra_addrs(c);
 	free(c->policies);
 	free(c->kubeconfig);
 	free(c->kube_context);

@@ -16,6 +16,7 @@
 #include "bh/err.h"
 #include "bh/log.h"
 #include "bh/model.h"
+#include "bh/ports.h"
 #include "bh/trust.h"
 #include "closed.h"
 #include "seccomp.h"
@@ -63,6 +64,8 @@ struct bh_config {
 	enum bh_trust annotations[BH_ANNOTATION_COUNT_];
 	char **trusted_namespaces;
 	size_t n_trusted_namespaces;
+	struct bh_extra_addr *extra_addrs;
+	size_t n_extra_addrs;
 	char *control;
 	char *metrics; /* NULL: none */
 	uint16_t nflog_group;

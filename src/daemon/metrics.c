@@ -11,6 +11,7 @@
 #include "bh/alloc.h"
 #include "bh/clock.h"
 #include "bh/file.h"
+#include "portstatus.h"
 
 #ifndef BH_VERSION
 #define BH_VERSION "unknown"
@@ -90,6 +91,25 @@ static void plan_objects(const struct scrape *s, const char *name, struct bh_buf
 static void problems(const struct scrape *s, const char *name, struct bh_buf *b)
 {
 	add_count(b, name, "", s->agent->problems.n);
+}
+
+static void pods_without_port(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	const struct bh_ports *ports = s->agent->sources.ports;
+
+	add_count(b, name, "", ports ? bh_ports_stats(ports).n_portless : 0);
+}
+
+static void address_conflicts(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	add_count(b, name, "", bh_conflicts_count(s->agent));
+}
+
+static void link_events(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	const struct bh_ports *ports = s->agent->sources.ports;
+
+	add_count(b, name, "", ports ? bh_ports_stats(ports).n_events : 0);
 }
 
 static void generation(const struct scrape *s, const char *name, struct bh_buf *b)
@@ -431,6 +451,13 @@ static const struct {
 	{ "objects", "gauge", "Objects the agent knows.", objects },
 	{ "plan_objects", "gauge", "What the rules consist of.", plan_objects },
 	{ "problems", "gauge", "Things that are wrong now, see bulkhead status.", problems },
+	{ "pods_without_port", "gauge",
+	  "Pods of this node whose port on it was not found, see bulkhead status.",
+	  pods_without_port },
+	{ "address_conflicts", "gauge", "Claims on addresses that somebody else has.",
+	  address_conflicts },
+	{ "link_events_total", "counter", "Notifications about links and network namespaces.",
+	  link_events },
 	{ "generation", "gauge", "Generation of the rules.", generation },
 	{ "commits_total", "counter", "Transactions sent to the kernel.", commits },
 	{ "commit_duration_seconds", "histogram", "Time until the kernel acknowledged.",

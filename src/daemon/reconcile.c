@@ -583,12 +583,21 @@ bool bh_reconcile_is_in_force(const struct bh_reconcile *r)
 
 /* --- the job --------------------------------------------------------------------------- */
 
+/* What this node adds to pods that came is in the same commit. */
+static void follow_ports(struct bh_reconcile *r)
+{
+	bh_sources_follow(&r->agent->sources);
+	r->is_armed = false;
+	uv_timer_stop(&r->job);
+}
+
 static void run_job(struct bh_reconcile *r)
 {
 	struct bh_agent *a = r->agent;
 	bool was_part = r->stage == BH_STAGE_PART;
 
 	r->last_job_ms = uv_now(a->loop);
+	follow_ports(r);
 	/* Also while sources are waited for: the world keeps what was until it is settled. */
 	bh_pass_note(&r->pass, a);
 	bh_tables_update(a);

@@ -201,6 +201,32 @@ static void on_node_change(void *ctx)
 	bh_agent_check_bridges(s->agent);
 }
 
+static void on_ports_change(void *ctx)
+{
+	struct bh_sources *s = ctx;
+
+	bh_reconcile_defer(&s->agent->reconcile, true);
+}
+
+static int start_ports(struct bh_sources *s, struct bh_err *err)
+{
+	const struct bh_config *c = s->agent->config;
+	const struct bh_ports_config config = {
+		.extra = c->extra_addrs,
+		.n_extra = c->n_extra_addrs,
+		.on_change = on_ports_change,
+		.ctx = s,
+	};
+
+	return bh_ports_new(&s->ports, s->agent->loop, &config, &s->sink, err);
+}
+
+void bh_sources_follow(struct bh_sources *s)
+{
+	if (s->ports)
+		bh_ports_follow(s->ports, bh_world_changes(s->agent->world));
+}
+
 static int start_kube(struct bh_sources *s, struct bh_err *err)
 {
 	const struct bh_kube_config config = bh_kube_config_of(s->agent->config);
@@ -252,6 +278,9 @@ int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err
 	if (r < 0)
 		return r;
 	read_node(s);
+	r = start_ports(s, err);
+	if (r < 0)
+		return r;
 	if (c->runtime) {
 		struct bh_cri_config cri = { .endpoint = c->runtime, .node = c->node_name };
 
@@ -279,6 +308,7 @@ void bh_sources_stop(struct bh_sources *s)
 	bh_cri_free(&s->cri);
 	bh_kube_free(&s->kube);
 	bh_node_watch_free(&s->node_watch);
+	bh_ports_free(&s->ports);
 	free(s->kernel_addrs);
 	free(s->told_addrs);
 	s->kernel_addrs = s->told_addrs = NULL;

@@ -12,6 +12,7 @@
 #include "bh/kube.h"
 #include "bh/manifest.h"
 #include "bh/node.h"
+#include "bh/ports.h"
 #include "bh/source.h"
 
 struct bh_agent;
@@ -23,6 +24,7 @@ struct bh_sources {
 	struct bh_cri *cri;
 	struct bh_kube *kube;
 	struct bh_node_watch *node_watch;
+	struct bh_ports *ports;
 	bool is_wanted[BH_SOURCE_COUNT_];
 	bool is_synced[BH_SOURCE_COUNT_];
 	/* This node's addresses: by the kernel, and as another source told them. */
@@ -33,6 +35,8 @@ struct bh_sources {
 
 int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err *err);
 void bh_sources_stop(struct bh_sources *s);
+/* Looks for the ports of pods that came or changed; may change the world. */
+void bh_sources_follow(struct bh_sources *s);
 /* Every configured source has handed over what existed when it started. */
 bool bh_sources_are_synced(const struct bh_sources *s);
 /*

@@ -8,6 +8,7 @@
 #include "bh/alloc.h"
 #include "bh/clock.h"
 #include "bh/hash.h"
+#include "portstatus.h"
 
 #ifndef BH_VERSION
 #define BH_VERSION "unknown"
@@ -293,6 +294,8 @@ json_t *bh_status_json(struct bh_agent *a)
 	set_int(s, "sets", plan.n_sets);
 	set_int(s, "chains", plan.n_chains);
 	set_int(s, "elements", plan.n_elems);
+	json_object_set_new(s, "ports", bh_ports_json(a));
+	json_object_set_new(s, "address_conflicts", bh_conflicts_json(a));
 	json_object_set_new(s, "problems", bh_problems_json(&a->problems));
 	json_object_set_new(s, "policies_status", policies_json(a));
 	set_ignored(s, a);

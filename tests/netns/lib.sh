@@ -139,7 +139,8 @@ write() {
 	mv "$WORK/.new" "$POLICIES/$1.yaml"
 }
 
-# pod_manifest NS/NAME [LABEL=VALUE...]; PORTS="http=8080/TCP ..." names ports
+# pod_manifest NS/NAME [LABEL=VALUE...]; PORTS="http=8080/TCP ..." names ports;
+# NETNS_ANNOTATION=no leaves out where its network namespace is
 pod_manifest() {
 	local pod=$1 l p
 	shift
@@ -152,6 +153,10 @@ pod_manifest() {
 		if [ $# -gt 0 ]; then
 			echo "  labels:"
 			for l; do echo "    ${l%%=*}: \"${l#*=}\""; done
+		fi
+		if [ "${NETNS_ANNOTATION:-yes}" = yes ]; then
+			echo "  annotations:"
+			echo "    bulkhead.dev/netns: /run/netns/$(netns_of "$pod")"
 		fi
 		if [ -n "${PORTS:-}" ]; then
 			echo "spec:"
