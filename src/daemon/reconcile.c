@@ -91,8 +91,8 @@ void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent)
 {
 	uint64_t now = uv_now(r->agent->loop), due;
 
-	if (!bh_world_is_dirty(r->agent->world) && r->is_adopted &&
-	    !bh_plan_is_dirty(bh_compiler_plan(r->agent->compiler)))
+	if (!bh_world_is_dirty(r->agent->world) && !r->has_new_links && r->is_adopted &&
+	    !bh_tables_are_dirty(r->agent))
 		return;
 	if (r->change_ns == 0)
 		r->change_ns = bh_mono_ns();
@@ -109,6 +109,12 @@ void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent)
 	if (r->is_armed && (r->due_ms <= now || (r->backoff_ms > 0 && r->due_ms <= due)))
 		return;
 	arm(r, due > now ? due - now : 0);
+}
+
+void bh_reconcile_note_links(struct bh_reconcile *r)
+{
+	r->has_new_links = true;
+	bh_reconcile_defer(r, true);
 }
 
 uint64_t bh_reconcile_wanted(const struct bh_reconcile *r)
@@ -600,6 +606,7 @@ static void run_job(struct bh_reconcile *r)
 	follow_ports(r);
 	/* Also while sources are waited for: the world keeps what was until it is settled. */
 	bh_pass_note(&r->pass, a);
+	r->has_new_links = false;
 	bh_tables_update(a);
 	bh_pass_note_closed(&r->pass, a);
 	if (!bh_sources_are_usable(&a->sources)) {

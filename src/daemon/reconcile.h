@@ -54,6 +54,7 @@ struct bh_reconcile {
 
 	bool is_adopted;          /* what was in the kernel was read and brought to the plan */
 	bool is_first;            /* the kernel had no rules of ours before those */
+	bool has_new_links;       /* the port guard did not see them yet */
 	bool is_doubtful;         /* the kernel may hold something else than the settled plan */
 	char trouble[BH_ERR_MAX]; /* why the kernel is not at the plan; "" if it is */
 	uint32_t ruleset_id;      /* of the kernel when we last knew its content */
@@ -73,6 +74,8 @@ void bh_reconcile_stop(struct bh_reconcile *r);
 
 /* The world may have changed: runs the job soon, or with @is_urgent in this turn. */
 void bh_reconcile_defer(struct bh_reconcile *r, bool is_urgent);
+/* Links that may be pods' ports came or went: the port guard follows in this turn. */
+void bh_reconcile_note_links(struct bh_reconcile *r);
 /* Generation that the kernel will have once it is at what the world says now. */
 uint64_t bh_reconcile_wanted(const struct bh_reconcile *r);
 /* The last commit failed and was not made good since. */

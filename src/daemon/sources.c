@@ -205,7 +205,7 @@ static void on_ports_change(void *ctx)
 {
 	struct bh_sources *s = ctx;
 
-	bh_reconcile_defer(&s->agent->reconcile, true);
+	bh_reconcile_note_links(&s->agent->reconcile);
 }
 
 static int start_ports(struct bh_sources *s, struct bh_err *err)
@@ -311,14 +311,25 @@ void bh_sources_stop(struct bh_sources *s)
 	bh_ports_free(&s->ports);
 	free(s->kernel_addrs);
 	free(s->told_addrs);
+	free(s->unknown_links);
+	s->unknown_links = NULL;
 	s->kernel_addrs = s->told_addrs = NULL;
 }
 
-size_t bh_sources_unknown_links(const struct bh_sources *s, const struct bh_guard_link **ret)
+/* Of the links that may be a pod's, those beside pods: they share a bridge. */
+size_t bh_sources_unknown_links(struct bh_sources *s, const struct bh_guard_link **ret)
 {
-	(void)s;
-	*ret = NULL;
-	return 0;
+	const struct bh_unknown_port *ports = NULL;
+	size_t n = s->ports ? bh_ports_unknown(s->ports, &ports) : 0, kept = 0;
+
+	s->unknown_links = bh_reallocarray(s->unknown_links, n + 1, sizeof(*s->unknown_links));
+	for (size_t i = 0; i < n; i++)
+		if (ports[i].is_beside_pods)
+			s->unknown_links[kept++] =
+				(struct bh_guard_link){ .ifindex = ports[i].ifindex,
+							.name = ports[i].name };
+	*ret = s->unknown_links;
+	return kept;
 }
 
 bool bh_sources_are_synced(const struct bh_sources *s)

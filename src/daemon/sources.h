@@ -30,6 +30,7 @@ struct bh_sources {
 	/* This node's addresses: by the kernel, and as another source told them. */
 	struct bh_addr *kernel_addrs, *told_addrs;
 	size_t n_kernel_addrs, n_told_addrs;
+	struct bh_guard_link *unknown_links;
 	enum bh_source told_by; /* if told_addrs */
 };
 
@@ -46,8 +47,11 @@ bool bh_sources_are_synced(const struct bh_sources *s);
 bool bh_sources_are_usable(const struct bh_sources *s);
 /* A resource of the API that we may not read; NULL: none. */
 const char *bh_sources_refused(const struct bh_sources *s);
-/* Links that may be pods' ports and belong to no pod that is known; borrowed. */
-size_t bh_sources_unknown_links(const struct bh_sources *s, const struct bh_guard_link **ret);
+/*
+ * Links that share a bridge with pods' ports and belong to no pod that is known; borrowed
+ * until the next call.
+ */
+size_t bh_sources_unknown_links(struct bh_sources *s, const struct bh_guard_link **ret);
 /* [{"source","in_sync","stale","detail"}]; a new reference. */
 json_t *bh_sources_json(const struct bh_sources *s);
 

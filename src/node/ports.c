@@ -1356,7 +1356,7 @@ size_t bh_ports_unknown(struct bh_ports *p, const struct bh_unknown_port **ret)
 		list[n++] = u;
 	}
 	if (n)
-		qsort(list, n, sizeof(*list), cmp_unknown);
+		bh_sort(list, n, sizeof(*list), cmp_unknown);
 	free(p->unknown);
 	p->unknown = list;
 	*ret = list;

@@ -20,6 +20,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -83,12 +84,16 @@ struct address {
 	socklen_t len;
 };
 
-static struct address parse_addr(const char *s, unsigned int port)
+/* A link-local address bears its link: "fe80::1%eth0" (RFC 4007 section 11). */
+static struct address parse_addr(const char *text, unsigned int port)
 {
+	const char *zone = strchr(text, '%');
+	char s[INET6_ADDRSTRLEN] = "";
 	struct address a = { 0 };
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&a.ss;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a.ss;
 
+	snprintf(s, sizeof(s), "%.*s", zone ? (int)(zone - text) : (int)strlen(text), text);
 	if (inet_pton(AF_INET, s, &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
 		v4->sin_port = htons((uint16_t)port);
@@ -96,9 +101,10 @@ static struct address parse_addr(const char *s, unsigned int port)
 	} else if (inet_pton(AF_INET6, s, &v6->sin6_addr) == 1) {
 		v6->sin6_family = AF_INET6;
 		v6->sin6_port = htons((uint16_t)port);
+		v6->sin6_scope_id = zone ? if_nametoindex(zone + 1) : 0;
 		a.len = sizeof(*v6);
 	} else {
-		fprintf(stderr, "probe: '%s' is not an address\n", s);
+		fprintf(stderr, "probe: '%s' is not an address\n", text);
 		exit(2);
 	}
 	return a;
