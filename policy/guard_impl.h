@@ -68,7 +68,7 @@ struct guard_port {
 	size_t n_any_peer;
 	struct bh_plan_chain *chain;
 	struct bh_plan_chain *extra_chains[BH_FAMILY_COUNT_]; /* NULL: no such networks */
-	bool is_seen; /* in the update that is under way */
+	bool is_seen;                                         /* in the update that is under way */
 	UT_hash_handle hh;
 };
 

@@ -703,7 +703,7 @@ static void take_found(struct bh_ports *p, struct entry *e, const struct found *
 	for (size_t i = 0; i < f->n; i++)
 		take_link(p, e, f->links[i]);
 	if (e->n_ports)
-		qsort(e->ports, e->n_ports, sizeof(e->ports[0]), cmp_port);
+		bh_sort(e->ports, e->n_ports, sizeof(e->ports[0]), cmp_port);
 	else
 		set_reason(e, f->reason);
 	e->had_addrs = e->n_addrs > 0;
@@ -929,10 +929,10 @@ static void take_listing(struct bh_ports *p, struct listing *listing)
 	struct link *l, *next;
 
 	if (listing->n)
-		qsort(listing->items, listing->n, sizeof(*listing->items), cmp_listed);
+		bh_sort(listing->items, listing->n, sizeof(*listing->items), cmp_listed);
 	HASH_ITER (hh, p->links, l, next)
-		if (!listing->n || !bsearch(&l->is, listing->items, listing->n,
-					    sizeof(*listing->items), cmp_listed))
+		if (!listing->n || !bh_search(&l->is, listing->items, listing->n,
+					      sizeof(*listing->items), cmp_listed))
 			remove_link(p, l);
 	for (size_t i = 0; i < listing->n; i++)
 		put_link(p, &listing->items[i]);
@@ -1323,7 +1323,7 @@ size_t bh_ports_bridges(struct bh_ports *p, const struct bh_pod_bridge **ret)
 		}
 	}
 	if (n)
-		qsort(list, n, sizeof(*list), cmp_bridge);
+		bh_sort(list, n, sizeof(*list), cmp_bridge);
 	free(p->bridges);
 	p->bridges = list;
 	*ret = list;
