@@ -119,6 +119,6 @@ bool need_more_work(struct bh_compiler *c, struct profile *p)
 bool need_more_peers(struct bh_compiler *c, struct profile *p, const struct shared_set *s)
 {
 	return need_more(p, (size_t)sets_limit(c, s),
-			 s->is_with_ports ? "set elements for its peers"
-					  : "addresses of its peers, each counted per selector");
+			 s->is_with_ports ? "set elements for peers"
+					  : "addresses of peers, each counted per selector");
 }

@@ -328,10 +328,24 @@ static struct lookup *add_lookup(struct match *m, enum lookup_kind kind)
 	return &m->lookups[m->n_lookups++];
 }
 
-/* NULL stands for all ports. */
-static const struct port_set *ports_unless_all(const struct port_group *g)
+/*
+ * Long ranges need an interval set, which takes far longer to fill than a hash
+ * set.  So the numbers of a large set are looked up apart from its long ranges.
+ * The parts come without names; @ret has room for two, NULL stands for all ports.
+ */
+static size_t port_parts(struct match *m, struct port_group *g, const struct port_set **ret)
 {
-	return g->ports.is_all ? NULL : &g->ports;
+	bool is_large = g->ports.n_ranges > m->c->budget.many_ports;
+	struct port_group *exact, *ranges;
+
+	ret[0] = g->ports.is_all ? NULL : &g->ports;
+	if (!is_large || ports_is_exact(&g->ports))
+		return 1;
+	exact = exact_of(m, g);
+	ranges = long_of(m, g);
+	ret[0] = &ranges->ports;
+	ret[1] = &exact->ports;
+	return ports_is_empty(&exact->ports) ? 1 : 2;
 }
 
 static void add_share(struct shares *l, const struct peer *peer, struct port_group *group)
@@ -386,12 +400,17 @@ static void lay_by_ports(struct match *m, const struct shares *l)
 	size_t first, end;
 
 	for (first = 0; first < l->n; first = end) {
-		struct lookup *k = add_lookup(m, LOOKUP_PEERS);
+		const struct port_set *parts[2];
+		size_t n = port_parts(m, l->items[first].group, parts);
 
 		end = group_end(l, first);
-		k->ports = ports_unless_all(l->items[first].group);
-		for (size_t i = first; i < end; i++)
-			add_share(&k->shares, l->items[i].peer, l->items[i].group);
+		for (size_t part = 0; part < n; part++) {
+			struct lookup *k = add_lookup(m, LOOKUP_PEERS);
+
+			k->ports = parts[part];
+			for (size_t i = first; i < end; i++)
+				add_share(&k->shares, l->items[i].peer, l->items[i].group);
+		}
 	}
 }
 
@@ -587,13 +606,15 @@ static int cmp_block(const void *a, const void *b)
 
 static void lay_ranges(struct match *m, const struct block *b, enum bh_family f)
 {
-	struct lookup *k;
+	const struct port_set *parts[2];
+	size_t n = b->ranges[f].n ? port_parts(m, b->group, parts) : 0;
 
-	if (b->ranges[f].n == 0)
-		return;
-	k = add_lookup(m, LOOKUP_RANGES);
-	k->ranges = &b->ranges[f];
-	k->ports = ports_unless_all(b->group);
+	for (size_t part = 0; part < n; part++) {
+		struct lookup *k = add_lookup(m, LOOKUP_RANGES);
+
+		k->ranges = &b->ranges[f];
+		k->ports = parts[part];
+	}
 }
 
 /* The smaller of the two ways; false beyond the limit. */
@@ -717,9 +738,17 @@ static bool lay_blocks(struct match *m)
 
 static void lay_anybody(struct match *m)
 {
+	const struct port_set *parts[2];
+	struct port_set copy = { 0 };
+	size_t n;
+
 	ports_normalise(&m->anybody);
-	if (!ports_is_empty(&m->anybody))
-		add_lookup(m, LOOKUP_PORTS)->ports = &m->anybody;
+	if (ports_is_empty(&m->anybody))
+		return;
+	ports_union(&copy, &m->anybody);
+	n = port_parts(m, group_of(m, copy), parts);
+	for (size_t i = 0; i < n; i++)
+		add_lookup(m, LOOKUP_PORTS)->ports = parts[i];
 }
 
 /* --- what it needs ------------------------------------------------------------------------ */
@@ -742,8 +771,9 @@ static void need_ports(const struct port_set *ports, struct need *need)
 		need->elems += ports_count_exact(ports);
 		return;
 	}
+	/* All have one of three protocols, so each insertion compares with every port. */
 	for (size_t i = 0; i < ports->n_ranges; i++)
-		need->slots += count_port_prefixes(&ports->ranges[i]);
+		need->slots += 2 * count_port_prefixes(&ports->ranges[i]);
 }
 
 /* IPv6 addresses are four times as long, and so is each row of the kernel's table. */

@@ -194,7 +194,7 @@ static void select_policies(struct bh_compiler *c, const struct bh_pod *pod, enu
 		l = bh_world_policy_mode(c->w, p) == BH_AUDIT ? &s->audited : &s->enforced;
 		l->items[l->n++] = p;
 		s->all.items[s->all.n++] = p;
-		if (note->n_items >= most) {
+		if (!s->heaviest || note->n_items > most) {
 			most = note->n_items;
 			s->heaviest = p;
 		}

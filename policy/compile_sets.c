@@ -93,12 +93,37 @@ struct fill {
 	struct set_use use;
 };
 
+static void remove_plan_sets(struct bh_compiler *c, struct shared_set *s)
+{
+	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++) {
+		if (s->set[f])
+			bh_plan_remove_set(c->plan, s->set[f]);
+		s->set[f] = NULL;
+	}
+}
+
+int64_t sets_limit(const struct bh_compiler *c, const struct shared_set *s)
+{
+	return (int64_t)(s->is_with_ports ? c->budget.peer_elems : c->budget.peer_addrs);
+}
+
+/* Beyond twice the limit nothing is gained by counting on. */
+static bool is_counted_enough(const struct bh_compiler *c, const struct shared_set *s)
+{
+	return s->n_brought > 2 * sets_limit(c, s);
+}
+
+/* What is over the limit is taken out of the plan at once, not only when all is counted. */
 static void on_member(void *ctx, const struct bh_pod *pod)
 {
 	const struct fill *f = ctx;
+	struct shared_set *s = f->use.set;
 
-	if (is_peer(pod))
-		elems_of_pod(f->c, &f->use, pod, bh_plan_put);
+	if (!is_peer(pod) || is_counted_enough(f->c, s))
+		return;
+	elems_of_pod(f->c, &f->use, pod, bh_plan_put);
+	if (s->n_brought > sets_limit(f->c, s))
+		remove_plan_sets(f->c, s);
 }
 
 static void fill_entry(struct bh_compiler *c, struct shared_set *s, size_t entry)
@@ -127,24 +152,9 @@ static void add_peer_plan_sets(struct bh_compiler *c, struct shared_set *s, cons
 	}
 }
 
-static void remove_plan_sets(struct bh_compiler *c, struct shared_set *s)
-{
-	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++) {
-		if (s->set[f])
-			bh_plan_remove_set(c->plan, s->set[f]);
-		s->set[f] = NULL;
-	}
-}
-
-int64_t sets_limit(const struct bh_compiler *c, const struct shared_set *s)
-{
-	return (int64_t)(s->is_with_ports ? c->budget.peer_elems : c->budget.peer_addrs);
-}
-
 /*
  * Counts what the pods and nodes of today bring, and puts it in where there are
- * sets of the plan.  What is over the limit is taken out again at once, and what
- * is over twice the limit is not even counted to the end.
+ * sets of the plan, up to the limit.
  */
 static void fill(struct bh_compiler *c, struct shared_set *s)
 {
@@ -154,14 +164,13 @@ static void fill(struct bh_compiler *c, struct shared_set *s)
 	s->n_brought = 0;
 	for (size_t i = 0; i < s->n_entries; i++)
 		s->entries[i].n_of_nodes = 0;
-	for (size_t i = 0; i < s->n_entries && s->n_brought <= 2 * limit; i++) {
+	for (size_t i = 0; i < s->n_entries && !is_counted_enough(c, s); i++)
 		fill_entry(c, s, i);
-		if (s->n_brought > limit)
-			remove_plan_sets(c, s);
-	}
-	s->is_partial = s->n_brought > 2 * limit;
+	s->is_partial = is_counted_enough(c, s);
 	s->is_filling = false;
 	s->is_over = s->n_brought > limit;
+	if (s->is_over)
+		remove_plan_sets(c, s);
 }
 
 /* How far an over set must shrink to be used again. */

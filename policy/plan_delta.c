@@ -17,7 +17,7 @@
 #include <string.h>
 
 /* Elements of one operation of part 1, so that a large set can be cut too. */
-#define MAX_ELEMS 16384u
+#define MAX_ELEMS 4096u
 
 struct ops {
 	const struct bh_plan *plan;

@@ -18,7 +18,7 @@ void bh_nft_free(struct bh_nft **nft);
 
 /*
  * Deltas that need more bytes than this are committed in several transactions,
- * cut where the delta allows it; 64 MiB if not set.
+ * cut where the delta allows it; 256 KiB if not set.
  */
 void bh_nft_set_max_batch(struct bh_nft *nft, size_t bytes);
 

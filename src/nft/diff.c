@@ -26,7 +26,7 @@
 #include <linux/netfilter/nf_tables.h>
 
 /* Elements of one operation, so that a large new set can be cut. */
-#define MAX_ELEMS 16384u
+#define MAX_ELEMS 4096u
 
 enum fate { FATE_MISSING, FATE_KEPT, FATE_REWRITTEN, FATE_REPLACED };
 

@@ -4,13 +4,14 @@
 # A case is a folder: world.yaml; options of tests/tools/golden.c in `args`;
 # expect.nft, the table; expect.eval, flows with their verdicts.  With
 # --update the expectations are written anew.  Where root and nft are
-# there, nft must take each table too.
+# there, nft must take each table too.  Without CASE, hostile.sh runs as well.
 set -u
 cd "$(dirname "$0")"
 golden=${BH_BUILD:-../../build/release}/tests/tools/golden
 update=
 [ "${1:-}" = --update ] && update=1 && shift
-[ $# = 0 ] && set -- */
+hostile=
+[ $# = 0 ] && set -- */ && hostile=1
 passed=0 failed=0
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -56,6 +57,14 @@ for case; do
 	! grep 'BUT NOT IN THE PLAN' "$tmp/out"
 	result $? "$case: plan and evaluator disagree"
 done
+
+if [ -n "$hostile" ] && [ -z "$update" ]; then
+	BH_BUILD=$(dirname "$golden")/../.. ./hostile.sh >"$tmp/hostile"
+	grep FAILED -A 3 "$tmp/hostile"
+	# shellcheck disable=SC2046 # two numbers
+	set -- $(sed -n 's/^hostile: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$tmp/hostile")
+	passed=$((passed + ${1:-0})) failed=$((failed + ${2:-1}))
+fi
 
 echo "golden: $passed passed, $failed failed"
 [ "$failed" = 0 ]

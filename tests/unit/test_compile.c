@@ -415,6 +415,120 @@ static void gone_profiles_are_known_for_a_while_but_not_for_ever(void **state)
 	assert_int_equal(bh_compiler_stats(c).n_profiles, 1);
 }
 
+/* --- budgets ---------------------------------------------------------------------- */
+
+/* Policies @first to @last, each of another app and another port. */
+static void allow_many(struct bh_world *w, uint16_t first, uint16_t last)
+{
+	for (uint16_t i = first; i <= last; i++) {
+		char name[32], app[32];
+
+		snprintf(name, sizeof(name), "p%u", i);
+		snprintf(app, sizeof(app), "api%u", i);
+		allow(w, name, app, "web", i, i);
+	}
+}
+
+static void what_is_beyond_its_budget_is_closed_and_named_once(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = new_world();
+	struct bh_compile_config tight = config;
+	bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
+	const struct bh_profile *over;
+
+	(void)state;
+	tight.limits.selectors = 10;
+	c = bh_compiler_new(w, &tight);
+	add_pod(w, "web", "web", "10.0.0.1");
+	add_pod(w, "db", "db", "10.0.0.2");
+	add_pod(w, "api", "api1", "10.0.0.3");
+	allow(w, "q", "api1", "db", 80, 80);
+	allow_many(w, 1, 11);
+	bh_compiler_update(c);
+	assert_string_equal(ingress_of(c, w, "web")->closed,
+			    "NetworkPolicy shop/p1 and 10 others need 11 selectors of peers, "
+			    "limit 10");
+	assert_true(tcp(c, "10.0.0.3", "10.0.0.1", 1).is_dropped);
+	assert_false(tcp(c, "10.0.0.3", "10.0.0.2", 80).is_dropped);
+	assert_int_equal(bh_compiler_stats(c).n_over, 1);
+	over = bh_compiler_next_over(c);
+	assert_ptr_equal(over, ingress_of(c, w, "web"));
+	assert_string_equal(over->blamed->name, "p1");
+	assert_null(bh_compiler_next_over(c));
+
+	/* Less is wanted: it is built. */
+	allow(w, "p11", "api1", "web", 11, 11);
+	bh_compiler_update(c);
+	assert_null(ingress_of(c, w, "web")->closed);
+	assert_false(tcp(c, "10.0.0.3", "10.0.0.1", 11).is_dropped);
+	assert_null(bh_compiler_next_over(c));
+}
+
+static void add_peers(struct bh_world *w, unsigned int first, unsigned int last)
+{
+	for (unsigned int i = first; i <= last; i++) {
+		char name[32], app[32], ip[32];
+
+		snprintf(name, sizeof(name), "api-%u", i);
+		snprintf(app, sizeof(app), "api%u", i % 6 + 1);
+		snprintf(ip, sizeof(ip), "10.1.0.%u", i + 1);
+		add_pod(w, name, app, ip);
+	}
+}
+
+static void remove_peers(struct bh_world *w, unsigned int first, unsigned int last)
+{
+	for (unsigned int i = first; i <= last; i++) {
+		char name[32];
+		struct bh_key key = { .kind = BH_KIND_POD,
+				      .source = BH_SOURCE_KUBE,
+				      .namespace = "shop" };
+
+		snprintf(name, sizeof(name), "api-%u", i);
+		key.name = key.uid = name;
+		bh_world_remove(w, &key);
+	}
+}
+
+static void peers_that_come_close_a_profile_and_open_it_again_when_half_are_gone(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = new_world();
+	struct bh_compile_config tight = config;
+	bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
+	bh_auto(bh_compiler_free) struct bh_compiler *fresh = NULL;
+
+	(void)state;
+	tight.limits.peer_elems = 20;
+	c = bh_compiler_new(w, &tight);
+	fresh = bh_compiler_new(w, &tight);
+	add_pod(w, "web", "web", "10.0.0.1");
+	allow_many(w, 1, 6);
+	add_peers(w, 0, 19);
+	bh_compiler_update(c);
+	bh_plan_settle(bh_compiler_plan(c));
+	assert_null(ingress_of(c, w, "web")->closed);
+	assert_false(tcp(c, "10.1.0.1", "10.0.0.1", 1).is_dropped);
+
+	add_peers(w, 20, 20);
+	bh_compiler_update(c);
+	assert_string_equal(ingress_of(c, w, "web")->closed,
+			    "NetworkPolicy shop/p1 and 5 others need more than 20 set elements "
+			    "for peers, which is the limit");
+	assert_true(tcp(c, "10.1.0.1", "10.0.0.1", 1).is_dropped);
+
+	/* Below the limit, and yet closed: pods at the limit do not open and close it by turns. */
+	remove_peers(w, 11, 20);
+	bh_compiler_update(c);
+	assert_non_null(ingress_of(c, w, "web")->closed);
+	remove_peers(w, 10, 10);
+	bh_compiler_update(c);
+	assert_null(ingress_of(c, w, "web")->closed);
+	assert_false(tcp(c, "10.1.0.1", "10.0.0.1", 1).is_dropped);
+	assert_true(tcp(c, "10.1.0.1", "10.0.0.1", 2).is_dropped);
+	bh_compiler_update(fresh);
+	assert_true(bh_plan_equal(bh_compiler_plan(c), bh_compiler_plan(fresh), NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +543,9 @@ int main(void)
 		cmocka_unit_test(nothing_that_is_audited_is_closed_for_want_of_a_set),
 		cmocka_unit_test(a_pod_of_unknown_labels_is_closed_except_in_a_world_in_audit),
 		cmocka_unit_test(gone_profiles_are_known_for_a_while_but_not_for_ever),
+		cmocka_unit_test(what_is_beyond_its_budget_is_closed_and_named_once),
+		cmocka_unit_test(
+			peers_that_come_close_a_profile_and_open_it_again_when_half_are_gone),
 	};
 
 	return cmocka_run_group_tests_name("compile", tests, NULL, NULL);
