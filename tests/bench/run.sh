@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [packet|control|flood|start|simulator|kube]...   measures, side by side in one run, and prints tables
+# run.sh [packet|control|flood|start|hostile|simulator|kube]...   measures, side by side in one run, and prints tables
 #
 # Needs root; works in network namespaces of its own.  Quote the ratios and
 # medians, not single times: machines are noisy.  JSON lines go to
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 : "${BH_BUILD:=$PWD/build/release}"
 export BH_BUILD
 out=$BH_BUILD/bench.json
-what=${*:-packet control flood start simulator kube}
+what=${*:-packet control flood start hostile simulator kube}
 
 [ "$(id -u)" = 0 ] || { echo "measuring needs root (network namespaces)" >&2; exit 1; }
 : >"$out"
@@ -51,6 +51,7 @@ for w in $what; do
 		;;
 	kube) tests/bench/kube.sh >>"$out" ;;
 	start) tests/bench/start.sh "${PODS:-100}" >>"$out" ;;
+	hostile) tests/bench/hostile.py >>"$out" ;;
 	flood) "$BH_BUILD/tests/bench/nflog_bench" >>"$out" ;;
 	*)
 		echo "no such measurement: $w" >&2
@@ -100,6 +101,10 @@ table("The agent on a Kubernetes API server",
         r["change_cpu_percent"], r["change_kb_per_s"], r["change_mean_ms"]] for r in of("kube")])
 table("Start of a pod, us", ["pods", "event to kernel, p50", "p99", "fact to acknowledgement, mean", "agent's memory, MB"],
       [[r["pods"], r["p50_us"], r["p99_us"], r["agent_mean_us"], "%.1f" % (r["rss_kb"] / 1024)] for r in of("start")])
+table("Objects of 1.5 MB that a tenant may make to hurt others: edited in, and there at the start",
+      ["kind", "moment", "in force, s", "CPU s", "another tenant's pod isolated, s", "another program's nft, s", "peak MB", "closed"],
+      [[r["kind"], r["moment"], r["settle_s"], r["cpu_s"], r["other_tenant_s"], r["other_program_s"], r["peak_mb"],
+        "yes" if r["closed"] else "no"] for r in of("hostile")])
 flood = of("nflog")
 if flood:
     print("\nDenied-packet flood")
