@@ -35,7 +35,8 @@ static void add_known(struct bh_compiler *c, struct bh_plan_chain *chain)
 	    IS(BH_LOAD_L4PROTO, IPPROTO_ICMP, IPPROTO_ICMP), ACCEPT);
 	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
 	    IS(BH_LOAD_L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6), ACCEPT);
-	ADD(c, chain, { .kind = BH_EXPR_VERDICT, .verdict = BH_V_JUMP, .chain = c->cut });
+	ADD(c, chain, { .kind = BH_EXPR_LOOKUP, .set = c->cut_proto, .key = BH_KEY_PROTO },
+	    { .kind = BH_EXPR_VERDICT, .verdict = BH_V_JUMP, .chain = c->cut });
 }
 
 static void add_cut_set(struct bh_compiler *c, struct bh_plan_chain *chain,
@@ -45,6 +46,7 @@ static void add_cut_set(struct bh_compiler *c, struct bh_plan_chain *chain,
 
 	ADD(c, chain, { .kind = BH_EXPR_LOOKUP, .set = set, .key = key },
 	    { .kind = BH_EXPR_UPDATE, .set = set, .key = key },
+	    { .kind = BH_EXPR_UPDATE, .set = c->cut_proto, .key = BH_KEY_PROTO },
 	    { .kind = BH_EXPR_COUNTER, .name = BH_COUNTER_CUT },
 	    { .kind = BH_EXPR_VERDICT, .verdict = BH_V_DROP });
 }
@@ -69,9 +71,14 @@ static void add_cut(struct bh_compiler *c)
 					    .kind = BH_SET_PROTO,
 					    .size = 16,
 					    .timeout_s = BH_PICKUP_SECONDS };
+	const struct bh_set_spec proto = { .name = BH_SET_NAME_CUT_PROTO,
+					   .kind = BH_SET_PROTO,
+					   .size = 16,
+					   .timeout_s = BH_CUT_PROTO_SECONDS };
 	struct bh_plan_chain *chain = bh_plan_add_chain(c->plan, "cut", NULL, BH_HOOK_NONE, 0);
 	struct bh_plan_set *set = bh_plan_add_set(c->plan, &pickup);
 
+	c->cut_proto = bh_plan_add_set(c->plan, &proto);
 	ADD(c, chain,
 	    { .kind = BH_EXPR_MATCH,
 	      .load = BH_LOAD_TCP_FLAGS,

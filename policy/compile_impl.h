@@ -401,7 +401,8 @@ struct bh_compiler {
 	struct bh_plan_set *local[BH_FAMILY_COUNT_];  /* addresses of this node's pods */
 	struct bh_plan_set *closed[BH_FAMILY_COUNT_]; /* ranges that only they may have */
 	struct bh_plan_chain *unknown[BH_DIR_COUNT_];
-	struct bh_plan_chain *cut; /* for what belongs to no connection */
+	struct bh_plan_chain *cut;     /* for what belongs to no connection */
+	struct bh_plan_set *cut_proto; /* protocols that are led there */
 
 	struct atom *atoms;
 	struct atom_index index;

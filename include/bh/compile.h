@@ -107,11 +107,14 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
 #define BH_SET_NAME_CUT_PAIR4 "cut_pair4"
 #define BH_SET_NAME_CUT_PAIR6 "cut_pair6"
 #define BH_SET_NAME_PICKUP    "pickup"
+/* Protocols that the sets above have something of; the others pay for none of them. */
+#define BH_SET_NAME_CUT_PROTO "cut_proto"
 
-#define BH_CUT_SIZE       32768
-#define BH_CUT_PAIR_SIZE  8192
-#define BH_CUT_SECONDS    1200 /* longer than TCP sends what is not acknowledged (tcp_retries2) */
-#define BH_PICKUP_SECONDS 20
+#define BH_CUT_SIZE          32768
+#define BH_CUT_PAIR_SIZE     8192
+#define BH_CUT_SECONDS       1200 /* longer than TCP sends what is not acknowledged (tcp_retries2) */
+#define BH_CUT_PROTO_SECONDS (BH_CUT_SECONDS + 60) /* outlives what it leads to */
+#define BH_PICKUP_SECONDS    20
 
 /* An ICMPv6 type that netinet/icmp6.h lacks (RFC 3810 section 5.2). */
 #define BH_MLD2_LISTENER_REPORT 143u

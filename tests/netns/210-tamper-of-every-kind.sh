@@ -22,7 +22,7 @@ table() {
 		python3 -c '
 import sys
 objects = "".join(sys.stdin.readlines()[1:-1]).split("\n\n")
-print("\n\n".join(sorted(o.strip() for o in objects if not o.strip().startswith(("set lim_", "set pickup")))))'
+print("\n\n".join(sorted(o.strip() for o in objects if not o.strip().startswith(("set lim_", "set pickup", "set cut_proto")))))'
 }
 table >"$WORK/good"
 N=0

@@ -125,6 +125,7 @@ none() {
 say feed Ingress client
 agent_start
 spawn shop/feed python3 "$WORK/grid.py" serve "$G" >"$WORK/log/serve" 2>&1
+server=$!
 eventually grep -q ready "$WORK/log/serve"
 ask() {
 	spawn shop/client setpriv --bounding-set -all --inh-caps -all python3 "$WORK/grid.py" ask \
@@ -153,8 +154,11 @@ step "nothing of it outlives its use"
 n_cuts() { nft -j list table inet bulkhead | python3 -c '
 import json, sys
 print(sum(len(x["set"].get("elem", [])) for x in json.load(sys.stdin)["nftables"]
-          if "set" in x and x["set"]["name"].startswith("cut")))'; }
+          if "set" in x and x["set"]["name"] in ("cut4", "cut6", "cut_pair4", "cut_pair6")))'; }
 [ "$(n_cuts)" -ge $((all / 2)) ] || fail "$(n_cuts) cuts in the kernel"
+kill $! $server
+# Their last packets are on the way.
+sleep 1
 rm "$POLICIES/pod-shop.client.yaml"
 settle
 [ "$(n_cuts)" = 0 ] || fail "$(n_cuts) cuts left of a pod that is gone"
