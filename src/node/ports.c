@@ -30,11 +30,11 @@
 #include <unistd.h>
 
 #include <libmnl/libmnl.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #include "bh/alloc.h"
 #include "bh/clock.h"
+#include "bh/hash.h"
 #include "bh/world.h"
 #include "link.h"
 

@@ -1,0 +1,3 @@
+# The same on routed ports.
+KIND=ptp
+. ./506-guarded-and-alive.sh

@@ -1,0 +1,3 @@
+# The same as 503 on routed ports.
+set -- ptp
+. ./503-forged-sources.sh
