@@ -49,6 +49,7 @@ void bh_nft_state_free(struct bh_nft_state **state);
 bool bh_nft_state_is_absent(const struct bh_nft_state *state);
 /* Packets come by it: it is there, awake, and has a chain with a hook. */
 bool bh_nft_state_is_in_force(const struct bh_nft_state *state);
+bool bh_nft_state_has_set(const struct bh_nft_state *state, const char *name);
 /* It is in force, and policy or default deny selects pods in it. */
 bool bh_nft_state_has_pods(const struct bh_nft_state *state);
 
@@ -64,7 +65,8 @@ struct bh_delta *bh_nft_diff(const struct bh_nft_state *state, const struct bh_p
  * world: what it adds for addresses that are in none of the state's maps and none
  * of its sets @known.  Nothing that is in force changes, so nothing opens.  NULL
  * where there is nothing to add, where a set @known is missing, and where the table
- * is of another make than the plan.
+ * is of another make than the plan.  Without @known, an address is added to each map
+ * that lacks it.
  */
 struct bh_delta *bh_nft_diff_closing(const struct bh_nft_state *state, const struct bh_plan *plan,
 				     const char *const *known, size_t n_known);

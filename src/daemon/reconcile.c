@@ -26,7 +26,9 @@
  *                       and allowed traffic of peers not known yet would be cut.
  *                       Only pods whose addresses the table does not know at all
  *                       are added, with the policies that are known to isolate
- *                       them: that closes and cannot open (nft/narrow.c).
+ *                       them: that closes and cannot open (nft/narrow.c).  If the
+ *                       table itself came of a part, which it says, so are those
+ *                       that it knows and left open.
  *
  * Nothing is revoked by a part of the world before it has stayed one for
  * TRUST_PART_MS, and by a table that is held never.
@@ -453,6 +455,24 @@ static void pass_by(struct bh_reconcile *r)
 	r->change_ns = 0;
 }
 
+/* A set that says of the table, also to the next run, that it is of a part of the world. */
+#define PART_MARK "part"
+
+static void mark_part(struct bh_reconcile *r)
+{
+	static const struct bh_set_spec spec = { .name = PART_MARK,
+						 .comment = "made while sources were missing",
+						 .kind = BH_SET_PROTO_PORT };
+	struct bh_plan *plan = bh_compiler_plan(r->agent->compiler);
+
+	if (r->stage == BH_STAGE_PART && !r->part_mark) {
+		r->part_mark = bh_plan_add_set(plan, &spec);
+	} else if (r->stage != BH_STAGE_PART && r->part_mark) {
+		bh_plan_remove_set(plan, r->part_mark);
+		r->part_mark = NULL;
+	}
+}
+
 /* Commits what the plan is now. */
 static void follow(struct bh_reconcile *r)
 {
@@ -460,6 +480,7 @@ static void follow(struct bh_reconcile *r)
 	struct bh_err err = { 0 };
 	int e;
 
+	mark_part(r);
 	if (r->is_adopted && !r->is_doubtful) {
 		bh_tables_delta(r->agent, &deltas);
 		if (bh_deltas_are_empty(&deltas)) {
@@ -492,8 +513,11 @@ static int add_closing(struct bh_reconcile *r, const struct bh_nft_state *state,
 {
 	bh_auto(bh_deltas_free) struct bh_deltas deltas = { 0 };
 
+	/* Of a part of the world, it says nothing by leaving a pod open that it knows. */
+	size_t n_known = bh_nft_state_has_set(state, PART_MARK) ? 0 : BH_ARRAY_LEN(local_sets);
+
 	deltas.of[BH_TABLE_INET] = bh_nft_diff_closing(state, bh_compiler_plan(r->agent->compiler),
-						       local_sets, BH_ARRAY_LEN(local_sets));
+						       local_sets, n_known);
 
 	return bh_deltas_are_empty(&deltas) ? 0 : commit(r, &deltas, NULL, err);
 }

@@ -43,8 +43,9 @@ struct bh_reconcile {
 	uv_timer_t job;
 	uv_timer_t grace; /* of BH_STAGE_GRACE, then until a part is trusted */
 	enum bh_stage stage;
-	bool is_part_trusted; /* what is missing will not come soon */
-	uint64_t hold_ms;     /* BH_STAGE_HELD: loop time of the next look, at the earliest */
+	struct bh_plan_set *part_mark; /* in the plan while it is of a part of the world */
+	bool is_part_trusted;          /* what is missing will not come soon */
+	uint64_t hold_ms; /* BH_STAGE_HELD: loop time of the next look, at the earliest */
 	uv_poll_t watch;
 	bool is_armed;
 	uint64_t deadline_ms; /* loop time by which an armed job runs at the latest */

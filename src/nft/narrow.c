@@ -50,7 +50,10 @@ static bool is_known_set(const struct narrowing *n, const char *name)
 	return false;
 }
 
-/* @map leads to nothing from @key, and no other map or known set has it either. */
+/*
+ * @map leads to nothing from @key, and no other map or known set has it either; where
+ * no sets are known, other maps do not count.
+ */
 static bool is_new(const struct narrowing *n, const struct bh_plan_set *map, const uint8_t *key)
 {
 	const struct nft_set_shape shape = nft_set_shape(&map->spec);
@@ -59,7 +62,9 @@ static bool is_new(const struct narrowing *n, const struct bh_plan_set *map, con
 		const struct nft_state_set *set = &n->state->sets[i];
 
 		if (set->is_ours && set->shape.key_type == shape.key_type &&
-		    (set->shape.is_map || is_known_set(n, set->name)) && has_key(set, key))
+		    (set->shape.is_map ? n->n_known > 0 || strcmp(set->name, map->spec.name) == 0
+				       : is_known_set(n, set->name)) &&
+		    has_key(set, key))
 			return false;
 	}
 	return true;

@@ -76,6 +76,15 @@ bool bh_nft_state_has_pods(const struct bh_nft_state *state)
 	return false;
 }
 
+bool bh_nft_state_has_set(const struct bh_nft_state *state, const char *name)
+{
+	for (size_t i = 0; i < state->n_sets; i++) {
+		if (strcmp(state->sets[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Forgets what an interrupted dump has brought. */
 static void on_restart(void *ctx)
 {

@@ -7,6 +7,7 @@ pod other/tool 13 app=tool
 serve shop/db tcp:80
 serve shop/web tcp:80
 serve other/tool tcp:80
+serve node tcp:8080
 netpol shop/db <<YAML
 podSelector: {matchLabels: {app: db}}
 policyTypes: [Ingress]
@@ -45,8 +46,21 @@ policyTypes: [Ingress]
 YAML
 eventually eval "[ \"\$(try_one 4 $BLOCKED_MS shop/db tcp other/tool 80)\" = timeout ]"
 stream_lives live
+agent_kill
+
+step "a restart holds what was in force, and new policies of the folder close still"
+netpol shop/web <<YAML
+podSelector: {matchLabels: {app: web}}
+policyTypes: [Egress]
+YAML
+agent_exec "${api_away[@]}"
+eventually eval 'status .not_ready | grep -q "the rules found in the kernel stay in force"'
+blocked shop/db tcp other/tool 80
+blocked shop/web tcp node 8080
+open shop/db tcp shop/web 80
 agent_stop
 nft delete table inet bulkhead
+unpolicy shop.web
 
 step "default deny needs no source that answers"
 unpolicy shop.db

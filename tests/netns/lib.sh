@@ -439,7 +439,7 @@ watch_verdicts() {
 			echo "${args[0]} ${addr[${args[1]}]} ${args[2]} ${args[3]}" >>"$WORK/watch-$name$f"
 			args=("${args[@]:4}")
 		done
-		spawn "$src" "$PROBE" matrix -t 250 -n 0 <"$WORK/watch-$name$f" \
+		spawn "$src" "$PROBE" matrix -t 600 -n 0 <"$WORK/watch-$name$f" \
 			>"$WORK/log/watch-$name$f" 2>&1
 		WATCHES[$name$f]=$!
 	done
