@@ -32,6 +32,7 @@ bool bh_guard_is_reason(const char *chain)
 /* What an update finds of a link; the arrays are borrowed. */
 struct port_facts {
 	const struct bh_pod *pod; /* NULL: of no known pod */
+	bool is_shut;
 	char name[16];
 	uint8_t mac[6];
 	bool is_bridged;
@@ -283,7 +284,7 @@ static void add_pod_rules(struct bh_guard *g, struct guard_port *p)
  */
 static void add_chain(struct bh_guard *g, struct guard_port *p)
 {
-	const char *kind = p->pod ? "port" : g->config.is_unknown_closed ? "closed" : "wild";
+	const char *kind = p->pod ? "port" : p->is_shut ? "closed" : "wild";
 	char digest[BH_DIGEST_LEN + 1] = "";
 	bh_auto_free char *name = NULL;
 
@@ -299,7 +300,7 @@ static void add_chain(struct bh_guard *g, struct guard_port *p)
 	if (p->pod)
 		add_pod_rules(g, p);
 	else
-		add_goto(g, p->chain, g->config.is_unknown_closed ? GUARD_NO_POD : GUARD_WILD);
+		add_goto(g, p->chain, p->is_shut ? GUARD_NO_POD : GUARD_WILD);
 }
 
 /* --- ports ----------------------------------------------------------------------------------- */
@@ -339,7 +340,7 @@ static bool is_same_array(const void *a, size_t n_a, const void *b, size_t n_b, 
 /* What the rules of the port's chain say. */
 static bool has_same_chain(const struct guard_port *p, const struct port_facts *f)
 {
-	return strcmp(p->name, f->name) == 0 && !p->pod == !f->pod &&
+	return strcmp(p->name, f->name) == 0 && !p->pod == !f->pod && p->is_shut == f->is_shut &&
 	       is_same_array(p->extra, p->n_extra, f->extra, f->n_extra, sizeof(*p->extra));
 }
 
@@ -369,6 +370,7 @@ static void take_facts(struct guard_port *p, const struct port_facts *f)
 	memcpy(p->mac, f->mac, sizeof(p->mac));
 	memcpy(p->is_denying, f->is_denying, sizeof(p->is_denying));
 	p->is_bridged = f->is_bridged;
+	p->is_shut = f->is_shut;
 	p->addrs = copy_array(f->addrs, f->n_addrs, sizeof(*f->addrs));
 	p->n_addrs = f->n_addrs;
 	p->extra = copy_array(f->extra, f->n_extra, sizeof(*f->extra));
@@ -491,7 +493,7 @@ void bh_guard_update(struct bh_guard *g, const struct bh_guard_link *unknown, si
 	g->n_unknown = 0;
 	bh_compiler_local_pods(g->c, on_local_pod, g);
 	for (size_t i = 0; i < n_unknown; i++) {
-		struct port_facts want = { .pod = NULL };
+		struct port_facts want = { .is_shut = unknown[i].is_closed };
 
 		p = find_port(g, unknown[i].ifindex);
 		if (p && p->pod && p->is_seen)

@@ -57,6 +57,7 @@ struct guard_port {
 	uint32_t ifindex;
 	char name[16];            /* IFNAMSIZ */
 	const struct bh_pod *pod; /* NULL: unknown */
+	bool is_shut;             /* unknown, and everything from it is dropped */
 	uint8_t mac[6];
 	bool is_bridged;
 	bool is_denying[BH_DIR_COUNT_];

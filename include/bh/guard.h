@@ -40,14 +40,14 @@ bool bh_guard_is_reason(const char *chain);
 struct bh_guard_link {
 	uint32_t ifindex;
 	const char *name;
+	bool is_closed; /* everything from it is dropped; else only what no pod may send */
 };
 
 struct bh_guard_config {
 	struct bh_compile_config log;
-	enum bh_mode mode;      /* BH_AUDIT: nothing is dropped, only logged */
-	bool allows_dhcp;       /* of egress- and ingress-isolated pods too */
-	bool is_unknown_closed; /* links of no known pod: everything is dropped */
-	bool is_off;            /* the plans stay empty */
+	enum bh_mode mode; /* BH_AUDIT: nothing is dropped, only logged */
+	bool allows_dhcp;  /* of egress- and ingress-isolated pods too */
+	bool is_off;       /* the plans stay empty */
 };
 
 struct bh_guard;

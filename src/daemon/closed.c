@@ -275,10 +275,6 @@ void bh_closed_start(struct bh_closed *c, struct bh_agent *agent)
 		remember(c->path, config->node_name, &c->ranges);
 		bh_compiler_close_unknown(agent->compiler, c->ranges.items, c->ranges.n);
 	}
-	for (size_t i = 0; i < config->n_closed_links; i++)
-		bh_log_warning("closed-until-known: interface %s: only ranges of addresses are "
-			       "closed",
-			       config->closed_links[i]);
 	bh_closed_check(c);
 }
 

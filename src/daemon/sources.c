@@ -1,5 +1,6 @@
 #include "sources.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,18 +317,30 @@ void bh_sources_stop(struct bh_sources *s)
 	s->kernel_addrs = s->told_addrs = NULL;
 }
 
-/* Of the links that may be a pod's, those beside pods: they share a bridge. */
+static bool is_closed_until_known(const struct bh_config *c, const char *link)
+{
+	for (size_t i = 0; i < c->n_closed_links; i++)
+		if (fnmatch(c->closed_links[i], link, 0) == 0)
+			return true;
+	return false;
+}
+
+/* Of the links that may be a pod's, those that share a bridge with pods, or are to be closed. */
 size_t bh_sources_unknown_links(struct bh_sources *s, const struct bh_guard_link **ret)
 {
 	const struct bh_unknown_port *ports = NULL;
 	size_t n = s->ports ? bh_ports_unknown(s->ports, &ports) : 0, kept = 0;
 
 	s->unknown_links = bh_reallocarray(s->unknown_links, n + 1, sizeof(*s->unknown_links));
-	for (size_t i = 0; i < n; i++)
-		if (ports[i].is_beside_pods)
+	for (size_t i = 0; i < n; i++) {
+		bool is_closed = is_closed_until_known(s->agent->config, ports[i].name);
+
+		if (ports[i].is_beside_pods || is_closed)
 			s->unknown_links[kept++] =
 				(struct bh_guard_link){ .ifindex = ports[i].ifindex,
-							.name = ports[i].name };
+							.name = ports[i].name,
+							.is_closed = is_closed };
+	}
 	*ret = s->unknown_links;
 	return kept;
 }

@@ -215,6 +215,30 @@ static void open_to_every_peer_is_open_to_groups(void **state)
 	}
 }
 
+static void a_link_of_no_known_pod_sends_no_odd_frames_or_nothing_at_all(void **state)
+{
+	const struct bh_guard_link links[] = {
+		{ .ifindex = 21, .name = "veth1" },
+		{ .ifindex = 22, .name = "veth2", .is_closed = true },
+		{ .ifindex = 7, .name = "v1", .is_closed = true }, /* a pod has it by now */
+	};
+	struct bh_plan *plan;
+	struct fixture f;
+
+	(void)state;
+	start(&f, WORLD, &(struct bh_guard_config){ 0 });
+	give_port(&f, "a", 7, "v1", 3);
+	bh_compiler_update(f.c);
+	bh_guard_update(f.g, links, BH_ARRAY_LEN(links));
+	plan = plan_of(&f, BH_TABLE_NETDEV);
+	assert_non_null(bh_plan_chain(plan, "wild_21_veth1"));
+	assert_non_null(bh_plan_chain(plan, "closed_22_veth2"));
+	assert_non_null(bh_plan_chain(plan, "port_7_v1"));
+	assert_null(bh_plan_chain(plan, "closed_7_v1"));
+	assert_int_equal(bh_guard_stats(f.g).n_unknown, 2);
+	stop(&f);
+}
+
 /* --- the kernel ----------------------------------------------------------------------------- */
 
 static void commit(struct fixture *f, struct bh_nft *nft)
@@ -289,6 +313,7 @@ int main(void)
 		cmocka_unit_test(a_bridged_port_is_closed_if_an_enforced_policy_denies_ingress),
 		cmocka_unit_test(a_port_follows_its_pod_and_leaves_nothing_behind),
 		cmocka_unit_test(open_to_every_peer_is_open_to_groups),
+		cmocka_unit_test(a_link_of_no_known_pod_sends_no_odd_frames_or_nothing_at_all),
 		cmocka_unit_test(the_kernel_takes_it_and_gives_it_back),
 	};
 
