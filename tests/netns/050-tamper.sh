@@ -13,7 +13,7 @@ blocked shop/web tcp shop/db 80
 
 # What the packet path changes by itself is left out: counters, rate limits.
 table() {
-	nft list table inet bulkhead | sed -e 's/packets [0-9]* bytes [0-9]*//' -e '/set lim_/,/^\t}/d' -e '/set pickup {/,/^\t}/d' -e 's/ expires [0-9a-z]*//'
+	nft list table inet bulkhead | sed -e 's/packets [0-9]* bytes [0-9]*//' -e '/set lim_/,/^\t}/d' -e '/set pickup {/,/^\t}/d' -e '/set cut_proto {/,/^\t}/d'
 }
 table >"$WORK/good"
 
