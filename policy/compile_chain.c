@@ -1,7 +1,7 @@
 /*
  * The policies of one profile -> its chains.
  *
- * The tiers become steps: runs of rules of one action in Admin, then either the
+ * The tiers become steps: runs of rules of one action in Quarantine and Admin, then either the
  * NetworkPolicies (all that they allow, then deny the rest) or Baseline.  What
  * falls off the end is allowed.  Allow is a return to the base chain, which goes
  * on to the flow's other end; deny ends in counters, a log and a drop; Pass
@@ -174,6 +174,7 @@ static void append(struct steps *to, struct steps *from)
 static void make_steps(struct tiers *t, const struct policy_list *l, enum bh_dir dir,
 		       const struct bh_pod *pod)
 {
+	add_ordered(&t->admin, l, BH_TIER_QUARANTINE, dir);
 	add_ordered(&t->admin, l, BH_TIER_ADMIN, dir);
 	cut_unreachable(&t->admin, dir, pod);
 	while (t->admin.n && t->admin.items[t->admin.n - 1].action == BH_PASS)

@@ -380,7 +380,8 @@ struct local_pod {
 
 /* Pods of a workload share labels and ports, so they share this. */
 struct profile_memo {
-	const void *key[3]; /* namespace, labels, ports: the world shares them */
+	/* Namespace, labels, ports, which the world shares; the pod if it is one of a kind. */
+	const void *key[4];
 	struct profile *profile[BH_DIR_COUNT_];
 	UT_hash_handle hh;
 };

@@ -429,9 +429,24 @@ static struct profile *unknown_profile(struct bh_compiler *c, enum bh_dir dir)
 	return p;
 }
 
+/* A quarantine is about one of several pods that are the same otherwise; NULL: none is. */
+static const struct bh_pod *one_in_quarantine(const struct bh_compiler *c, const struct bh_pod *pod)
+{
+	const struct bh_policy *const *policies;
+	size_t n = bh_world_policies_of(c->w, pod->namespace, &policies);
+
+	/* They come first. */
+	for (size_t i = 0; i < n && policies[i]->kind == BH_QUARANTINE; i++)
+		if ((policies[i]->pod || policies[i]->is_by_annotation) &&
+		    bh_world_selects(c->w, policies[i], pod))
+			return pod;
+	return NULL;
+}
+
 static struct profile_memo *memo_of(struct bh_compiler *c, const struct bh_pod *pod)
 {
-	const void *key[] = { pod->namespace, pod->labels.items, pod->ports };
+	const void *key[] = { pod->namespace, pod->labels.items, pod->ports,
+			      one_in_quarantine(c, pod) };
 	struct profile_memo *m;
 	enum bh_dir dir;
 

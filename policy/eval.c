@@ -226,15 +226,20 @@ static const struct bh_rule *first_match(const struct query *q, const struct bh_
 	return NULL;
 }
 
+bool bh_reason_has_rule(enum bh_reason r)
+{
+	return r == BH_REASON_RULE || r == BH_REASON_QUARANTINE;
+}
+
 static void decide(struct judgement *j, enum bh_verdict verdict, enum bh_reason reason)
 {
 	j->verdict = verdict;
 	j->reason = reason;
-	if (reason != BH_REASON_RULE)
+	if (!bh_reason_has_rule(reason))
 		j->rule = (struct bh_rule_ref){ 0 };
 }
 
-/* Admin, Baseline, default deny.  False where the next tier is asked. */
+/* Quarantine, Admin, Baseline, default deny.  False where the next tier is asked. */
 static bool judge_in_order(const struct query *q, enum bh_tier tier, bool with_audited,
 			   struct judgement *j)
 {
@@ -252,7 +257,8 @@ static bool judge_in_order(const struct query *q, enum bh_tier tier, bool with_a
 		if (r->action == BH_PASS)
 			return false;
 		decide(j, r->action == BH_ALLOW ? BH_VERDICT_ALLOWED : BH_VERDICT_DENIED,
-		       BH_REASON_RULE);
+		       r->action == BH_DENY && p->kind == BH_QUARANTINE ? BH_REASON_QUARANTINE
+									: BH_REASON_RULE);
 		return true;
 	}
 	return false;
@@ -297,7 +303,8 @@ static bool judge_additive(const struct query *q, bool with_audited, struct judg
 
 static void judge(const struct query *q, bool with_audited, struct judgement *j)
 {
-	if (judge_in_order(q, BH_TIER_ADMIN, with_audited, j) ||
+	if (judge_in_order(q, BH_TIER_QUARANTINE, with_audited, j) ||
+	    judge_in_order(q, BH_TIER_ADMIN, with_audited, j) ||
 	    judge_additive(q, with_audited, j) ||
 	    judge_in_order(q, BH_TIER_BASELINE, with_audited, j) ||
 	    judge_in_order(q, BH_TIER_DEFAULT_DENY, with_audited, j))

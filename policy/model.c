@@ -21,8 +21,9 @@ NAMES(source, BH_SOURCE_COUNT_, [BH_SOURCE_NODE] = "node", [BH_SOURCE_CRI] = "cr
       [BH_SOURCE_MANIFEST] = "manifest", [BH_SOURCE_KUBE] = "kube")
 NAMES(dir, BH_DIR_COUNT_, [BH_INGRESS] = "ingress", [BH_EGRESS] = "egress")
 NAMES(mode, BH_MODE_COUNT_, [BH_ENFORCE] = "enforce", [BH_AUDIT] = "audit")
-NAMES(tier, BH_TIER_COUNT_, [BH_TIER_ADMIN] = "Admin", [BH_TIER_NETWORK_POLICY] = "NetworkPolicy",
-      [BH_TIER_BASELINE] = "Baseline", [BH_TIER_DEFAULT_DENY] = "DefaultDeny")
+NAMES(tier, BH_TIER_COUNT_, [BH_TIER_QUARANTINE] = "Quarantine", [BH_TIER_ADMIN] = "Admin",
+      [BH_TIER_NETWORK_POLICY] = "NetworkPolicy", [BH_TIER_BASELINE] = "Baseline",
+      [BH_TIER_DEFAULT_DENY] = "DefaultDeny")
 NAMES(action, BH_ACTION_COUNT_, [BH_ALLOW] = "Allow", [BH_DENY] = "Deny", [BH_PASS] = "Pass")
 NAMES(sel_op, BH_SEL_OP_COUNT_, [BH_SEL_IN] = "In", [BH_SEL_NOT_IN] = "NotIn",
       [BH_SEL_EXISTS] = "Exists", [BH_SEL_DOES_NOT_EXIST] = "DoesNotExist")
@@ -30,14 +31,15 @@ NAMES(policy_kind, BH_POLICY_KIND_COUNT_, [BH_NETWORK_POLICY] = "NetworkPolicy",
       [BH_CLUSTER_NETWORK_POLICY] = "ClusterNetworkPolicy",
       [BH_ADMIN_NETWORK_POLICY] = "AdminNetworkPolicy",
       [BH_BASELINE_ADMIN_NETWORK_POLICY] = "BaselineAdminNetworkPolicy",
-      [BH_DEFAULT_DENY] = "DefaultDeny")
+      [BH_DEFAULT_DENY] = "DefaultDeny", [BH_QUARANTINE] = "Quarantine")
 NAMES(kind, BH_KIND_COUNT_, [BH_KIND_POD] = "Pod", [BH_KIND_NAMESPACE] = "Namespace",
       [BH_KIND_NODE] = "Node", [BH_KIND_POLICY] = "Policy")
 NAMES(verdict, BH_VERDICT_COUNT_, [BH_VERDICT_ALLOWED] = "allowed", [BH_VERDICT_DENIED] = "denied")
 NAMES(reason, BH_REASON_COUNT_, [BH_REASON_NOT_SUBJECT] = "not-subject",
       [BH_REASON_NOT_ISOLATED] = "not-isolated", [BH_REASON_SELF] = "self",
       [BH_REASON_OWN_NODE] = "own-node", [BH_REASON_RULE] = "rule",
-      [BH_REASON_DEFAULT_DENY] = "default-deny", [BH_REASON_NO_LABELS] = "no-labels")
+      [BH_REASON_DEFAULT_DENY] = "default-deny", [BH_REASON_NO_LABELS] = "no-labels",
+      [BH_REASON_QUARANTINE] = "quarantine")
 NAMES(miss, BH_MISS_COUNT_, [BH_MISS_PROTOCOL] = "protocol", [BH_MISS_PORT] = "port",
       [BH_MISS_POD_SELECTOR] = "podSelector", [BH_MISS_IP_BLOCK] = "ipBlock",
       [BH_MISS_NAMESPACE_SELECTOR] = "namespaceSelector")
@@ -101,6 +103,11 @@ const char *bh_labels_get(const struct bh_labels *labels, const char *key)
 		if (strcmp(labels->items[i].key, key) == 0)
 			return labels->items[i].value;
 	return NULL;
+}
+
+bool bh_policy_kind_is_namespaced(enum bh_policy_kind kind)
+{
+	return kind == BH_NETWORK_POLICY || kind == BH_DEFAULT_DENY || kind == BH_QUARANTINE;
 }
 
 enum bh_tier bh_policy_tier(const struct bh_policy *p)

@@ -13,7 +13,7 @@
 /*
  * mode and default-deny: the writer of a NetworkPolicy may delete it, so audit gives nothing
  * more; but the configuration's default deny is not the writer's to loosen.  ports: the writer
- * of a pod names its ports in its spec anyway.
+ * of a pod names its ports in its spec anyway.  quarantine: an operator's act.
  */
 static const struct {
 	const char *name;
@@ -23,6 +23,7 @@ static const struct {
 	[BH_ANNOTATION_MODE] = { "mode", BH_TRUST_NO_OVERRIDE, true },
 	[BH_ANNOTATION_DEFAULT_DENY] = { "default-deny", BH_TRUST_NO_OVERRIDE, true },
 	[BH_ANNOTATION_PORTS] = { "ports", BH_TRUST_ALL, false },
+	[BH_ANNOTATION_QUARANTINE] = { "quarantine", BH_TRUST_NAMESPACES, false },
 };
 static_assert(BH_ARRAY_LEN(annotations) == BH_ANNOTATION_COUNT_, "every annotation has a row");
 

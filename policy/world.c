@@ -267,14 +267,20 @@ struct bh_world *bh_world_new(const struct bh_world_config *config)
 	return w;
 }
 
-static void update_denies(struct bh_world *w)
+static void update_own_policies(struct bh_world *w)
 {
 	size_t i;
 
-	for (i = 0; i < w->entries[BH_KIND_NAMESPACE].cap; i++)
-		if (w->entries[BH_KIND_NAMESPACE].slots[i])
-			bh_space_update_deny(w, bh_item(w->entries[BH_KIND_NAMESPACE].slots[i],
-							struct bh_space, entry.node));
+	for (i = 0; i < w->entries[BH_KIND_NAMESPACE].cap; i++) {
+		struct bh_space *space;
+
+		if (!w->entries[BH_KIND_NAMESPACE].slots[i])
+			continue;
+		space = bh_item(w->entries[BH_KIND_NAMESPACE].slots[i], struct bh_space,
+				entry.node);
+		bh_space_update_deny(w, space);
+		bh_space_update_quarantine(w, space);
+	}
 }
 
 void bh_world_configure(struct bh_world *w, const struct bh_world_config *config)
@@ -284,7 +290,7 @@ void bh_world_configure(struct bh_world *w, const struct bh_world_config *config
 	w->is_trust_changed |= !is_same_trust(w, config) || !is_same_demand(w, config);
 	free_config(w);
 	copy_config(w, config);
-	update_denies(w);
+	update_own_policies(w);
 	if (is_moved)
 		bh_pod_update_all(w);
 }
@@ -390,10 +396,12 @@ static int check_fact(const struct bh_fact *fact, struct bh_err *err)
 		name = fact->pod.name;
 		break;
 	case BH_KIND_POLICY:
-		ns = fact->policy.kind == BH_NETWORK_POLICY ? fact->policy.namespace : "-";
+		ns = bh_policy_kind_is_namespaced(fact->policy.kind) ? fact->policy.namespace : "-";
 		name = fact->policy.name;
 		if (fact->policy.kind == BH_DEFAULT_DENY)
 			return bh_err(err, -EINVAL, "the world makes its own default deny");
+		if (fact->policy.kind == BH_QUARANTINE && fact->source != BH_SOURCE_NODE)
+			return bh_err(err, -EPERM, "only the operator of this node sets it");
 		break;
 	case BH_KIND_NAMESPACE:
 		ns = "-";

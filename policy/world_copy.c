@@ -208,6 +208,7 @@ static void swap_policy(struct bh_world *w, struct bh_policy *p, swap_fn *fn)
 	p->namespace = fn(w, p->namespace);
 	p->name = fn(w, p->name);
 	p->uid = fn(w, p->uid);
+	p->pod = fn(w, p->pod);
 	p->invalid = fn(w, p->invalid);
 	p->file = fn(w, p->file);
 	swap_selector(w, &p->namespaces, fn);
@@ -225,8 +226,7 @@ static struct bh_obj *new_policy(struct bh_world *w, const struct bh_policy *src
 	o = bh_calloc(1, b.used);
 	b = (struct bump){ .data = (char *)o, .used = sizeof(*o) };
 	copy_policy(&b, src, &o->pub);
-	if (!o->pub.namespace ||
-	    (o->pub.kind != BH_NETWORK_POLICY && o->pub.kind != BH_DEFAULT_DENY))
+	if (!o->pub.namespace || !bh_policy_kind_is_namespaced(o->pub.kind))
 		o->pub.namespace = "";
 	if (!o->pub.uid)
 		o->pub.uid = "";
@@ -301,8 +301,9 @@ static bool policy_same(const struct bh_policy *a, const struct bh_policy *b)
 	    !str_same(a->namespace, b->namespace) || !str_same(a->name, b->name) ||
 	    !str_same(a->uid, b->uid) || a->generation != b->generation ||
 	    a->has_namespaces != b->has_namespaces || a->has_policy_types != b->has_policy_types ||
-	    a->mode != b->mode || !str_same(a->invalid, b->invalid) ||
-	    !str_same(a->file, b->file) || a->line != b->line)
+	    a->mode != b->mode || !str_same(a->invalid, b->invalid) || !str_same(a->pod, b->pod) ||
+	    a->is_by_annotation != b->is_by_annotation || !str_same(a->file, b->file) ||
+	    a->line != b->line)
 		return false;
 	if (!selector_same(&a->namespaces, &b->namespaces) || !selector_same(&a->pods, &b->pods))
 		return false;

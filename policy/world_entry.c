@@ -98,8 +98,7 @@ struct bh_space *bh_space_get(struct bh_world *w, const char *name, struct bh_er
 
 void bh_entry_doom(struct bh_world *w, struct bh_entry *e)
 {
-	/* A default deny's entry is a part of its namespace. */
-	if (e->is_doomed || (e->kind == BH_KIND_POLICY && e->policy_kind == BH_DEFAULT_DENY))
+	if (e->is_doomed || e->is_own)
 		return;
 	e->is_doomed = true;
 	bh_ptrs_add(&w->doomed, e);
@@ -122,6 +121,8 @@ void bh_entry_free(struct bh_world *w, struct bh_entry *e)
 	}
 	bh_intern_unref(&w->strings, space->deny.namespace);
 	bh_intern_unref(&w->strings, space->deny.name);
+	bh_intern_unref(&w->strings, space->quarantine.namespace);
+	bh_intern_unref(&w->strings, space->quarantine.name);
 	free(space->classes.items);
 	free(space->policies);
 	free(space->merged);
@@ -279,6 +280,7 @@ static void follow(struct bh_world *w, struct bh_entry *e, struct bh_obj *old, s
 
 		space->merged_at = 0;
 		bh_space_update_deny(w, space);
+		bh_space_update_quarantine(w, space);
 	}
 }
 
@@ -347,37 +349,64 @@ void bh_space_unuse(struct bh_world *w, struct bh_space *space)
 		update_entry(w, &space->entry);
 }
 
-/* --- default deny -------------------------------------------------------------------------- */
+/* --- policies of the world's own ------------------------------------------------------------ */
 
-void bh_space_update_deny(struct bh_world *w, struct bh_space *space)
+/* @policy NULL: there is none. */
+static void publish_own(struct bh_world *w, struct bh_entry *e, const struct bh_policy *policy)
 {
-	static const struct bh_rule deny_all = { .action = BH_DENY };
-	const struct entry_key key = { BH_DEFAULT_DENY, space->entry.name, "default-deny" };
-	bool dirs[BH_DIR_COUNT_] = { false };
-	struct bh_entry *e = &space->deny;
 	struct bh_fact fact = { .kind = BH_KIND_POLICY };
 	struct bh_obj *o = NULL;
-	size_t d;
 
-	if (space->entry.live)
-		bh_world_wanted_deny(w, bh_obj_public(space->entry.live), dirs);
-	fact.policy = (struct bh_policy){ .kind = BH_DEFAULT_DENY,
-					  .tier = BH_TIER_DEFAULT_DENY,
-					  .namespace = key.namespace,
-					  .name = key.name,
-					  .uid = "" };
-	for (d = 0; d < BH_DIR_COUNT_; d++)
-		if (dirs[d])
-			fact.policy.rules[d] = (struct bh_rules){ &deny_all, 1 };
-	if (!e->name && (dirs[BH_INGRESS] || dirs[BH_EGRESS]))
-		init_entry(w, e, BH_KIND_POLICY, &key);
-	if (dirs[BH_INGRESS] || dirs[BH_EGRESS])
+	if (policy) {
+		const struct entry_key key = { policy->kind, policy->namespace, policy->name };
+
+		if (!e->name)
+			init_entry(w, e, BH_KIND_POLICY, &key);
+		e->is_own = true;
+		fact.policy = *policy;
 		o = bh_obj_copy(w, &fact);
-
+	}
 	if (o && e->live && bh_obj_equal(o, e->live))
 		bh_obj_drop_role(w, o, 0);
 	else if (o || e->live)
 		publish(w, e, o);
+}
+
+void bh_space_update_deny(struct bh_world *w, struct bh_space *space)
+{
+	static const struct bh_rule deny_all = { .action = BH_DENY };
+	struct bh_policy policy = { .kind = BH_DEFAULT_DENY,
+				    .tier = BH_TIER_DEFAULT_DENY,
+				    .namespace = space->entry.name,
+				    .name = "default-deny",
+				    .uid = "" };
+	bool dirs[BH_DIR_COUNT_] = { false };
+	size_t d;
+
+	if (space->entry.live)
+		bh_world_wanted_deny(w, bh_obj_public(space->entry.live), dirs);
+	for (d = 0; d < BH_DIR_COUNT_; d++)
+		if (dirs[d])
+			policy.rules[d] = (struct bh_rules){ &deny_all, 1 };
+	publish_own(w, &space->deny, dirs[BH_INGRESS] || dirs[BH_EGRESS] ? &policy : NULL);
+}
+
+void bh_space_update_quarantine(struct bh_world *w, struct bh_space *space)
+{
+	static const struct bh_rule deny_all = { .action = BH_DENY };
+	const struct bh_policy policy = {
+		.kind = BH_QUARANTINE,
+		.tier = BH_TIER_QUARANTINE,
+		.namespace = space->entry.name,
+		.name = BH_QUARANTINE_BY_ANNOTATION,
+		.uid = "",
+		.is_by_annotation = true,
+		.rules = { [BH_INGRESS] = { &deny_all, 1 }, [BH_EGRESS] = { &deny_all, 1 } }
+	};
+	bool is_wanted = space->entry.live && space->n_quarantined > 0 &&
+			 bh_world_honours(w, BH_ANNOTATION_QUARANTINE, space->entry.name, NULL);
+
+	publish_own(w, &space->quarantine, is_wanted ? &policy : NULL);
 }
 
 /* --- what sources tell ---------------------------------------------------------------------- */
@@ -401,7 +430,7 @@ static struct entry_key key_of(const struct bh_fact *fact)
 
 	if (fact->kind == BH_KIND_POLICY) {
 		key.policy_kind = fact->policy.kind;
-		if (key.policy_kind == BH_NETWORK_POLICY)
+		if (bh_policy_kind_is_namespaced(key.policy_kind))
 			key.namespace = fact->policy.namespace;
 	}
 	return key;
@@ -451,7 +480,7 @@ int bh_entry_apply(struct bh_world *w, const struct bh_fact *fact, struct bh_err
 void bh_entry_remove(struct bh_world *w, const struct bh_key *key)
 {
 	bool is_policy = key->kind == BH_KIND_POLICY;
-	bool has_ns = is_policy && key->policy_kind == BH_NETWORK_POLICY;
+	bool has_ns = is_policy && bh_policy_kind_is_namespaced(key->policy_kind);
 	struct bh_space *space;
 	struct bh_entry *e;
 	struct bh_obj *old;

@@ -141,6 +141,7 @@ struct bh_entry {
 	uint8_t kind;
 	uint8_t policy_kind;
 	bool is_doomed;        /* the next settle looks whether it can go */
+	bool is_own;           /* made by the world: a part of its namespace */
 	uint32_t change;       /* 1 + index of the pending change */
 	const char *namespace; /* "" except for namespaced policies */
 	const char *name;
@@ -161,6 +162,9 @@ struct bh_space {
 	size_t n_merged;
 	uint64_t merged_at;   /* world->cluster_stamp it was made at; 0: never */
 	struct bh_entry deny; /* its BH_DEFAULT_DENY policy */
+	/* Its BH_QUARANTINE policy, for live pods that have the annotation. */
+	struct bh_entry quarantine;
+	size_t n_quarantined;
 };
 
 /* Classes or namespaces that have a label, or any label of a key. */
@@ -322,6 +326,7 @@ void bh_entry_free(struct bh_world *w, struct bh_entry *e);
 void bh_entry_doom(struct bh_world *w, struct bh_entry *e);
 void bh_entry_reap(struct bh_world *w, struct bh_entry *e);
 void bh_space_update_deny(struct bh_world *w, struct bh_space *space);
+void bh_space_update_quarantine(struct bh_world *w, struct bh_space *space);
 /* Evaluation order: tier, priority, kind, name, namespace. */
 int bh_policy_cmp(const struct bh_policy *a, const struct bh_policy *b);
 

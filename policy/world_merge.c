@@ -167,6 +167,9 @@ static struct bh_pod_obj *merge(struct bh_world *w, const struct group *g, const
 	if (runtime)
 		from = runtime;
 	pod.has_ignored_ports = from->pub.has_ignored_ports;
+	pod.is_quarantined = false;
+	for (i = 0; i < g->n; i++)
+		pod.is_quarantined |= g->facts[i]->pub.is_quarantined;
 	ports = unite_ports(g, &pod.n_ports);
 	pod.ports = ports;
 	pod.uid = uid;

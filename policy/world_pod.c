@@ -255,8 +255,9 @@ bool bh_pod_same(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 	       p->created_ns == q->created_ns && p->workload_kind == q->workload_kind &&
 	       p->workload_name == q->workload_name && str_same(p->sandbox_id, q->sandbox_id) &&
 	       p->file == q->file && p->line == q->line &&
-	       p->has_ignored_ports == q->has_ignored_ports && p->netns == q->netns &&
-	       ports_same(p, q) && extra_same(p, q) &&
+	       p->has_ignored_ports == q->has_ignored_ports &&
+	       p->is_quarantined == q->is_quarantined && p->netns == q->netns && ports_same(p, q) &&
+	       extra_same(p, q) &&
 	       addrs_same(bh_pod_claimed(a), a->n_claims, bh_pod_claimed(b), b->n_claims);
 }
 
@@ -281,6 +282,7 @@ static void attach(struct bh_world *w, struct bh_pod_obj *p)
 		bh_claims_add(w, p->claims, p->n_claims, 0);
 	w->n_live[BH_KIND_POD]++;
 	w->n_local += p->pub.is_local;
+	p->class->space->n_quarantined += p->pub.is_quarantined;
 }
 
 /* Its role goes later, when the change knows it. */
@@ -291,6 +293,7 @@ static void detach(struct bh_world *w, struct bh_pod_obj *p)
 	bh_class_del_pod(w, p);
 	w->n_live[BH_KIND_POD]--;
 	w->n_local -= p->pub.is_local;
+	p->class->space->n_quarantined -= p->pub.is_quarantined;
 }
 
 /*
@@ -359,6 +362,8 @@ static struct bh_pod_obj *revive(struct bh_world *w, struct bh_pod_obj *p, uint3
 void bh_pod_publish(struct bh_world *w, struct bh_pod_obj *old, struct bh_pod_obj *p)
 {
 	uint32_t change = old ? old->obj.change : find_change(w, p);
+	struct bh_space *space = (old ? old : p)->class->space;
+	bool touches_quarantine = (old && old->pub.is_quarantined) || (p && p->pub.is_quarantined);
 
 	if (old)
 		detach(w, old);
@@ -379,6 +384,8 @@ void bh_pod_publish(struct bh_world *w, struct bh_pod_obj *old, struct bh_pod_ob
 		bh_addrs_resolve(w, bh_pod_claimed(old), old->n_claims, false);
 	if (p && bh_pod_can_own(&p->pub))
 		bh_addrs_resolve(w, bh_pod_claimed(p), p->n_claims, false);
+	if (touches_quarantine)
+		bh_space_update_quarantine(w, space);
 }
 
 void bh_pod_reown(struct bh_world *w, struct bh_pod_obj *p)

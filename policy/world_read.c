@@ -104,11 +104,14 @@ const struct bh_policy *bh_world_policy(const struct bh_world *w, enum bh_policy
 		space = bh_space_find(w, ns);
 		e = space && space->deny.name && strcmp(space->deny.name, name) == 0 ? &space->deny
 										     : NULL;
+	} else if (kind == BH_QUARANTINE && strcmp(name, BH_QUARANTINE_BY_ANNOTATION) == 0) {
+		space = bh_space_find(w, ns);
+		e = space ? &space->quarantine : NULL;
 	} else {
-		e = bh_entry_find(w, BH_KIND_POLICY, kind, kind == BH_NETWORK_POLICY ? ns : "",
-				  name);
+		e = bh_entry_find(w, BH_KIND_POLICY, kind,
+				  bh_policy_kind_is_namespaced(kind) ? ns : "", name);
 	}
-	return e ? bh_obj_public(e->live) : NULL;
+	return e && e->live ? bh_obj_public(e->live) : NULL;
 }
 
 enum bh_mode bh_world_mode(const struct bh_world *w)
@@ -182,7 +185,7 @@ static void collect_entries(const struct bh_table *t, struct bh_listing *l)
 	}
 }
 
-static void collect_denies(const struct bh_world *w, struct bh_listing *l)
+static void collect_own(const struct bh_world *w, struct bh_listing *l)
 {
 	size_t i;
 
@@ -195,6 +198,8 @@ static void collect_denies(const struct bh_world *w, struct bh_listing *l)
 				entry.node);
 		if (space->deny.live)
 			l->items[l->n++] = bh_obj_public(space->deny.live);
+		if (space->quarantine.live)
+			l->items[l->n++] = bh_obj_public(space->quarantine.live);
 	}
 }
 
@@ -219,7 +224,7 @@ static const struct bh_listing *listing(const struct bh_world *w, enum bh_kind k
 	case BH_KIND_NODE: collect_entries(&w->entries[BH_KIND_NODE], l); break;
 	case BH_KIND_POLICY:
 		collect_entries(&w->entries[BH_KIND_POLICY], l);
-		collect_denies(w, l);
+		collect_own(w, l);
 		break;
 	case BH_KIND_COUNT_: abort();
 	}
@@ -328,6 +333,10 @@ static bool selects(const struct bh_world *w, const struct bh_policy *p,
 
 bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p, const struct bh_pod *pod)
 {
+	if (p->pod && strcmp(p->pod, pod->name) != 0)
+		return false;
+	if (p->is_by_annotation && !pod->is_quarantined)
+		return false;
 	return !bh_pod_is_closed(pod) &&
 	       selects(w, p, p->has_namespaces ? &p->namespaces : NULL, &p->pods, pod);
 }

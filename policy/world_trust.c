@@ -125,6 +125,8 @@ enum bh_mode bh_world_policy_mode(const struct bh_world *w, const struct bh_poli
 {
 	if (w->mode == BH_AUDIT)
 		return BH_AUDIT;
+	if (p->kind == BH_QUARANTINE)
+		return BH_ENFORCE;
 	if (p->mode == BH_AUDIT && bh_world_honours(w, BH_ANNOTATION_MODE, p->namespace, NULL))
 		return BH_AUDIT;
 	return *p->namespace && is_space_audited(w, p) ? BH_AUDIT : BH_ENFORCE;
@@ -182,7 +184,7 @@ static void tell_policy(struct teller *t, const struct bh_policy *p)
 
 static void tell_pod(struct teller *t, const struct bh_pod *p)
 {
-	const struct bh_ignored i = {
+	struct bh_ignored i = {
 		.annotation = BH_ANNOTATION_PORTS,
 		.kind = bh_kind_str(BH_KIND_POD),
 		.namespace = p->namespace,
@@ -192,6 +194,9 @@ static void tell_pod(struct teller *t, const struct bh_pod *p)
 
 	if (p->has_ignored_ports &&
 	    !bh_world_honours(t->w, BH_ANNOTATION_PORTS, p->namespace, &why))
+		tell(t, i, &why);
+	i.annotation = BH_ANNOTATION_QUARANTINE;
+	if (p->is_quarantined && !bh_world_honours(t->w, i.annotation, p->namespace, &why))
 		tell(t, i, &why);
 }
 
@@ -211,7 +216,8 @@ size_t bh_world_ignored(const struct bh_world *w,
 	for (i = 0; i < n; i++)
 		tell_policy(&t, policies[i]);
 	/* Only then can a pod have one that is. */
-	if (trust_in(w, BH_ANNOTATION_PORTS) != BH_TRUST_ALL) {
+	if (trust_in(w, BH_ANNOTATION_PORTS) != BH_TRUST_ALL ||
+	    trust_in(w, BH_ANNOTATION_QUARANTINE) != BH_TRUST_ALL) {
 		n = bh_world_pods(w, &pods);
 		for (i = 0; i < n; i++)
 			tell_pod(&t, pods[i]);

@@ -44,9 +44,12 @@ enum bh_reason {
 	BH_REASON_RULE,         /* rule[] decided */
 	BH_REASON_DEFAULT_DENY, /* isolated and no rule matched */
 	BH_REASON_NO_LABELS,    /* the pod's labels are not known yet: closed, or audit */
+	BH_REASON_QUARANTINE,   /* denied: rule is of a quarantine */
 	BH_REASON_COUNT_
 };
 const char *bh_reason_str(enum bh_reason r); /* "not-subject", "not-isolated", ... */
+/* Whether a rule decided. */
+bool bh_reason_has_rule(enum bh_reason r);
 
 /* What a rule that nearly matched missed; first in this order. */
 enum bh_miss {
@@ -80,7 +83,7 @@ struct bh_near_miss {
 struct bh_dir_verdict {
 	enum bh_verdict verdict;
 	enum bh_reason reason;
-	struct bh_rule_ref rule; /* BH_REASON_RULE: the first that decides */
+	struct bh_rule_ref rule; /* BH_REASON_RULE, _QUARANTINE: the first that decides */
 	/* BH_REASON_DEFAULT_DENY: who isolates the pod, in name order. */
 	const struct bh_policy *isolating[BH_MAX_ISOLATING];
 	size_t n_isolating; /* all of them; only the first BH_MAX_ISOLATING are kept */

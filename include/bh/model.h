@@ -41,16 +41,17 @@ const char *bh_mode_str(enum bh_mode mode); /* "enforce", "audit" */
 
 /*
  * Evaluated in this order; Pass leads to the next.  In all but NetworkPolicy the
- * first rule that matches decides.  The last is Bulkhead's own, see world.h.
+ * first rule that matches decides.  The first and the last are Bulkhead's own, see world.h.
  */
 enum bh_tier {
+	BH_TIER_QUARANTINE,
 	BH_TIER_ADMIN,
 	BH_TIER_NETWORK_POLICY,
 	BH_TIER_BASELINE,
 	BH_TIER_DEFAULT_DENY,
 	BH_TIER_COUNT_
 };
-const char *bh_tier_str(enum bh_tier tier); /* "Admin", "NetworkPolicy", ... */
+const char *bh_tier_str(enum bh_tier tier); /* "Quarantine", "Admin", "NetworkPolicy", ... */
 
 /* What a matching rule does.  In the NetworkPolicy tier only BH_ALLOW. */
 enum bh_action { BH_ALLOW, BH_DENY, BH_PASS, BH_ACTION_COUNT_ };
@@ -123,6 +124,7 @@ struct bh_pod {
 	bool is_finished;       /* status.phase Succeeded or Failed, or sandbox not ready */
 	bool has_no_labels_yet; /* they are unknown, as opposed to none: it is closed */
 	bool has_ignored_ports; /* told by an annotation that does not count; set by the world */
+	bool is_quarantined;    /* annotation bulkhead.dev/quarantine, whether it counts or not */
 	/*
 	 * Another pod claims one of addrs and nobody can tell which of them has it:
 	 * its labels may be the other's, so it is closed as well.  Set by the world.
@@ -238,6 +240,7 @@ enum bh_policy_kind {
 	BH_ADMIN_NETWORK_POLICY,          /* policy.networking.k8s.io/v1alpha1, tier Admin */
 	BH_BASELINE_ADMIN_NETWORK_POLICY, /* the same group, tier Baseline, named "default" */
 	BH_DEFAULT_DENY,                  /* bulkhead's own baseline, see world.h */
+	BH_QUARANTINE,                    /* an operator's act, or an annotation's; see world.h */
 	BH_POLICY_KIND_COUNT_
 };
 const char *bh_policy_kind_str(enum bh_policy_kind kind); /* "NetworkPolicy", ... */
@@ -254,6 +257,9 @@ struct bh_policy {
 	bool has_namespaces;
 	struct bh_selector namespaces;
 	struct bh_selector pods;
+	/* BH_QUARANTINE: the one pod of that name only; NULL: whatever the labels select. */
+	const char *pod;
+	bool is_by_annotation;        /* BH_QUARANTINE: only pods that have the annotation */
 	bool isolates[BH_DIR_COUNT_]; /* v1 policyTypes; false in other tiers */
 	bool has_policy_types;        /* they were written, and not taken from the rules */
 	struct bh_rules rules[BH_DIR_COUNT_];
@@ -268,6 +274,8 @@ struct bh_policy {
 	int line;
 };
 
+/* Whether policies of that kind are of a namespace. */
+bool bh_policy_kind_is_namespaced(enum bh_policy_kind kind);
 /* The tier in which @p is asked: NetworkPolicy for one that is not valid. */
 enum bh_tier bh_policy_tier(const struct bh_policy *p);
 /*

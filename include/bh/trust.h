@@ -23,7 +23,8 @@
 enum bh_annotation {
 	BH_ANNOTATION_MODE,
 	BH_ANNOTATION_DEFAULT_DENY,
-	BH_ANNOTATION_PORTS, /* of a pod in the container runtime */
+	BH_ANNOTATION_PORTS,      /* of a pod in the container runtime */
+	BH_ANNOTATION_QUARANTINE, /* of a pod */
 	BH_ANNOTATION_COUNT_
 };
 /* The part behind the prefix: "mode", "default-deny", ... */

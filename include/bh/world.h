@@ -45,6 +45,12 @@
  * Baseline, per namespace that needs one: it selects every pod of the namespace and has in
  * each denied direction one rule that denies everything.  Readers see it among
  * the policies.
+ *
+ * Quarantine.  A policy of kind BH_QUARANTINE is asked before all others and denies both
+ * directions, but what rules before that allow.  Only this node's operator tells one
+ * (BH_SOURCE_NODE); for pods with the annotation, where it counts, the world makes one per
+ * namespace.  It is enforced whatever annotations of audit say, except in a world that
+ * is in audit as a whole.  What the own node sends to the pod passes, as everywhere.
  */
 #ifndef BH_WORLD_H
 #define BH_WORLD_H
@@ -58,6 +64,9 @@
 #define BH_MAX_NAMESPACES 100000
 #define BH_MAX_NODES      20000
 #define BH_MAX_POLICIES   100000
+
+/* The name of what the world makes for pods with the annotation; no other has it. */
+#define BH_QUARANTINE_BY_ANNOTATION "by annotation"
 
 /* The namespace that is exempt from default deny where nobody says otherwise. */
 #define BH_DEFAULT_EXEMPT_NAMESPACE "kube-system"

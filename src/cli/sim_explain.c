@@ -109,13 +109,13 @@ static void add_spans(const struct bh_sim *sim, const struct bh_sim_spans *s, en
 
 	bh_buf_printf(out, "%s:\n", bh_dir_str(dir));
 	for (i = 0; i < s->n[dir]; i++) {
-		if (items[i].result.dir[dir].reason == BH_REASON_RULE)
+		if (bh_reason_has_rule(items[i].result.dir[dir].reason))
 			add_span(sim, &items[i], dir, false, out);
 		else
 			n_rest++;
 	}
 	for (i = 0; i < s->n[dir]; i++)
-		if (items[i].result.dir[dir].reason != BH_REASON_RULE)
+		if (!bh_reason_has_rule(items[i].result.dir[dir].reason))
 			add_span(sim, &items[i], dir, n_rest == 1 && s->n[dir] > 1, out);
 }
 

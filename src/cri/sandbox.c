@@ -307,6 +307,14 @@ static void make_ports(const struct bh_sandbox_raw *raw, struct bh_arena *arena,
 			    err.text);
 }
 
+static bool is_quarantined(const struct bh_sandbox_raw *raw)
+{
+	const struct bh_labels annotations = { .items = raw->annotations, .n = raw->n_annotations };
+	const char *value = bh_labels_get(&annotations, BH_CRI_QUARANTINE_ANNOTATION);
+
+	return value && strcmp(value, "false") != 0;
+}
+
 int bh_sandbox_make(const struct bh_sandbox_raw *raw, struct bh_arena *arena,
 		    struct bh_sandbox *ret, struct bh_err *err)
 {
@@ -314,6 +322,7 @@ int bh_sandbox_make(const struct bh_sandbox_raw *raw, struct bh_arena *arena,
 		.attempt = raw->attempt,
 		.has_state = raw->has_state,
 		.is_finished = raw->is_finished,
+		.is_quarantined = is_quarantined(raw),
 		.created_ns = raw->created_ns,
 	};
 
@@ -424,5 +433,6 @@ bool bh_sandbox_eq(const struct bh_sandbox *a, const struct bh_sandbox *b)
 	       ports_eq(a, b) && addrs_eq(a, b) && str_eq(a->netns, b->netns) &&
 	       a->has_network == b->has_network && a->is_host_network == b->is_host_network &&
 	       a->has_state == b->has_state && a->is_finished == b->is_finished &&
-	       a->created_ns == b->created_ns && str_eq(a->problem, b->problem);
+	       a->is_quarantined == b->is_quarantined && a->created_ns == b->created_ns &&
+	       str_eq(a->problem, b->problem);
 }

@@ -21,7 +21,8 @@
 #define BH_CRI_MAX_JSON   (1u << 20)
 
 /* Named ports of the pod, as a JSON list of container ports. */
-#define BH_CRI_PORTS_ANNOTATION "bulkhead.dev/ports"
+#define BH_CRI_PORTS_ANNOTATION      "bulkhead.dev/ports"
+#define BH_CRI_QUARANTINE_ANNOTATION "bulkhead.dev/quarantine"
 /* What kubelet writes on each container, in the same form. */
 #define BH_CRI_KUBELET_PORTS "io.kubernetes.container.ports"
 
@@ -55,6 +56,7 @@ struct bh_sandbox {
 	bool is_host_network;
 	bool has_state;
 	bool is_finished;
+	bool is_quarantined; /* annotation bulkhead.dev/quarantine */
 	uint64_t created_ns;
 	const char *problem; /* what had to be left out, for people; NULL if nothing */
 };

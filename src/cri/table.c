@@ -78,6 +78,7 @@ static void show(struct bh_cri_table *t, struct pod *pod, const struct entry *e)
 			.n_addrs = has_addrs ? s->n_addrs : 0,
 			.is_host_network = s->is_host_network,
 			.is_finished = s->is_finished,
+			.is_quarantined = s->is_quarantined,
 			.created_ns = s->created_ns,
 			.sandbox_id = s->id,
 			.netns = s->netns,

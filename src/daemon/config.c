@@ -511,8 +511,9 @@ static const struct option_spec specs[] = {
 	  .is_list = true },
 	{ .name = "annotations",
 	  .arg = "[KEY=]all|no-override|trusted-namespaces|none",
-	  .help = "where the bulkhead.dev/ annotation KEY (mode, default-deny, ports) counts, or "
-		  "all of them; may be repeated (default: no-override, for ports all)",
+	  .help = "where the bulkhead.dev/ annotation KEY (mode, default-deny, ports, "
+		  "quarantine) counts, or all of them; may be repeated (default: no-override, for "
+		  "ports all, for quarantine trusted-namespaces)",
 	  .parse = parse_annotations,
 	  .is_list = true },
 	{ .name = "trusted-namespace",

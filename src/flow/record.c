@@ -178,8 +178,10 @@ static void fill_evaluated(json_t *record, const struct flow_sample *s,
 {
 	const bool is_audit = s->book == FLOW_AUDIT;
 	const struct bh_rule_ref *rule = is_audit ? &v->audit_rule : &v->rule;
-	const bool has_rule = is_audit ? rule->policy != NULL : v->reason == BH_REASON_RULE;
-	enum bh_reason reason = has_rule ? BH_REASON_RULE : BH_REASON_DEFAULT_DENY;
+	const bool has_rule = is_audit ? rule->policy != NULL : bh_reason_has_rule(v->reason);
+	enum bh_reason reason = !has_rule                             ? BH_REASON_DEFAULT_DENY
+				: rule->policy->kind == BH_QUARANTINE ? BH_REASON_QUARANTINE
+								      : BH_REASON_RULE;
 
 	/* What the verdict says of itself, not of the policies in audit. */
 	if (!is_audit || v->reason == BH_REASON_NO_LABELS)

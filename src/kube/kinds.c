@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "bh/alloc.h"
+#include "bh/trust.h"
 
 /*
  * kind and apiVersion are not kept: they are known, and the items of a list do
@@ -44,6 +45,7 @@ static const struct bh_keep metadata[] = {
 
 static const struct bh_keep pod_annotations[] = {
 	{ .name = "kubernetes.io/config.mirror", .slot = BH_SLOT_MIRROR },
+	{ .name = BH_ANNOTATION_PREFIX "quarantine" },
 	{ .name = "k8s.io/initial-events-end", .slot = BH_SLOT_INITIAL_END, .is_dropped = true },
 	{ 0 },
 };

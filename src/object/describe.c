@@ -71,6 +71,16 @@ void describe_policy(struct bh_buf *b, const struct bh_policy *p)
 		bh_buf_escape(b, p->namespace);
 		return;
 	}
+	if (p->kind == BH_QUARANTINE) {
+		bh_buf_puts(b, "the quarantine ");
+		bh_buf_puts(b, p->is_by_annotation ? "by annotation in namespace " : "of ");
+		bh_buf_escape(b, p->namespace);
+		if (!p->is_by_annotation) {
+			bh_buf_putc(b, '/');
+			bh_buf_escape(b, p->name);
+		}
+		return;
+	}
 	bh_buf_printf(b, "%s ", bh_policy_kind_str(p->kind));
 	if (*p->namespace) {
 		bh_buf_escape(b, p->namespace);
@@ -103,7 +113,7 @@ void describe_rule(struct bh_buf *b, const struct bh_rule_ref *ref, enum bh_dir 
 	const struct bh_rule *rule = describe_rule_of(ref, dir);
 
 	describe_policy(b, ref->policy);
-	if (ref->policy->kind == BH_DEFAULT_DENY)
+	if (ref->policy->kind == BH_DEFAULT_DENY || ref->policy->kind == BH_QUARANTINE)
 		return;
 	bh_buf_printf(b, " %s rule %zu", bh_dir_str(dir), ref->rule_index);
 	if (rule && rule->name) {
@@ -344,6 +354,7 @@ void describe_reason(const struct tale *t, const struct bh_dir_verdict *v, enum 
 		bh_buf_puts(b, "allowed, a node always reaches its own pods");
 		return;
 	case BH_REASON_RULE:
+	case BH_REASON_QUARANTINE:
 		bh_buf_printf(b, "%s by ", bh_verdict_str(v->verdict));
 		describe_rule(b, &v->rule, dir);
 		return;

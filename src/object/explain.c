@@ -56,7 +56,7 @@ static bool says_audit(const struct bh_world *w, const struct bh_policy *p)
 {
 	const struct bh_namespace *ns = *p->namespace ? bh_world_namespace(w, p->namespace) : NULL;
 
-	return p->mode == BH_AUDIT || (ns && ns->mode == BH_AUDIT);
+	return p->kind != BH_QUARANTINE && (p->mode == BH_AUDIT || (ns && ns->mode == BH_AUDIT));
 }
 
 static struct walk walk_of(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,
@@ -82,7 +82,7 @@ static struct walk walk_of(const struct bh_world *w, const struct bh_flow *flow,
 /* Whether policies have a say in that direction. */
 static bool is_judged(const struct bh_dir_verdict *v)
 {
-	return v->reason == BH_REASON_NOT_ISOLATED || v->reason == BH_REASON_RULE ||
+	return v->reason == BH_REASON_NOT_ISOLATED || bh_reason_has_rule(v->reason) ||
 	       v->reason == BH_REASON_DEFAULT_DENY;
 }
 
@@ -98,7 +98,7 @@ static void add_rule(struct bh_buf *b, const struct bh_policy *p, enum bh_dir di
 {
 	const struct bh_rule *rule = &p->rules[dir].items[index];
 
-	if (p->kind == BH_DEFAULT_DENY)
+	if (p->kind == BH_DEFAULT_DENY || p->kind == BH_QUARANTINE)
 		return;
 	bh_buf_printf(b, " rule %zu", index);
 	if (rule->name) {
@@ -149,7 +149,7 @@ static void add_step(const struct tale *t, const struct step *s, enum bh_dir dir
 	describe_policy(b, s->policy);
 	describe_place(b, s->policy, s->policy->line);
 	if (bh_policy_tier(s->policy) != BH_TIER_NETWORK_POLICY &&
-	    s->policy->kind != BH_DEFAULT_DENY)
+	    s->policy->kind != BH_DEFAULT_DENY && s->policy->kind != BH_QUARANTINE)
 		bh_buf_printf(b, ", tier %s, priority %d", bh_tier_str(s->policy->tier),
 			      s->policy->priority);
 	if (s->is_audited)

@@ -33,6 +33,7 @@ struct member {
 	unsigned int count; /* TYPE_ENUM: values are below it */
 	size_t at, n_at;
 	const struct shape *of; /* TYPE_STRUCT, TYPE_LIST */
+	unsigned int first;     /* TYPE_ENUM: the value that is written as 0 */
 };
 
 struct shape {
@@ -42,21 +43,22 @@ struct shape {
 	const char *(*check)(const void *item);
 };
 
-#define AT(t, s, m)           .type = TYPE_##t, .at = offsetof(struct s, m)
-#define ENUM(s, m, max)       AT(ENUM, s, m), .count = (max)
-#define LIST(s, m, n, shape_) AT(LIST, s, m), .n_at = offsetof(struct s, n), .of = &(shape_)
-#define STRUCT(s, m, shape_)  AT(STRUCT, s, m), .of = &(shape_)
+#define AT(t, s, m)               .type = TYPE_##t, .at = offsetof(struct s, m)
+#define ENUM(s, m, max)           AT(ENUM, s, m), .count = (max)
+#define ENUM_FROM(s, m, min, max) ENUM(s, m, max), .first = (min)
+#define LIST(s, m, n, shape_)     AT(LIST, s, m), .n_at = offsetof(struct s, n), .of = &(shape_)
+#define STRUCT(s, m, shape_)      AT(STRUCT, s, m), .of = &(shape_)
 
 /* --- shapes ---------------------------------------------------------------------------- */
 
 static const struct member addr_members[] = {
-	{ "ip", TYPE_ADDR, 0, 0, 0, NULL },
+	{ "ip", TYPE_ADDR, 0, 0, 0, NULL, 0 },
 	{ 0 },
 };
 static const struct shape addr_shape = { sizeof(struct bh_addr), addr_members, NULL };
 
 static const struct member cidr_members[] = {
-	{ "net", TYPE_CIDR, 0, 0, 0, NULL },
+	{ "net", TYPE_CIDR, 0, 0, 0, NULL, 0 },
 	{ 0 },
 };
 static const struct shape cidr_shape = { sizeof(struct bh_cidr), cidr_members, NULL };
@@ -96,6 +98,7 @@ static const struct member pod_members[] = {
 	{ "host_network", AT(BOOL, bh_pod, is_host_network) },
 	{ "finished", AT(BOOL, bh_pod, is_finished) },
 	{ "no_labels_yet", AT(BOOL, bh_pod, has_no_labels_yet) },
+	{ "quarantined", AT(BOOL, bh_pod, is_quarantined) },
 	{ "line", AT(INT, bh_pod, line) },
 	{ "created", AT(64, bh_pod, created_ns) },
 	{ "workload_kind", AT(OPTIONAL_STRING, bh_pod, workload_kind) },
@@ -219,7 +222,8 @@ static const char *check_policy(const void *item)
 
 static const struct member policy_members[] = {
 	{ "kind", ENUM(bh_policy, kind, BH_POLICY_KIND_COUNT_) },
-	{ "tier", ENUM(bh_policy, tier, BH_TIER_COUNT_) },
+	/* No source that is written has a quarantine. */
+	{ "tier", ENUM_FROM(bh_policy, tier, BH_TIER_ADMIN, BH_TIER_COUNT_) },
 	{ "priority", AT(INT, bh_policy, priority) },
 	{ "namespace", AT(STRING, bh_policy, namespace) },
 	{ "name", AT(NEEDED_STRING, bh_policy, name) },
@@ -305,7 +309,7 @@ static long long number_at(const char *item, const struct member *m)
 	case TYPE_U8: memcpy(&u8, item + m->at, sizeof(u8)); return u8;
 	case TYPE_U16: memcpy(&u16, item + m->at, sizeof(u16)); return u16;
 	case TYPE_64: memcpy(&i64, item + m->at, sizeof(i64)); return i64;
-	default: memcpy(&i, item + m->at, sizeof(i)); return i;
+	default: memcpy(&i, item + m->at, sizeof(i)); return i - (int)m->first;
 	}
 }
 
@@ -447,11 +451,12 @@ static int get_number(const json_t *json, const struct member *m, char *item, st
 		[TYPE_ENUM] = { 0, 0 },
 	};
 	long long v = json_integer_value(json);
-	long long max = m->type == TYPE_ENUM ? (long long)m->count - 1 : limits[m->type][1];
+	long long max =
+		m->type == TYPE_ENUM ? (long long)m->count - 1 - m->first : limits[m->type][1];
 	uint8_t u8 = (uint8_t)v;
 	uint16_t u16 = (uint16_t)v;
 	int64_t i64 = v;
-	int i = (int)v;
+	int i = (int)(v + m->first);
 
 	if (json && !json_is_integer(json))
 		return wrong(m, "is no number", err);

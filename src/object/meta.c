@@ -115,6 +115,15 @@ enum bh_mode decode_mode(struct decoder *d, const struct field *annotations)
 	return BH_ENFORCE;
 }
 
+bool decode_quarantine(const struct field *annotations)
+{
+	struct field f = field_get(annotations, ANNOTATION_QUARANTINE);
+	const char *s = json_string_value(f.json);
+
+	/* A typo closes rather than opens. */
+	return f.json && !(s && strcmp(s, "false") == 0);
+}
+
 void check_annotations(struct decoder *d, const struct field *annotations, const char *const *names)
 {
 	const char *key;

@@ -11,6 +11,7 @@
 #define ANNOTATION_MODE         ANNOTATION_PREFIX "mode"
 #define ANNOTATION_DEFAULT_DENY ANNOTATION_PREFIX "default-deny"
 #define ANNOTATION_NETNS        ANNOTATION_PREFIX "netns"
+#define ANNOTATION_QUARANTINE   ANNOTATION_PREFIX "quarantine"
 
 struct meta {
 	const char *name, *namespace, *uid; /* never NULL; "" where absent */
@@ -27,6 +28,8 @@ void decode_meta(struct decoder *d, const struct field *metadata, bool is_namesp
 		 const char *(*wrong_name)(const char *), struct meta *ret);
 /* The mode annotation; BH_ENFORCE where absent or wrong. */
 enum bh_mode decode_mode(struct decoder *d, const struct field *annotations);
+/* The quarantine annotation of a pod or of a template: any value but "false". */
+bool decode_quarantine(const struct field *annotations);
 /* Warns of annotations of ours that this kind does not have; @names ends with NULL. */
 void check_annotations(struct decoder *d, const struct field *annotations,
 		       const char *const *names);

@@ -279,6 +279,7 @@ void decode_pod(struct decoder *d, const struct field *root, const struct meta *
 	decode_pod_addrs(d, &status, pod);
 	decode_owner(d, &metadata, &pod->workload_kind, &pod->workload_name);
 	pod->created_ns = decode_time(d, &created);
+	pod->is_quarantined = decode_quarantine(&meta->annotations);
 }
 
 /* spec.podCIDRs, or spec.podCIDR of old objects. */

@@ -87,7 +87,7 @@ json_t *bh_dir_verdict_json(const struct bh_dir_verdict *v, enum bh_dir dir)
 
 	set(json, "verdict", json_string(bh_verdict_str(v->verdict)));
 	set(json, "rule",
-	    v->reason == BH_REASON_RULE ? bh_rule_ref_json(&v->rule, dir) : json_null());
+	    bh_reason_has_rule(v->reason) ? bh_rule_ref_json(&v->rule, dir) : json_null());
 	set(json, "reason", json_string(bh_reason_str(v->reason)));
 	if (v->verdict == BH_VERDICT_DENIED) {
 		set(json, "default_deny_by", names_json(v->isolating, v->n_isolating));

@@ -71,6 +71,7 @@ static void decode_template(struct decoder *d, const struct field *f, struct bh_
 	static const char *const names[] = { "metadata", "spec", NULL };
 	struct field metadata = field_get(f, "metadata"), spec = field_get(f, "spec");
 	struct field labels = field_get(&metadata, "labels");
+	struct field annotations = field_get(&metadata, "annotations");
 
 	if (!f->json)
 		field_error(d, f, "Required value");
@@ -80,6 +81,7 @@ static void decode_template(struct decoder *d, const struct field *f, struct bh_
 	decode_labels(d, &labels, &pod->labels);
 	pod->labels = sorted(d, &pod->labels);
 	decode_pod_spec(d, &spec, pod);
+	pod->is_quarantined = decode_quarantine(&annotations);
 }
 
 /* The API server wants a workload to select what it makes. */

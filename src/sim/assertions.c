@@ -345,7 +345,7 @@ static bool decides(const struct bh_dir_verdict *v, const char *name)
 {
 	size_t i;
 
-	if (v->reason == BH_REASON_RULE)
+	if (bh_reason_has_rule(v->reason))
 		return is_named(v->rule.policy, name);
 	for (i = 0; i < v->n_isolating && i < BH_MAX_ISOLATING; i++)
 		if (is_named(v->isolating[i], name))

@@ -68,6 +68,7 @@ void sim_copy_workload(struct bh_sim *sim, const struct bh_workload *w, struct b
 		.ports = ports,
 		.n_ports = w->pod.n_ports,
 		.is_host_network = w->pod.is_host_network,
+		.is_quarantined = w->pod.is_quarantined,
 		.file = ret->file,
 		.line = w->line,
 	};

@@ -113,7 +113,7 @@ static void copy_world(struct maker *m)
 		struct bh_fact f = { .kind = BH_KIND_POLICY, .policy = *policies[i] };
 
 		f.policy.mode = bh_world_policy_mode(m->old, policies[i]);
-		if (f.policy.kind != BH_DEFAULT_DENY)
+		if (f.policy.kind != BH_DEFAULT_DENY && f.policy.kind != BH_QUARANTINE)
 			put(m->f, &f);
 	}
 	n = bh_world_pods(m->old, &pods);
@@ -122,6 +122,8 @@ static void copy_world(struct maker *m)
 
 		/* Among the copies nobody claims what it lost. */
 		f.pod.has_no_labels_yet = bh_pod_is_closed(pods[i]);
+		f.pod.is_quarantined &= bh_world_honours(m->old, BH_ANNOTATION_QUARANTINE,
+							 pods[i]->namespace, NULL);
 		put(m->f, &f);
 	}
 }
@@ -388,7 +390,8 @@ struct future *future_new(const struct bh_world *w, const struct future_limits *
 	const struct bh_world_config config = {
 		.mode = bh_world_mode(w),
 		.trust.of = { [BH_ANNOTATION_MODE] = BH_TRUST_ALL,
-			      [BH_ANNOTATION_DEFAULT_DENY] = BH_TRUST_ALL },
+			      [BH_ANNOTATION_DEFAULT_DENY] = BH_TRUST_ALL,
+			      [BH_ANNOTATION_QUARANTINE] = BH_TRUST_ALL },
 	};
 	struct future *f = bh_calloc(1, sizeof(*f));
 	struct maker m = { .f = f, .limits = limits, .old = w };

@@ -257,9 +257,9 @@ static void class_key(const struct bh_pod *pod, struct bh_buf *key)
 {
 	size_t i;
 
-	bh_buf_printf(key, "%s\n%s\n%d%d%d\n", pod->namespace,
+	bh_buf_printf(key, "%s\n%s\n%d%d%d%d\n", pod->namespace,
 		      pod->is_host_network ? pod->node : "", pod->is_host_network, pod->is_finished,
-		      bh_pod_is_closed(pod));
+		      bh_pod_is_closed(pod), pod->is_quarantined);
 	/* Strings of the world are equal if their pointers are. */
 	bh_buf_add(key, &pod->labels.n, sizeof(pod->labels.n));
 	for (i = 0; i < pod->labels.n; i++) {

@@ -39,7 +39,7 @@ static void decide(struct walk *w, const struct bh_g_hit *h, enum bh_reason reas
 		w->on_part(w->ctx, h, reason, is_allowed, conns);
 }
 
-/* Admin, Baseline, default deny: the first rule decides. */
+/* Quarantine, Admin, Baseline, default deny: the first rule decides. */
 static void walk_in_order(struct walk *w, const struct bh_g_profile *p, enum bh_tier tier)
 {
 	size_t i;
@@ -57,7 +57,11 @@ static void walk_in_order(struct walk *w, const struct bh_g_profile *p, enum bh_
 		if (action == BH_PASS)
 			w->passed = bh_conns_or(w->table, w->passed, conns);
 		else
-			decide(w, h, BH_REASON_RULE, action == BH_ALLOW, conns);
+			decide(w, h,
+			       action == BH_DENY && tier == BH_TIER_QUARANTINE
+				       ? BH_REASON_QUARANTINE
+				       : BH_REASON_RULE,
+			       action == BH_ALLOW, conns);
 	}
 	w->open = bh_conns_or(w->table, w->open, w->passed);
 	w->passed = bh_conns_none(w->table);
@@ -101,6 +105,7 @@ const struct bh_conns *bh_g_walk(struct bh_graph *g, const struct bh_g_profile *
 		decide(&w, NULL, BH_REASON_NO_LABELS, false, w.open);
 		return w.allowed;
 	}
+	walk_in_order(&w, p, BH_TIER_QUARANTINE);
 	walk_in_order(&w, p, BH_TIER_ADMIN);
 	if (with_audited ? p->is_isolated_if_audited : p->is_isolated) {
 		walk_additive(&w);

@@ -283,7 +283,7 @@ static const struct bh_policy *const *written_policies(const struct bh_world *w,
 
 	ret = bh_arena_array(arena, n, sizeof(const struct bh_policy *));
 	for (i = 0; i < n; i++)
-		if (all[i]->kind != BH_DEFAULT_DENY)
+		if (all[i]->kind != BH_DEFAULT_DENY && all[i]->kind != BH_QUARANTINE)
 			ret[kept++] = all[i];
 	*ret_n = kept;
 	return ret;

@@ -132,11 +132,11 @@ static unsigned int verdicts_of_dir(const struct bh_sim *sim, const struct bh_fl
 
 	*walk = (struct walk){ .w = sim->world, .flow = flow, .dir = dir };
 	bh_eval_dir(sim->world, flow, dir, &v);
-	if (!pod || (v.reason != BH_REASON_RULE && v.reason != BH_REASON_DEFAULT_DENY &&
+	if (!pod || (!bh_reason_has_rule(v.reason) && v.reason != BH_REASON_DEFAULT_DENY &&
 		     v.reason != BH_REASON_NOT_ISOLATED))
 		return v.verdict == BH_VERDICT_ALLOWED ? MAY_ALLOW : MAY_DENY;
 	walk->n = bh_world_policies_of(sim->world, pod->namespace, &walk->policies);
-	return verdicts_from(walk, BH_TIER_ADMIN);
+	return verdicts_from(walk, BH_TIER_QUARANTINE);
 }
 
 bool sim_is_undecidable(const struct bh_sim *sim, const struct bh_flow *flow, char *why,
@@ -232,7 +232,7 @@ void sim_compare_priorities(struct bh_sim *sim)
 
 	for (i = 0; i < n_all; i++)
 		if (bh_policy_tier(all[i]) != BH_TIER_NETWORK_POLICY &&
-		    all[i]->kind != BH_DEFAULT_DENY)
+		    all[i]->kind != BH_DEFAULT_DENY && all[i]->kind != BH_QUARANTINE)
 			ordered[n++] = all[i];
 	if (n)
 		bh_sort(ordered, n, sizeof(*ordered), by_order);

@@ -259,7 +259,7 @@ static inline void lintgen_remove_all(struct lintgen *r, const struct bh_lint *l
 	size_t n = bh_world_policies(r->now.gen.w, &policies), i;
 
 	for (i = 0; i < n; i++)
-		if (policies[i]->kind != BH_DEFAULT_DENY)
+		if (policies[i]->kind != BH_DEFAULT_DENY && policies[i]->kind != BH_QUARANTINE)
 			lintgen_remove_found(r, l, policies[i], is_for_all);
 	bh_world_settle(r->sides[1].gen.w);
 }

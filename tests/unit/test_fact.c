@@ -93,7 +93,8 @@ static void text_of_any_kind_survives(void **state)
 	struct bh_err err = { 0 };
 
 	(void)state;
-	fact.policy = (struct bh_policy){ .namespace = "s",
+	fact.policy = (struct bh_policy){ .tier = BH_TIER_ADMIN,
+					  .namespace = "s",
 					  .name = "p",
 					  .uid = "",
 					  .generation = INT64_MAX,

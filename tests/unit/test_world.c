@@ -776,6 +776,97 @@ static void nobody_else_makes_a_default_deny(void **state)
 	assert_err(bh_world_apply(w, &fact, &err), &err, -EINVAL, "its own");
 }
 
+/* --- quarantine ------------------------------------------------------------------ */
+
+static void apply_quarantine(struct bh_world *w, const char *pod)
+{
+	static const struct bh_rule deny = { .action = BH_DENY };
+	const struct bh_fact fact = {
+		.kind = BH_KIND_POLICY,
+		.source = BH_SOURCE_NODE,
+		.policy = { .kind = BH_QUARANTINE,
+			    .tier = BH_TIER_QUARANTINE,
+			    .namespace = "shop",
+			    .name = "web",
+			    .pod = pod,
+			    .uid = "",
+			    .rules = { [BH_INGRESS] = { &deny, 1 }, [BH_EGRESS] = { &deny, 1 } } },
+	};
+	struct bh_err err = { 0 };
+
+	assert_ok(bh_world_apply(w, &fact, &err), &err);
+}
+
+static void a_quarantine_is_first_and_about_one_pod(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_policy *const *policies, *p;
+	size_t n;
+
+	(void)state;
+	world_text(w, KUBE,
+		   "pod shop/web\npod shop/twin\nns shop audit\n"
+		   "policy shop/a types=both");
+	apply_quarantine(w, "web");
+	n = bh_world_policies_of(w, "shop", &policies);
+	assert_int_equal(n, 2);
+	p = policies[0];
+	assert_ptr_equal(p, bh_world_policy(w, BH_QUARANTINE, "shop", "web"));
+	assert_true(bh_world_selects(w, p, bh_world_pod_by_name(w, "shop", "web")));
+	assert_false(bh_world_selects(w, p, bh_world_pod_by_name(w, "shop", "twin")));
+	assert_int_equal(bh_world_policy_mode(w, p), BH_ENFORCE);
+	assert_int_equal(bh_world_policy_mode(w, policies[1]), BH_AUDIT);
+}
+
+static void only_the_node_tells_a_quarantine(void **state)
+{
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	const struct bh_fact fact = {
+		.kind = BH_KIND_POLICY,
+		.source = BH_SOURCE_KUBE,
+		.policy = { .kind = BH_QUARANTINE, .name = "x", .namespace = "y" }
+	};
+	struct bh_err err = { 0 };
+
+	(void)state;
+	assert_err(bh_world_apply(w, &fact, &err), &err, -EPERM, "operator");
+}
+
+static const struct bh_policy *annotated(const struct bh_world *w)
+{
+	return bh_world_policy(w, BH_QUARANTINE, "lab", BH_QUARANTINE_BY_ANNOTATION);
+}
+
+static void an_annotation_counts_where_the_namespace_is_trusted(void **state)
+{
+	static const struct bh_world_config trusting = {
+		.trust = { .namespaces = trusted, .n_namespaces = 1 },
+	};
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&no_config);
+	struct bh_fact fact = { .kind = BH_KIND_POD,
+				.source = BH_SOURCE_KUBE,
+				.pod = { .namespace = "lab",
+					 .name = "a",
+					 .uid = "u",
+					 .node = "",
+					 .is_quarantined = true } };
+	struct bh_err err = { 0 };
+
+	(void)state;
+	world_text(w, KUBE, "pod lab/b");
+	assert_ok(bh_world_apply(w, &fact, &err), &err);
+	assert_null(annotated(w));
+	assert_int_equal(bh_world_ignored(w, NULL, NULL), 1);
+	bh_world_configure(w, &trusting);
+	assert_non_null(annotated(w));
+	assert_int_equal(bh_world_ignored(w, NULL, NULL), 0);
+	assert_true(bh_world_selects(w, annotated(w), bh_world_pod_by_name(w, "lab", "a")));
+	assert_false(bh_world_selects(w, annotated(w), bh_world_pod_by_name(w, "lab", "b")));
+	fact.pod.is_quarantined = false;
+	assert_ok(bh_world_apply(w, &fact, &err), &err);
+	assert_null(annotated(w));
+}
+
 /* --- modes and order ------------------------------------------------------------- */
 
 static void audit_of_policy_namespace_or_world_is_audit(void **state)
@@ -1388,6 +1479,9 @@ int main(void)
 		cmocka_unit_test(default_deny_comes_from_configuration_and_annotation),
 		cmocka_unit_test(configuring_default_deny_changes_policies),
 		cmocka_unit_test(nobody_else_makes_a_default_deny),
+		cmocka_unit_test(a_quarantine_is_first_and_about_one_pod),
+		cmocka_unit_test(only_the_node_tells_a_quarantine),
+		cmocka_unit_test(an_annotation_counts_where_the_namespace_is_trusted),
 		cmocka_unit_test(audit_of_policy_namespace_or_world_is_audit),
 		cmocka_unit_test(annotations_count_where_configuration_lets_them),
 		cmocka_unit_test(a_namespace_takes_nothing_from_the_default_deny_unless_trusted),

@@ -24,6 +24,7 @@ struct gen {
 	uint32_t n_pods, n_policies, n_spaces; /* that there may be */
 	bool has_tiers;                        /* ClusterNetworkPolicies too */
 	bool has_audit;
+	bool has_quarantine;
 	bool has_workloads;     /* of two pods, mostly alike; else each pod stands for itself */
 	bool is_plain;          /* selectors exclude values of tier only, and no namespaces */
 	bool is_ipv4_only;      /* addresses of pods and nodes; not the blocks of policies */
@@ -100,6 +101,7 @@ static inline void gen_begin(struct gen *g, uint64_t seed, enum bh_source source
 			   .now_ns = 1 };
 	g->has_tiers = seed % 2;
 	g->has_audit = seed % 3 == 0;
+	g->has_quarantine = seed % 5 == 2;
 	g->config =
 		(struct bh_world_config){ .node = "n1",
 					  .exempt_namespaces = exempt,
@@ -240,6 +242,7 @@ static inline void gen_pod(struct gen *g, uint32_t i)
 				 .has_no_labels_yet = gen_chance(g, 4) };
 	/* Files tell all labels of a pod at once. */
 	f.pod.has_no_labels_yet &= g->source != BH_SOURCE_MANIFEST;
+	f.pod.is_quarantined = g->has_quarantine && gen_chance(g, 15);
 	while (f.pod.n_ports < 2 && gen_chance(g, 60)) {
 		ports[f.pod.n_ports] = (struct bh_port){ .name = gen_names[f.pod.n_ports],
 							 .number = GEN_PICK(g, gen_ports),
@@ -452,6 +455,45 @@ static inline void gen_policy(struct gen *g, uint32_t i)
 	gen_apply(g, &f);
 }
 
+/* What an operator does: sets one for a pod or for labels, or releases it. */
+static inline void gen_quarantine(struct gen *g)
+{
+	struct bh_key key = { .kind = BH_KIND_POLICY,
+			      .source = BH_SOURCE_NODE,
+			      .policy_kind = BH_QUARANTINE,
+			      .namespace = GEN_PICK(g, gen_spaces),
+			      .name = bh_arena_printf(g->arena, "cut%u", gen_next(g, 2)) };
+	struct bh_peer *peer = bh_arena_array(g->arena, 1, sizeof(*peer));
+	struct bh_rule *rules = bh_arena_array(g->arena, 2, sizeof(*rules));
+	struct bh_fact f = { .kind = BH_KIND_POLICY, .source = BH_SOURCE_NODE };
+	bool has_peer = gen_chance(g, 50);
+
+	if (gen_chance(g, 30)) {
+		bh_world_remove(g->w, &key);
+		return;
+	}
+	gen_cidr(g, peer);
+	peer->kind = BH_PEER_CIDR;
+	rules[0] = (struct bh_rule){
+		.action = BH_ALLOW, .has_peers = true, .peers = peer, .n_peers = 1
+	};
+	rules[1] = (struct bh_rule){ .action = BH_DENY };
+	f.policy = (struct bh_policy){ .kind = BH_QUARANTINE,
+				       .tier = BH_TIER_QUARANTINE,
+				       .priority = has_peer,
+				       .namespace = key.namespace,
+				       .name = key.name,
+				       .uid = "" };
+	if (gen_chance(g, 50))
+		f.policy.pod = gen_pod_key(g, gen_next(g, g->n_pods)).name;
+	else
+		f.policy.pods = gen_selector(g, false);
+	for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++)
+		f.policy.rules[dir] = (struct bh_rules){ rules + !has_peer, 1 + has_peer };
+	if (bh_world_apply(g->w, &f, NULL) < 0)
+		abort();
+}
+
 static inline void gen_mode(struct gen *g)
 {
 	if (gen_chance(g, 50))
@@ -467,7 +509,9 @@ static inline void gen_step(struct gen *g)
 	uint32_t what = gen_next(g, 100);
 	struct bh_key key;
 
-	if (g->has_ports && gen_chance(g, 20)) {
+	if (g->has_quarantine && g->source == BH_SOURCE_KUBE && gen_chance(g, 10)) {
+		gen_quarantine(g);
+	} else if (g->has_ports && gen_chance(g, 20)) {
 		gen_pod_ports(g, gen_next(g, g->n_pods));
 	} else if (what < 40) {
 		gen_pod(g, gen_next(g, g->n_pods));
