@@ -72,6 +72,8 @@ void bh_reply_end(struct bh_reply *reply);
 void bh_reply_error(struct bh_reply *reply, int code, const char *text);
 /* The client is root or the user that runs the agent, and not only a member of the group. */
 bool bh_reply_is_owner(const struct bh_reply *reply);
+/* The client's user; that of nobody, 65534, once it is gone. */
+unsigned int bh_reply_uid(const struct bh_reply *reply);
 /*
  * Called once when the client goes away before the end; @reply dies after it.
  * Without an on_close the reply lives on, deaf, until it is ended.

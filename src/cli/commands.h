@@ -11,6 +11,8 @@ extern const struct bh_cli_command bh_cli_explain;
 extern const struct bh_cli_command bh_cli_flows;
 extern const struct bh_cli_command bh_cli_render;
 extern const struct bh_cli_command bh_cli_reload;
+extern const struct bh_cli_command bh_cli_quarantine;
+extern const struct bh_cli_command bh_cli_release;
 extern const struct bh_cli_command bh_cli_cleanup;
 extern const struct bh_cli_command bh_cli_sim_list;
 extern const struct bh_cli_command bh_cli_sim_matrix;

@@ -517,6 +517,39 @@ static void add_closed_ranges(const struct bh_cli *cli, struct bh_buf *out, cons
 	bh_buf_puts(out, ")\n");
 }
 
+static void add_quarantines(const struct bh_cli *cli, struct bh_buf *out, const json_t *status)
+{
+	const json_t *list = json_object_get(status, "quarantines"), *item;
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		return;
+	bh_buf_putc(out, '\n');
+	bh_cli_paint(cli, out, BH_CLI_RED, "QUARANTINES");
+	bh_buf_putc(out, '\n');
+	json_array_foreach(list, i, item)
+	{
+		bh_buf_puts(out, "  ");
+		bh_buf_escape(out, bh_cli_str(item, "namespace"));
+		bh_buf_putc(out, '/');
+		bh_buf_escape(out, bh_cli_str(item, "name"));
+		bh_buf_puts(out, ": ");
+		bh_cli_count(out, bh_cli_int(item, "pods"), "pod");
+		if (json_array_size(json_object_get(item, "allow")) > 0)
+			bh_buf_printf(out, ", %zu networks allowed",
+				      json_array_size(json_object_get(item, "allow")));
+		if (*bh_cli_str(item, "until")) {
+			bh_buf_puts(out, ", until ");
+			bh_buf_escape(out, bh_cli_str(item, "until"));
+		}
+		if (*bh_cli_str(item, "reason")) {
+			bh_buf_puts(out, ": ");
+			bh_buf_escape(out, bh_cli_str(item, "reason"));
+		}
+		bh_buf_putc(out, '\n');
+	}
+}
+
 static void show(const struct bh_cli *cli, const json_t *status)
 {
 	struct bh_buf out = { 0 };
@@ -536,6 +569,7 @@ static void show(const struct bh_cli *cli, const json_t *status)
 	add_policies(cli, &out, status);
 	add_portless(cli, &out, status);
 	add_conflicts(cli, &out, status);
+	add_quarantines(cli, &out, status);
 	add_ignored(cli, &out, status);
 	add_problems(cli, &out, status);
 	bh_cli_print(&out);

@@ -107,6 +107,9 @@ json_t *bh_agent_not_ready(const struct bh_agent *a)
 			json_array_append_new(reasons, json_string(a->tables.lacks[t]));
 	if (a->bridges == BH_BRIDGE_BYPASSED)
 		json_array_append_new(reasons, json_string(a->bridges_text));
+	if (a->quarantines.damage[0])
+		json_array_append_new(reasons,
+				      json_sprintf("quarantines: %s", a->quarantines.damage));
 	return reasons;
 }
 
@@ -224,6 +227,7 @@ static void stop(struct bh_agent *a)
 	bh_boot_stop(&a->boot);
 	bh_lasttexts_stop(&a->lasttexts);
 	bh_closed_stop(&a->closed);
+	bh_quarantines_stop(&a->quarantines);
 	bh_sources_stop(&a->sources);
 	bh_packets_stop(&a->packets);
 	bh_reconcile_stop(&a->reconcile);
@@ -328,6 +332,8 @@ static int start(struct bh_agent *a, struct bh_err *err)
 		r = bh_boot_start(&a->boot, a, err);
 	if (r == 0)
 		r = bh_lasttexts_start(&a->lasttexts, a, err);
+	if (r == 0)
+		r = bh_quarantines_start(&a->quarantines, a, err);
 	if (r < 0)
 		return bh_err_wrap(err, r, "--state");
 	r = bh_caps_drop(err);

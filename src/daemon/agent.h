@@ -32,6 +32,7 @@
 #include "notify.h"
 #include "packets.h"
 #include "problems.h"
+#include "quarantine.h"
 #include "reconcile.h"
 #include "revoke.h"
 #include "seccomp.h"
@@ -57,6 +58,7 @@ struct bh_agent {
 	struct bh_boot boot;
 	struct bh_lasttexts lasttexts;
 	struct bh_closed closed;
+	struct bh_quarantines quarantines;
 	struct bh_reconcile reconcile;
 	struct bh_revoker revoker;
 	struct bh_packets packets;

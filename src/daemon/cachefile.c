@@ -25,6 +25,7 @@ static const struct {
 } kinds[] = {
 	[BH_CACHEFILE_KUBE] = { "bulkhead-kube-cache", "server", "the Kubernetes API" },
 	[BH_CACHEFILE_MANIFESTS] = { "bulkhead-manifest-cache", "folder", "a folder of manifests" },
+	[BH_CACHEFILE_QUARANTINE] = { "bulkhead-quarantines", "by", "quarantines" },
 };
 static_assert(BH_ARRAY_LEN(kinds) == BH_CACHEFILE_KIND_COUNT_, "every kind has a format");
 
@@ -327,6 +328,18 @@ void bh_cachefile_close(struct bh_cachefile **f)
 	free((*f)->line);
 	free(*f);
 	*f = NULL;
+}
+
+/* What it says is enforced, so nobody else may have written it. */
+int bh_cachefile_check_owner(int fd, struct bh_err *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return bh_err_wrap(err, -errno, "cannot be read");
+	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return bh_err(err, -EACCES, "others than this user can write to it");
+	return 0;
 }
 
 int bh_cachefile_read_lines(struct bh_cachefile *f, int max,

@@ -18,7 +18,12 @@
 /* A manifest of BH_DOCS_MAX_BYTES, every other byte of which is escaped. */
 #define BH_CACHEFILE_MAX_LINE ((size_t)33 << 20)
 
-enum bh_cachefile_kind { BH_CACHEFILE_KUBE, BH_CACHEFILE_MANIFESTS, BH_CACHEFILE_KIND_COUNT_ };
+enum bh_cachefile_kind {
+	BH_CACHEFILE_KUBE,
+	BH_CACHEFILE_MANIFESTS,
+	BH_CACHEFILE_QUARANTINE, /* what an operator set, of this node */
+	BH_CACHEFILE_KIND_COUNT_
+};
 
 struct bh_cachefile_info {
 	enum bh_cachefile_kind kind; /* set by the caller */
@@ -50,6 +55,8 @@ void bh_cachefile_end_line(struct bh_cachefile_writer *w);
 struct bh_cachefile;
 int bh_cachefile_open(struct bh_cachefile **ret, int fd, const char *of,
 		      struct bh_cachefile_info *info, struct bh_err *err);
+/* -EACCES with text if others than this user can write to @fd's file. */
+int bh_cachefile_check_owner(int fd, struct bh_err *err);
 void bh_cachefile_close(struct bh_cachefile **f);
 /*
  * Tells at most @max of its facts: how many, 0 at the end.  A line that is no fact

@@ -14,7 +14,6 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -167,23 +166,11 @@ static int on_line(void *ctx, const char *line, size_t len, struct bh_err *err)
 	return is_good ? 0 : bh_err(err, -EINVAL, "is no manifest with its path");
 }
 
-/* What it says is enforced, so nobody else may have written it. */
-static int check_owner(int fd, struct bh_err *err)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return bh_err_wrap(err, -errno, "cannot be read");
-	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
-		return bh_err(err, -EACCES, "others than this user can write to it");
-	return 0;
-}
-
 static int read_texts(struct recall *r, int fd, struct bh_cachefile_info *info, struct bh_err *err)
 {
 	bh_auto(bh_cachefile_close) struct bh_cachefile *f = NULL;
 	char folder[sizeof(info->of)];
-	int n = check_owner(fd, err);
+	int n = bh_cachefile_check_owner(fd, err);
 
 	name_folder(r->texts, folder, sizeof(folder));
 	if (n == 0)

@@ -43,6 +43,36 @@ static void on_reload(void *ctx, const json_t *params, struct bh_reply *reply)
 	answer(reply, json_object());
 }
 
+/* Only root cuts pods off, and only root lets them back. */
+static void call_quarantine(struct bh_agent *a, const json_t *params, struct bh_reply *reply,
+			    int (*call)(struct bh_quarantines *q, const json_t *params,
+					unsigned int who, json_t **ret, struct bh_err *err))
+{
+	struct bh_err err = { 0 };
+	json_t *data = NULL;
+	int r;
+
+	if (!bh_reply_is_owner(reply)) {
+		bh_reply_error(reply, -EACCES, "only root may set or release a quarantine");
+		return;
+	}
+	r = call(&a->quarantines, params, bh_reply_uid(reply), &data, &err);
+	if (r < 0)
+		fail(reply, r, &err);
+	else
+		answer(reply, data);
+}
+
+static void on_quarantine(void *ctx, const json_t *params, struct bh_reply *reply)
+{
+	call_quarantine(ctx, params, reply, bh_quarantines_set);
+}
+
+static void on_release(void *ctx, const json_t *params, struct bh_reply *reply)
+{
+	call_quarantine(ctx, params, reply, bh_quarantines_release);
+}
+
 static void on_render(void *ctx, const json_t *params, struct bh_reply *reply)
 {
 	const struct bh_agent *a = ctx;
@@ -339,7 +369,12 @@ static void on_flows(void *ctx, const json_t *params, struct bh_reply *reply)
 }
 
 const struct bh_control_method bh_methods[] = {
-	{ .name = "status", .on_call = on_status }, { .name = "explain", .on_call = on_explain },
-	{ .name = "flows", .on_call = on_flows },   { .name = "render", .on_call = on_render },
-	{ .name = "reload", .on_call = on_reload }, { .name = NULL },
+	{ .name = "status", .on_call = on_status },
+	{ .name = "explain", .on_call = on_explain },
+	{ .name = "flows", .on_call = on_flows },
+	{ .name = "render", .on_call = on_render },
+	{ .name = "reload", .on_call = on_reload },
+	{ .name = "quarantine", .on_call = on_quarantine },
+	{ .name = "release", .on_call = on_release },
+	{ .name = NULL },
 };

@@ -257,6 +257,15 @@ static void flow_log_left_out(const struct scrape *s, const char *name, struct b
 	add_count(b, name, "{reason=\"size-limit\"}", file_stats(s).left_out_size);
 }
 
+static void quarantines(const struct scrape *s, const char *name, struct bh_buf *b)
+{
+	size_t n_operator, n_annotated;
+
+	bh_quarantines_count(s->agent, &n_operator, &n_annotated);
+	add_count(b, name, "{by=\"operator\"}", n_operator);
+	add_count(b, name, "{by=\"annotation\"}", n_annotated);
+}
+
 static void ignored_annotations(const struct scrape *s, const char *name, struct bh_buf *b)
 {
 	add_count(b, name, "", bh_world_ignored(s->agent->world, NULL, NULL));
@@ -495,6 +504,9 @@ static const struct {
 	  flow_log_rotations },
 	{ "flow_log_left_out_total", "counter", "Records that a limit kept out of the flow log.",
 	  flow_log_left_out },
+	{ "quarantines", "gauge",
+	  "Quarantines that operators set, and pods of this node with the annotation.",
+	  quarantines },
 	{ "ignored_annotations", "gauge", "Annotations that the configuration does not let count.",
 	  ignored_annotations },
 	{ "conntrack_entries", "gauge", "Connections tracked.", conntrack_entries },

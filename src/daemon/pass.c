@@ -77,6 +77,25 @@ static void note_addr(struct bh_agent *a, const struct bh_pod *before, const str
 		bh_revoker_forget(&a->revoker, addr);
 }
 
+static bool is_annotated(const struct bh_agent *a, const struct bh_pod *pod)
+{
+	return pod && pod->is_local && pod->is_quarantined &&
+	       bh_world_honours(a->world, BH_ANNOTATION_QUARANTINE, pod->namespace, NULL);
+}
+
+static void note_annotation(struct bh_pass *p, const struct bh_agent *a,
+			    const struct bh_pod_change *c)
+{
+	bool was = is_annotated(a, c->before), is = is_annotated(a, c->after);
+	json_t *fields;
+
+	if (was == is)
+		return;
+	fields = pod_fields(is ? c->after : c->before);
+	json_object_set_new(fields, "quarantine.by", json_string("annotation"));
+	add_event(p, is ? "quarantine-set" : "quarantine-released", fields);
+}
+
 static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_change *c)
 {
 	enum bh_touch why = !c->before                          ? BH_TOUCH_NEW
@@ -88,6 +107,7 @@ static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_
 	for (size_t i = 0; c->after && i < c->after->n_addrs; i++)
 		note_addr(a, NULL, &c->after->addrs[i], why);
 
+	note_annotation(p, a, c);
 	if (is_bound(c->before) && is_bound(c->after) && have_same_addrs(c->before, c->after))
 		return;
 	if (is_bound(c->before))

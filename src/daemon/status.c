@@ -88,9 +88,18 @@ static const char *why_closed(struct closed *map, const struct bh_policy *p)
 	return c ? c->why : NULL;
 }
 
+struct selected {
+	const struct bh_world *w;
+	const struct bh_policy *p;
+	size_t n;
+};
+
 static void count_local(void *ctx, const struct bh_pod *pod)
 {
-	*(size_t *)ctx += pod->is_local && !pod->has_no_labels_yet;
+	struct selected *s = ctx;
+
+	s->n += pod->is_local && !pod->has_no_labels_yet &&
+		(s->p->kind != BH_QUARANTINE || bh_world_selects(s->w, s->p, pod));
 }
 
 /* Policies that changed since the last commit, whose rules the kernel has not. */
@@ -121,17 +130,17 @@ static json_t *policies_json(const struct bh_agent *a)
 	for (size_t i = 0; i < n; i++) {
 		const struct bh_policy *p = policies[i];
 		const char *error = why_closed(closed, p);
-		size_t n_pods = 0;
+		struct selected selected = { .w = a->world, .p = p };
 
 		bh_world_find_pods(a->world, *p->namespace ? p->namespace : NULL, &p->namespaces,
-				   &p->pods, count_local, &n_pods);
+				   &p->pods, count_local, &selected);
 		json_array_append_new(
 			list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:b, s:s?}", "kind",
 					bh_policy_kind_str(p->kind), "namespace", p->namespace,
 					"name", p->name, "uid", p->uid ? p->uid : "", "generation",
 					(json_int_t)p->generation, "mode",
 					bh_mode_str(bh_world_policy_mode(a->world, p)), "pods",
-					(json_int_t)n_pods, "enforced",
+					(json_int_t)selected.n, "enforced",
 					(int)(is_ours && !error && !is_pending(changes, p)),
 					"error", error));
 	}
@@ -299,6 +308,7 @@ json_t *bh_status_json(struct bh_agent *a)
 	json_object_set_new(s, "problems", bh_problems_json(&a->problems));
 	json_object_set_new(s, "policies_status", policies_json(a));
 	set_ignored(s, a);
+	json_object_set_new(s, "quarantines", bh_quarantines_json(a));
 	json_object_set_new(s, "seccomp", bh_seccomp_json(&a->seccomp));
 	json_object_set_new(s, "packets", bh_packets_json(&a->packets));
 	json_object_set_new(s, "flow_log", bh_packets_file_json(&a->packets));

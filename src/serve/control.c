@@ -36,6 +36,7 @@ struct client {
 	struct client *prev, *next;
 	enum client_state state;
 	bool is_owner; /* root, or the agent's own user */
+	uid_t uid;
 	struct bh_buf request;
 	struct bh_reply *reply; /* NULL before the call and after the end */
 };
@@ -291,6 +292,11 @@ bool bh_reply_is_owner(const struct bh_reply *reply)
 	return reply->client && reply->client->is_owner;
 }
 
+unsigned int bh_reply_uid(const struct bh_reply *reply)
+{
+	return reply->client ? reply->client->uid : 65534;
+}
+
 /* --- the request ----------------------------------------------------------- */
 
 static const struct bh_control_method *find_method(const struct bh_control *control,
@@ -413,6 +419,7 @@ static int check_peer(const struct bh_control *control, struct client *c, struct
 	if (uv_fileno((const uv_handle_t *)&c->pipe, &fd) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return bh_err(err, -EACCES, "the peer's credentials are unknown");
+	c->uid = peer.uid;
 	c->is_owner = peer.uid == 0 || peer.uid == control->owner;
 	if (c->is_owner)
 		return 0;
