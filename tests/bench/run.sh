@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [packet|control|flood|start|hostile|simulator|kube]...   measures, side by side in one run, and prints tables
+# run.sh [packet|guard|control|flood|start|hostile|simulator|kube]...   measures, side by side in one run, and prints tables
 #
 # Needs root; works in network namespaces of its own.  Quote the ratios and
 # medians, not single times: machines are noisy.  JSON lines go to
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 : "${BH_BUILD:=$PWD/build/release}"
 export BH_BUILD
 out=$BH_BUILD/bench.json
-what=${*:-packet control flood start hostile simulator kube}
+what=${*:-packet guard control flood start hostile simulator kube}
 
 [ "$(id -u)" = 0 ] || { echo "measuring needs root (network namespaces)" >&2; exit 1; }
 : >"$out"
@@ -35,6 +35,7 @@ instructions() {
 for w in $what; do
 	case $w in
 	packet) tests/bench/packet.sh "${ROUNDS:-15}" | tee -a "$out" >/dev/null ;;
+	guard) tests/bench/guard.sh "${ROUNDS:-9}" >>"$out" ;;
 	control)
 		for size in "1000 100" "10000 1000" "100000 10000"; do
 			# shellcheck disable=SC2086
@@ -75,6 +76,10 @@ of = lambda name: [r for r in rows if r["bench"] == name]
 table("Packet path: cost against another layout (medians of ratios)",
       ["layout", "against", "established", "new flow", "new flow, ns"],
       [[r["layout"], r["base"], "%.2f" % r["established_ratio"], "%.2f" % r["new_ratio"], r["new_ns"]] for r in of("packet")])
+table("Guard of pods' ports: cost of the tables netdev and bridge, on against off (medians of pairs)",
+      ["ports", "established, ns", "ratio", "new flow, ns", "ratio"],
+      [[r["ports"], "%+d" % r["established_ns"], "%.3f" % r["established_ratio"], "%+d" % r["new_ns"], "%.3f" % r["new_ratio"]]
+       for r in of("guard")])
 kinds = ["pod_added", "pod_removed", "pod_relabelled", "local_pod", "policy_changed"]
 table("Control path: decoded object to acknowledged transaction, us, p50 / p99",
       ["pods/policies"] + kinds,
