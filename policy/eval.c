@@ -449,7 +449,8 @@ static bool is_judged(const struct bh_world *w, const struct bh_flow *flow, enum
 	} else if (dir == BH_INGRESS && is_own_node(w, own->pod, other, addr)) {
 		settle_at(ret, BH_VERDICT_ALLOWED, BH_REASON_OWN_NODE);
 	} else if (bh_pod_is_closed(own->pod)) {
-		settle_at(ret, BH_VERDICT_DENIED, BH_REASON_NO_LABELS);
+		settle_at(ret, BH_VERDICT_DENIED,
+			  own->pod->has_no_labels_yet ? BH_REASON_NO_LABELS : BH_REASON_CONTESTED);
 		if (bh_world_mode(w) == BH_AUDIT)
 			ret->verdict = BH_VERDICT_ALLOWED;
 	} else {

@@ -44,6 +44,7 @@ enum bh_reason {
 	BH_REASON_RULE,         /* rule[] decided */
 	BH_REASON_DEFAULT_DENY, /* isolated and no rule matched */
 	BH_REASON_NO_LABELS,    /* the pod's labels are not known yet: closed, or audit */
+	BH_REASON_CONTESTED,    /* another pod may have the pod's address: the same */
 	BH_REASON_QUARANTINE,   /* denied: rule is of a quarantine */
 	BH_REASON_COUNT_
 };

@@ -262,6 +262,10 @@ static void add_reason(const json_t *record, struct bh_buf *out)
 		add_part(out, &has_part);
 		bh_buf_puts(out, "the pod's labels are not known yet");
 	}
+	if (strcmp(get(record, "policy.reason"), "contested") == 0) {
+		add_part(out, &has_part);
+		bh_buf_puts(out, "the pod's address may be another pod's");
+	}
 	if (*closed) {
 		add_part(out, &has_part);
 		bh_buf_puts(out, "closed: ");

@@ -184,7 +184,7 @@ static void fill_evaluated(json_t *record, const struct flow_sample *s,
 								      : BH_REASON_RULE;
 
 	/* What the verdict says of itself, not of the policies in audit. */
-	if (!is_audit || v->reason == BH_REASON_NO_LABELS)
+	if (!is_audit || v->reason == BH_REASON_NO_LABELS || v->reason == BH_REASON_CONTESTED)
 		reason = v->reason;
 	flow_set_string(record, "policy.explained_from", "world");
 	flow_set_string(record, "policy.reason", bh_reason_str(reason));

@@ -316,7 +316,7 @@ void describe_audit(const struct tale *t, const struct bh_dir_verdict *v, enum b
 	if (v->audit_verdict == v->verdict)
 		return;
 	bh_buf_printf(t->out, "  audit: would be %s", bh_verdict_str(v->audit_verdict));
-	if (v->reason == BH_REASON_NO_LABELS) {
+	if (v->reason == BH_REASON_NO_LABELS || v->reason == BH_REASON_CONTESTED) {
 		bh_buf_putc(t->out, '\n');
 		return;
 	}
@@ -370,6 +370,12 @@ void describe_reason(const struct tale *t, const struct bh_dir_verdict *v, enum 
 		bh_buf_printf(b, "%s, the labels of ", bh_verdict_str(v->verdict));
 		describe_end(b, describe_own_end(t, dir), describe_own_addr(t, dir));
 		bh_buf_puts(b, " are not known yet");
+		return;
+	case BH_REASON_CONTESTED:
+		bh_buf_printf(b, "%s, another pod claims an address of ",
+			      bh_verdict_str(v->verdict));
+		describe_end(b, describe_own_end(t, dir), describe_own_addr(t, dir));
+		bh_buf_puts(b, ", and nobody can tell who has it");
 		return;
 	case BH_REASON_COUNT_: break;
 	}

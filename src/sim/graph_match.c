@@ -219,7 +219,8 @@ static void profile_key(const struct bh_g_profile *p, struct bh_buf *key)
 	bool has_names = false;
 	size_t i;
 
-	bh_buf_printf(key, "%d%d%d ", p->is_free, p->is_closed_if_audited, p->dir);
+	bh_buf_printf(key, "%d%d%d%d ", p->is_free, p->is_closed_if_audited,
+		      p->is_closed_if_audited && p->subject->has_no_labels_yet, p->dir);
 	for (i = 0; i < p->n_policies; i++) {
 		bh_buf_add(key, &p->policies[i], sizeof(p->policies[i]));
 		has_names |= names_ports(p->policies[i], p->dir);
@@ -257,9 +258,9 @@ static void class_key(const struct bh_pod *pod, struct bh_buf *key)
 {
 	size_t i;
 
-	bh_buf_printf(key, "%s\n%s\n%d%d%d%d\n", pod->namespace,
+	bh_buf_printf(key, "%s\n%s\n%d%d%d%d%d\n", pod->namespace,
 		      pod->is_host_network ? pod->node : "", pod->is_host_network, pod->is_finished,
-		      bh_pod_is_closed(pod), pod->is_quarantined);
+		      pod->has_no_labels_yet, pod->is_contested, pod->is_quarantined);
 	/* Strings of the world are equal if their pointers are. */
 	bh_buf_add(key, &pod->labels.n, sizeof(pod->labels.n));
 	for (i = 0; i < pod->labels.n; i++) {

@@ -102,7 +102,9 @@ const struct bh_conns *bh_g_walk(struct bh_graph *g, const struct bh_g_profile *
 		return w.allowed;
 	}
 	if (with_audited ? p->is_closed_if_audited : p->is_closed) {
-		decide(&w, NULL, BH_REASON_NO_LABELS, false, w.open);
+		decide(&w, NULL,
+		       p->subject->has_no_labels_yet ? BH_REASON_NO_LABELS : BH_REASON_CONTESTED,
+		       false, w.open);
 		return w.allowed;
 	}
 	walk_in_order(&w, p, BH_TIER_QUARANTINE);
