@@ -132,13 +132,15 @@ static int find_end(const struct bh_agent *a, const json_t *params, const char *
 	return 0;
 }
 
-/* The first pair of one family. */
+/* The first pair that packets can have: one family, and both of a link or neither. */
 static int choose_addrs(const struct end *src, const struct end *dst, struct bh_flow *flow,
 			struct bh_err *err)
 {
 	for (size_t i = 0; i < src->n_addrs; i++) {
 		for (size_t k = 0; k < dst->n_addrs; k++) {
-			if (src->addrs[i].family != dst->addrs[k].family)
+			if (src->addrs[i].family != dst->addrs[k].family ||
+			    bh_addr_is_link_local(&src->addrs[i]) !=
+				    bh_addr_is_link_local(&dst->addrs[k]))
 				continue;
 			flow->src = src->addrs[i];
 			flow->dst = dst->addrs[k];

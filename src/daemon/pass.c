@@ -38,6 +38,8 @@ static json_t *pod_fields(const struct bh_pod *pod)
 	for (size_t i = 0; i < pod->n_addrs; i++) {
 		char text[BH_ADDR_STRLEN];
 
+		if (bh_addr_is_link_local(&pod->addrs[i]))
+			continue;
 		json_array_append_new(addrs, json_string(bh_addr_format(&pod->addrs[i], text)));
 	}
 	fields = json_pack("{s:o, s:o, s:o*}", "k8s.namespace.name", bh_text_json(pod->namespace),
@@ -48,15 +50,31 @@ static json_t *pod_fields(const struct bh_pod *pod)
 	return fields;
 }
 
+/*
+ * The first of a pod's addresses from @i on by which others know it; n_addrs if there is
+ * none.  Those of a link are found with its port, before the pod has any other.
+ */
+static size_t next_addr(const struct bh_pod *pod, size_t i)
+{
+	while (i < pod->n_addrs && bh_addr_is_link_local(&pod->addrs[i]))
+		i++;
+	return i;
+}
+
 static bool is_bound(const struct bh_pod *pod)
 {
-	return pod && pod->is_local && pod->n_addrs > 0;
+	return pod && pod->is_local && next_addr(pod, 0) < pod->n_addrs;
 }
 
 static bool have_same_addrs(const struct bh_pod *a, const struct bh_pod *b)
 {
-	return a->n_addrs == b->n_addrs &&
-	       (a->n_addrs == 0 || memcmp(a->addrs, b->addrs, a->n_addrs * sizeof(*a->addrs)) == 0);
+	size_t i = next_addr(a, 0), k = next_addr(b, 0);
+
+	while (i < a->n_addrs && k < b->n_addrs && bh_addr_eq(&a->addrs[i], &b->addrs[k])) {
+		i = next_addr(a, i + 1);
+		k = next_addr(b, k + 1);
+	}
+	return i == a->n_addrs && k == b->n_addrs;
 }
 
 /* A pod that learnt its uid from a second source is the same pod. */
