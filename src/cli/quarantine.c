@@ -93,6 +93,9 @@ static int run_quarantine(const struct bh_cli *cli)
 		bh_buf_puts(&out, " of this node\n");
 		bh_cli_print(&out);
 		bh_buf_done(&out);
+		if (bh_cli_int(answer, "pods") == 0)
+			bh_log_warning("no pod of this node is meant by it now (a pod on the "
+				       "network of its node cannot be)");
 	}
 	json_decref(answer);
 	return r;

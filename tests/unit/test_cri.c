@@ -437,6 +437,35 @@ static void what_is_malformed_is_named_and_does_no_harm(void **state)
 	}
 }
 
+static void a_quarantine_is_read_from_the_annotation(void **state)
+{
+	static const struct {
+		const char *value;
+		bool want;
+	} t[] = { { NULL, false }, { "false", false }, { "true", true }, { "no", true } };
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		const struct bh_label annotation = { BH_CRI_QUARANTINE_ANNOTATION, t[i].value };
+		const struct bh_sandbox_raw raw = { .id = "a1",
+						    .namespace = "n",
+						    .name = "p",
+						    .annotations = &annotation,
+						    .n_annotations = t[i].value ? 1 : 0 };
+		struct bh_arena *arena = bh_arena_new();
+		struct bh_err err = { 0 };
+		struct bh_sandbox s, copy;
+
+		assert_ok(bh_sandbox_make(&raw, arena, &s, &err), &err);
+		assert_int_equal(s.is_quarantined, t[i].want);
+		bh_sandbox_copy(&s, arena, &copy);
+		assert_true(bh_sandbox_eq(&s, &copy));
+		copy.is_quarantined = !t[i].want;
+		assert_false(bh_sandbox_eq(&s, &copy));
+		bh_arena_free(&arena);
+	}
+}
+
 static void identities_that_are_none_are_refused(void **state)
 {
 	char long_name[BH_CRI_MAX_NAME + 2];
@@ -796,6 +825,7 @@ int main(void)
 		cmocka_unit_test(only_objects_of_sandboxes_are_listed),
 		cmocka_unit_test(ports_are_read_like_a_containers),
 		cmocka_unit_test(what_is_malformed_is_named_and_does_no_harm),
+		cmocka_unit_test(a_quarantine_is_read_from_the_annotation),
 		cmocka_unit_test(identities_that_are_none_are_refused),
 		ON_TABLE(a_pod_is_told_when_something_of_it_changes),
 		ON_TABLE(the_newest_attempt_stands_for_the_pod),

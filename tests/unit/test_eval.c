@@ -499,6 +499,77 @@ static void tiers_speak_in_order(void **state)
 	check_rows(rows, BH_ARRAY_LEN(rows));
 }
 
+/* --- quarantine ------------------------------------------------------------------------- */
+
+static void cut_off(struct bh_world *w, const char *name, const char *pod, const char *allow)
+{
+	struct bh_peer peer = { .kind = BH_PEER_CIDR };
+	const struct bh_rule rules[] = {
+		{ .action = BH_ALLOW, .has_peers = true, .peers = &peer, .n_peers = 1 },
+		{ .action = BH_DENY },
+	};
+	const struct bh_rules all = { allow ? rules : rules + 1, allow ? 2 : 1 };
+	const struct bh_fact fact = {
+		.kind = BH_KIND_POLICY,
+		.source = BH_SOURCE_NODE,
+		.policy = { .kind = BH_QUARANTINE,
+			    .tier = BH_TIER_QUARANTINE,
+			    .priority = allow != NULL,
+			    .namespace = "shop",
+			    .name = name,
+			    .pod = pod,
+			    .uid = "",
+			    .rules = { [BH_INGRESS] = all, [BH_EGRESS] = all } },
+	};
+	struct bh_err err = { 0 };
+
+	if (allow)
+		assert_ok(bh_cidr_parse(allow, &peer.cidr, &err), &err);
+	assert_ok(bh_world_apply(w, &fact, &err), &err);
+}
+
+static struct bh_result result_of(const struct bh_world *w, const char *text)
+{
+	const struct bh_flow f = flow_of(w, text);
+	struct bh_result r;
+
+	bh_eval(w, &f, &r);
+	return r;
+}
+
+static void a_quarantine_goes_before_everything(void **state)
+{
+	struct bh_world_config config = { 0 };
+	bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&config);
+	struct bh_result r;
+
+	(void)state;
+	world_text(w, BH_SOURCE_KUBE,
+		   "pod shop/web 10.0.0.1 label=app:web\npod shop/twin 10.0.0.2 label=app:web\n"
+		   "pod shop/client 10.0.0.3 label=app:web\n" ADMIN(1) "in allow\neg allow");
+	cut_off(w, "a", "web", "10.0.0.3/32");
+	assert_int_equal(result_of(w, "shop/client shop/web TCP:80").verdict, OK);
+	assert_int_equal(result_of(w, "shop/web shop/client TCP:80").verdict, OK);
+	r = result_of(w, "shop/web shop/twin TCP:80");
+	assert_int_equal(r.verdict, DENY);
+	assert_int_equal(r.dir[BH_EGRESS].reason, BH_REASON_QUARANTINE);
+	assert_string_equal(r.dir[BH_EGRESS].rule.policy->name, "a");
+	assert_int_equal(result_of(w, "shop/client shop/twin TCP:80").verdict, OK);
+
+	/* One that allows nothing is asked before, whatever its name. */
+	cut_off(w, "z", "web", NULL);
+	r = result_of(w, "shop/client shop/web TCP:80");
+	assert_int_equal(r.verdict, DENY);
+	assert_int_equal(r.dir[BH_INGRESS].reason, BH_REASON_QUARANTINE);
+	assert_string_equal(r.dir[BH_INGRESS].rule.policy->name, "z");
+
+	config.mode = BH_AUDIT;
+	bh_world_configure(w, &config);
+	r = result_of(w, "shop/client shop/web TCP:80");
+	assert_int_equal(r.verdict, OK);
+	assert_int_equal(r.audit_verdict, DENY);
+}
+
 /* --- audit ------------------------------------------------------------------------------ */
 
 static void a_world_in_audit_denies_nothing_for_unknown_labels(void **state)
@@ -824,6 +895,7 @@ int main(void)
 		cmocka_unit_test(ports_are_those_of_the_destination_pod),
 		cmocka_unit_test(nodes_are_exempt_towards_their_own_pods_only),
 		cmocka_unit_test(tiers_speak_in_order),
+		cmocka_unit_test(a_quarantine_goes_before_everything),
 		cmocka_unit_test(a_world_in_audit_denies_nothing_for_unknown_labels),
 		cmocka_unit_test(audited_policies_count_as_absent_but_are_reported),
 		cmocka_unit_test(a_world_in_audit_denies_nothing),

@@ -529,6 +529,32 @@ static void a_pod_by_hand_needs_no_more_than_a_name_and_an_address(void **state)
 	bh_decoded_free(&d);
 }
 
+static void any_value_but_false_quarantines_a_pod(void **state)
+{
+	static const struct {
+		const char *annotations;
+		bool want;
+	} t[] = {
+		{ "", false },
+		{ "'bulkhead.dev/quarantine':'false'", false },
+		{ "'bulkhead.dev/quarantine':'true'", true },
+		{ "'bulkhead.dev/quarantine':'flase'", true },
+		{ "'bulkhead.dev/quarantine':''", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		bh_auto_free char *text =
+			bh_asprintf("{'apiVersion':'v1','kind':'Pod','metadata':{'name':'web',"
+				    "'annotations':{%s}}}",
+				    t[i].annotations);
+		struct bh_decoded *d = decode_ok(text);
+
+		assert_int_equal(bh_decoded_fact(d)->pod.is_quarantined, t[i].want);
+		bh_decoded_free(&d);
+	}
+}
+
 static void a_replica_set_of_its_own_is_the_workload(void **state)
 {
 	struct bh_decoded *d =
@@ -713,6 +739,7 @@ int main(void)
 		cmocka_unit_test(a_mirror_has_the_uid_of_its_static_pod),
 		cmocka_unit_test(a_policy_has_its_generation),
 		cmocka_unit_test(a_pod_by_hand_needs_no_more_than_a_name_and_an_address),
+		cmocka_unit_test(any_value_but_false_quarantines_a_pod),
 		cmocka_unit_test(a_replica_set_of_its_own_is_the_workload),
 		cmocka_unit_test(what_is_no_workload_owns_no_pods),
 		cmocka_unit_test(a_node_has_the_addresses_that_are_ips),
