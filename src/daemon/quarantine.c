@@ -464,13 +464,17 @@ static void put(struct bh_quarantines *q, struct bh_quarantine *item)
 
 static json_t *answer_of(const struct bh_quarantines *q, int saved, const struct bh_err *err)
 {
-	json_t *o = json_object();
+	json_t *o = json_object(), *warning = NULL;
 
 	bh_reconcile_defer(&q->agent->reconcile, true);
 	if (saved < 0)
-		json_object_set_new(
-			o, "warning",
-			json_sprintf("a restart would not know of it: %s", bh_err_text(err)));
+		warning = json_sprintf("a restart would not know of it: %s", bh_err_text(err));
+	else if (bh_world_mode(q->agent->world) == BH_AUDIT)
+		warning =
+			json_string("the agent is in audit as a whole (--mode audit): quarantines "
+				    "are recorded and cut nothing");
+	if (warning)
+		json_object_set_new(o, "warning", warning);
 	return o;
 }
 

@@ -286,11 +286,26 @@ static void on_slice(uv_idle_t *idle)
 
 /* --- what to look at -------------------------------------------------------------- */
 
+static bool is_in_quarantine(const struct bh_revoker *rv, const struct bh_addr *a)
+{
+	const struct bh_world *w = rv->agent->world;
+	const struct bh_pod *pod = bh_world_pod_by_addr(w, a);
+	const struct bh_policy *const *policies;
+	size_t n = pod ? bh_world_policies_of(w, pod->namespace, &policies) : 0;
+
+	/* They come first. */
+	for (size_t i = 0; i < n && policies[i]->kind == BH_QUARANTINE; i++)
+		if (bh_world_selects(w, policies[i], pod))
+			return true;
+	return false;
+}
+
+/* With --revoke no, only those are cut that somebody asked to be cut. */
 void bh_revoker_touch(struct bh_revoker *rv, const struct bh_addr *a, enum bh_touch why)
 {
 	struct bh_touched *t;
 
-	if (!rv->agent->config->is_revoking)
+	if (!rv->agent->config->is_revoking && !is_in_quarantine(rv, a))
 		return;
 	t = bh_touched_get(&rv->touched, a);
 	if (why > t->why)

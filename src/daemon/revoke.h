@@ -59,7 +59,10 @@ enum bh_touch {
 	BH_TOUCH_GONE,    /* a pod of another node had it, and nobody has it now */
 	BH_TOUCH_CHANGED, /* whatever else */
 };
-/* Connections of @a are to be judged again after the next commit. */
+/*
+ * Connections of @a are to be judged again after the next commit; with --revoke no, only if
+ * its pod is in quarantine.
+ */
 void bh_revoker_touch(struct bh_revoker *rv, const struct bh_addr *a, enum bh_touch why);
 /* @a went from one pod to another or to nobody: all its connections go. */
 void bh_revoker_forget(struct bh_revoker *rv, const struct bh_addr *a);

@@ -15,7 +15,8 @@ annotate() { # POD VALUE
 	mv "$WORK/.a" "$f"
 }
 annotate shop/web yes
-agent_start --trusted-namespace ops
+# Nothing else is cut then.
+agent_start --trusted-namespace ops --revoke no
 open ops/tool tcp shop/web 80
 [ "$(status .ignored_annotations.0.annotation)" = bulkhead.dev/quarantine ] ||
 	fail "$(status .ignored_annotations)"
@@ -58,3 +59,12 @@ blocked ops/tool tcp shop/web 80
 agent_stop
 agent_start --trusted-namespace ops
 blocked ops/tool tcp shop/web 80
+
+step "an agent in audit says that it cuts nothing"
+agent_stop
+agent_start --trusted-namespace ops --mode audit
+open ops/tool tcp shop/web 80
+eventually logged "action == 'flow-audit-denied' and dst == 'shop/web' and
+	r['policy.reason'] == 'quarantine'"
+"$BULKHEAD" --control "$CONTROL" quarantine shop/web 2>"$WORK/text" || fail "not set"
+grep -q "in audit as a whole" "$WORK/text" || fail "not said: $(cat "$WORK/text")"
