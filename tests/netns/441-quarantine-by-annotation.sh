@@ -68,3 +68,14 @@ eventually logged "action == 'flow-audit-denied' and dst == 'shop/web' and
 	r['policy.reason'] == 'quarantine'"
 "$BULKHEAD" --control "$CONTROL" quarantine shop/web 2>"$WORK/text" || fail "not set"
 grep -q "in audit as a whole" "$WORK/text" || fail "not said: $(cat "$WORK/text")"
+
+step "only root sets and releases"
+chgrp 4711 "$CONTROL"
+chmod 755 "$WORK"
+member() { setpriv --reuid 4711 --regid 4711 --clear-groups "$BULKHEAD" --control "$CONTROL" "$@"; }
+member status >/dev/null 2>&1 || fail "the group is not let in"
+for verb in "quarantine shop/web" "release shop/web" "release --all"; do
+	member $verb 2>"$WORK/text" && fail "a member of the group may: $verb"
+	grep -q "only root may set or release" "$WORK/text" || fail "$(cat "$WORK/text")"
+done
+[ "$(status .quarantines.0.name)" = web ] || fail "$(status .quarantines)"
