@@ -81,16 +81,6 @@ static void change_type(const struct writer *wr, enum guard_set set, const struc
 	change(wr, set, &v, wr->g->chains[chain]);
 }
 
-static void change_extra(const struct writer *wr, const struct guard_port *p, uint16_t ether_type,
-			 const struct bh_plan_chain *chain)
-{
-	const struct bh_key_values v = { .link = p->ifindex,
-					 .mac = p->mac,
-					 .ether_type = ether_type };
-
-	change(wr, GUARD_TYPES, &v, chain);
-}
-
 static void change_from_addr(const struct writer *wr, const struct guard_port *p,
 			     const struct bh_addr *a)
 {
@@ -112,15 +102,8 @@ static void change_from(const struct writer *wr, const struct guard_port *p)
 	const struct bh_key_values v = { .link = p->ifindex, .mac = p->mac };
 
 	change(wr, GUARD_MACS, &v, NULL);
-	change_type(wr, GUARD_TYPES, p, ETH_P_ARP, GUARD_FROM_ARP);
-	if (p->extra_chains[BH_IPV6])
-		change_extra(wr, p, ETH_P_IPV6, p->extra_chains[BH_IPV6]);
-	else
-		change_type(wr, GUARD_TYPES, p, ETH_P_IPV6, GUARD_FROM_IP6);
-	if (p->extra_chains[BH_IPV4])
-		change_extra(wr, p, ETH_P_IP, p->extra_chains[BH_IPV4]);
-	else if (!p->is_denying[BH_EGRESS] || wr->g->config.allows_dhcp)
-		change_type(wr, GUARD_TYPES, p, ETH_P_IP, GUARD_FROM_DHCP);
+	if (!p->is_denying[BH_EGRESS] || wr->g->config.allows_dhcp)
+		change(wr, GUARD_DHCP, &v, NULL);
 	for (size_t i = 0; i < p->n_addrs; i++)
 		change_from_addr(wr, p, &p->addrs[i]);
 }
@@ -227,7 +210,7 @@ static void add_match(struct bh_guard *g, struct bh_plan_chain *chain, const str
 
 /*
  * Networks behind the pod, from which its operator lets it send: a chain of the port
- * and the family, to which the map of EtherTypes leads in place of the common one.
+ * and the family, to which the EtherType leads in place of the common one.
  */
 static void add_extra(struct bh_guard *g, struct guard_port *p, enum bh_family family)
 {
@@ -259,6 +242,35 @@ static void add_extra(struct bh_guard *g, struct guard_port *p, enum bh_family f
 	p->extra_chains[family] = chain;
 }
 
+/* The common chain, behind those of the port's own for types that have one. */
+static const struct bh_plan_chain *add_own_types(struct bh_guard *g, struct guard_port *p)
+{
+	static const uint16_t types[] = { [BH_IPV4] = ETH_P_IP, [BH_IPV6] = ETH_P_IPV6 };
+	bh_auto_free char *name = bh_asprintf("by_type_%s", p->chain->name);
+
+	p->by_type = bh_plan_add_chain(g->plans[BH_TABLE_NETDEV], name, NULL, BH_HOOK_NONE, 0);
+	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++) {
+		const struct bh_expr exprs[] = {
+			{ .kind = BH_EXPR_MATCH,
+			  .load = BH_LOAD_ETHER_TYPE,
+			  .value = types[f],
+			  .last = types[f] },
+			{ .kind = BH_EXPR_VERDICT,
+			  .verdict = BH_V_GOTO,
+			  .chain = p->extra_chains[f] },
+		};
+
+		if (p->extra_chains[f])
+			add_rule(g, p->by_type, exprs, BH_ARRAY_LEN(exprs));
+	}
+	add_goto(g, p->by_type, GUARD_BY_TYPE);
+	return p->by_type;
+}
+
+/*
+ * Sets and no maps: when a chain with a hook comes, the kernel follows each of its table
+ * to every chain that a map of verdicts may lead to, element by element.
+ */
 static void add_pod_rules(struct bh_guard *g, struct guard_port *p)
 {
 	const struct bh_expr own[] = {
@@ -267,15 +279,22 @@ static void add_pod_rules(struct bh_guard *g, struct guard_port *p)
 		  .set = g->sets[GUARD_OWN4] },
 		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT },
 	};
-	const struct bh_expr types = { .kind = BH_EXPR_VMAP,
-				       .key = BH_KEY_IIF_ETHER_TYPE,
-				       .set = g->sets[GUARD_TYPES] };
+	struct bh_expr macs[] = {
+		{ .kind = BH_EXPR_LOOKUP,
+		  .key = BH_KEY_IIF_ETHER_SADDR,
+		  .set = g->sets[GUARD_MACS] },
+		{ .kind = BH_EXPR_VERDICT,
+		  .verdict = BH_V_GOTO,
+		  .chain = g->chains[GUARD_BY_TYPE] },
+	};
 
-	add_rule(g, p->chain, own, BH_ARRAY_LEN(own));
-	add_rule(g, p->chain, &types, 1);
-	add_goto(g, p->chain, GUARD_FROM_OTHER);
 	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
 		add_extra(g, p, f);
+	if (p->n_extra > 0)
+		macs[1].chain = add_own_types(g, p);
+	add_rule(g, p->chain, own, BH_ARRAY_LEN(own));
+	add_rule(g, p->chain, macs, BH_ARRAY_LEN(macs));
+	add_goto(g, p->chain, GUARD_FROM_OTHER);
 }
 
 /*
@@ -316,6 +335,8 @@ static void drop_port(struct bh_guard *g, struct guard_port *p)
 {
 	change_elems(g, p, false);
 	bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->chain);
+	if (p->by_type)
+		bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->by_type);
 	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
 		if (p->extra_chains[f])
 			bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->extra_chains[f]);

@@ -30,11 +30,11 @@ static const struct {
 	enum bh_family family;
 } set_specs[GUARD_SET_COUNT_] = {
 	[GUARD_OWN4] = { BH_TABLE_NETDEV, "own4", BH_SET_LINK_MAC_TYPE_ADDR, BH_IPV4 },
-	[GUARD_TYPES] = { BH_TABLE_NETDEV, "types", BH_SET_LINK_MAC_TYPE_MAP, BH_IPV4 },
 	[GUARD_MACS] = { BH_TABLE_NETDEV, "macs", BH_SET_LINK_MAC, BH_IPV4 },
 	[GUARD_SRC4] = { BH_TABLE_NETDEV, "src4", BH_SET_LINK_ADDR, BH_IPV4 },
 	[GUARD_SRC6] = { BH_TABLE_NETDEV, "src6", BH_SET_LINK_ADDR, BH_IPV6 },
 	[GUARD_TARGETS] = { BH_TABLE_NETDEV, "targets", BH_SET_LINK_TARGET, BH_IPV6 },
+	[GUARD_DHCP] = { BH_TABLE_NETDEV, "dhcp", BH_SET_LINK, BH_IPV4 },
 	[GUARD_TO4] = { BH_TABLE_BRIDGE, "to4", BH_SET_LINK_TYPE_ADDR, BH_IPV4 },
 	[GUARD_DST6] = { BH_TABLE_BRIDGE, "dst6", BH_SET_LINK_ADDR, BH_IPV6 },
 	[GUARD_PODS] = { BH_TABLE_BRIDGE, "pods", BH_SET_LINK, BH_IPV4 },
@@ -297,7 +297,22 @@ static void add_from_dhcp(struct bh_guard *g, const struct bh_plan_chain *spoofe
 	ADD(p, c, leads_to(BH_V_GOTO, spoofed));
 }
 
-/* What is no own IPv4, and has no entry in the map of EtherTypes. */
+/* What comes from the port's own MAC, and is no own IPv4. */
+static void add_by_type(struct bh_guard *g)
+{
+	struct bh_plan *p = g->plans[BH_TABLE_NETDEV];
+	struct bh_plan_chain *c = g->chains[GUARD_BY_TYPE];
+
+	ADD(p, c, is(BH_LOAD_ETHER_TYPE, ETH_P_IPV6),
+	    leads_to(BH_V_GOTO, g->chains[GUARD_FROM_IP6]));
+	ADD(p, c, is(BH_LOAD_ETHER_TYPE, ETH_P_ARP),
+	    leads_to(BH_V_GOTO, g->chains[GUARD_FROM_ARP]));
+	ADD(p, c, is(BH_LOAD_ETHER_TYPE, ETH_P_IP), in_set(g, BH_KEY_IIF, GUARD_DHCP),
+	    leads_to(BH_V_GOTO, g->chains[GUARD_FROM_DHCP]));
+	ADD(p, c, leads_to(BH_V_GOTO, g->chains[GUARD_FROM_OTHER]));
+}
+
+/* What is not from the port's MAC, or of another type. */
 static void add_from_other(struct bh_guard *g, const struct bh_plan_chain *spoofed,
 			   const struct bh_plan_chain *frame)
 {
@@ -340,8 +355,10 @@ static void build_netdev(struct bh_guard *g)
 	g->chains[GUARD_FROM_IP6] = new_chain(p, "from_ip6");
 	g->chains[GUARD_FROM_DHCP] = new_chain(p, "from_dhcp");
 	g->chains[GUARD_FROM_OTHER] = new_chain(p, "from_other");
+	g->chains[GUARD_BY_TYPE] = new_chain(p, "by_type");
 	g->chains[GUARD_WILD] = new_chain(p, "wild");
 	add_arp(g, spoofed);
+	add_by_type(g);
 	add_from_ip6(g, spoofed, discovery);
 	add_from_dhcp(g, spoofed);
 	add_from_other(g, spoofed, frame);

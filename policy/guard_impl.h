@@ -15,6 +15,7 @@ enum guard_chain {
 	GUARD_FROM_IP6,
 	GUARD_FROM_DHCP,
 	GUARD_FROM_OTHER,
+	GUARD_BY_TYPE,
 	GUARD_WILD,
 	GUARD_NO_POD,
 	/* bridge: to pods */
@@ -32,11 +33,11 @@ enum guard_chain {
 enum guard_set {
 	/* netdev */
 	GUARD_OWN4,
-	GUARD_TYPES,
 	GUARD_MACS,
 	GUARD_SRC4,
 	GUARD_SRC6,
 	GUARD_TARGETS,
+	GUARD_DHCP,
 	/* bridge */
 	GUARD_TO4,
 	GUARD_DST6,
@@ -68,8 +69,9 @@ struct guard_port {
 	struct bh_port_span *any_peer; /* UDP ports */
 	size_t n_any_peer;
 	struct bh_plan_chain *chain;
-	struct bh_plan_chain *extra_chains[BH_FAMILY_COUNT_]; /* NULL: no such networks */
-	bool is_seen;                                         /* in the update that is under way */
+	/* NULL: no such networks; by_type in place of the common one where there are. */
+	struct bh_plan_chain *extra_chains[BH_FAMILY_COUNT_], *by_type;
+	bool is_seen; /* in the update that is under way */
 	UT_hash_handle hh;
 };
 

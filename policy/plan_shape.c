@@ -69,7 +69,6 @@ static const struct bh_set_shape shapes[] = {
 	[BH_SET_LINK_PROTO_PORT] = { SHAPE(LINK, PROTO, PORT) },
 	[BH_SET_LINK_MAP] = { SHAPE(LINK), .is_map = true },
 	[BH_SET_LINK_TYPE_MAP] = { SHAPE(LINK, TYPE), .is_map = true },
-	[BH_SET_LINK_MAC_TYPE_MAP] = { SHAPE(LINK, MAC, TYPE), .is_map = true },
 	[BH_SET_LINK_LIMIT] = { SHAPE(LINK), .is_dynamic = true },
 };
 static_assert(BH_ARRAY_LEN(shapes) == BH_SET_KIND_COUNT_, "every kind of set has a shape");
@@ -110,7 +109,6 @@ static const struct bh_key_loads keys[] = {
 	[BH_KEY_IIF] = LOADS(BH_LOAD_IIF),
 	[BH_KEY_IIF_SADDR] = LOADS(BH_LOAD_IIF, BH_LOAD_SADDR),
 	[BH_KEY_IIF_ETHER_SADDR] = LOADS(BH_LOAD_IIF, BH_LOAD_ETHER_SADDR),
-	[BH_KEY_IIF_ETHER_TYPE] = LOADS(BH_LOAD_IIF, BH_LOAD_ETHER_SADDR, BH_LOAD_ETHER_TYPE),
 	[BH_KEY_IIF_ETHER_TYPE_SADDR] =
 		LOADS(BH_LOAD_IIF, BH_LOAD_ETHER_SADDR, BH_LOAD_ETHER_TYPE, BH_LOAD_SADDR),
 	[BH_KEY_IIF_TARGET] = LOADS(BH_LOAD_IIF, BH_LOAD_TARGET),

@@ -79,7 +79,6 @@ enum bh_set_kind {
 	BH_SET_LINK_PROTO_PORT,    /* link . protocol . port */
 	BH_SET_LINK_MAP,           /* link : verdict */
 	BH_SET_LINK_TYPE_MAP,      /* link . EtherType : verdict */
-	BH_SET_LINK_MAC_TYPE_MAP,  /* link . MAC . EtherType : verdict */
 	BH_SET_LINK_LIMIT,         /* link; dynamic: a rate limit each */
 	BH_SET_KIND_COUNT_
 };
@@ -204,7 +203,6 @@ enum bh_lookup_key {
 	BH_KEY_IIF,
 	BH_KEY_IIF_SADDR,
 	BH_KEY_IIF_ETHER_SADDR,      /* iif . ether saddr */
-	BH_KEY_IIF_ETHER_TYPE,       /* iif . ether saddr . ether type */
 	BH_KEY_IIF_ETHER_TYPE_SADDR, /* iif . ether saddr . ether type . saddr */
 	BH_KEY_IIF_TARGET,
 	BH_KEY_IIF_ARP_SHA,

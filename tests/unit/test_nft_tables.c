@@ -212,8 +212,6 @@ static const struct {
 	  "oif . meta l4proto . th dport" },
 	{ ALL, BH_SET_LINK_MAP, BH_IPV4, BH_KEY_OIF, "oif" },
 	{ FRAMES, BH_SET_LINK_TYPE_MAP, BH_IPV4, BH_KEY_OIF_TYPE, "oif . ether type" },
-	{ FRAMES, BH_SET_LINK_MAC_TYPE_MAP, BH_IPV4, BH_KEY_IIF_ETHER_TYPE,
-	  "iif . ether saddr . ether type" },
 	{ ALL, BH_SET_LINK_LIMIT, BH_IPV4, BH_KEY_IIF, "iif" },
 	{ INET, BH_SET_CUT_PAIR, BH_IPV4, BH_KEY_PAIR, "ip saddr . ip daddr . meta l4proto" },
 	{ INET, BH_SET_CUT_PAIR, BH_IPV6, BH_KEY_PAIR, "ip6 saddr . ip6 daddr . meta l4proto" },
