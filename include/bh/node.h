@@ -94,8 +94,8 @@ enum bh_conn_side {
 };
 
 /*
- * Starts a listing.  Kernels before 5.8 list every entry whatever is asked for, so the
- * reader looks at the entries, too.  @addr is NULL for BH_CONN_SIDE_ANY.
+ * Starts a listing.  Kernels before 5.8 list every entry whatever is asked for, and all
+ * of them do for an IPv6 address, so the reader looks at the entries, too.  @addr is NULL for BH_CONN_SIDE_ANY.
  */
 int bh_conntrack_list(struct bh_conntrack *ct, enum bh_conn_side side, const struct bh_addr *addr,
 		      struct bh_err *err);
@@ -103,7 +103,7 @@ int bh_conntrack_list(struct bh_conntrack *ct, enum bh_conn_side side, const str
 /*
  * Deletes every entry whose src or dst is @addr, at the cost of a look at the table's
  * buckets that are not empty.  -EOPNOTSUPP or -EINVAL: this kernel cannot (Linux can
- * since 6.11), and nothing was deleted.
+ * since 6.11, and not for IPv6), and nothing was deleted.
  */
 int bh_conntrack_forget(struct bh_conntrack *ct, const struct bh_addr *addr, struct bh_err *err);
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,20 @@
 #include "bh/alloc.h"
 #include "bh/file.h"
 
+/*
+ * In the child: it holds copies of the agent's sockets and of its lock, which end with
+ * the agent, so that another one may start at once after this one was killed.
+ */
+static void let_go(int keep)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (keep > STDERR_FILENO + 1)
+		(void)close_range(STDERR_FILENO + 1, (unsigned int)keep - 1, 0);
+	(void)close_range((unsigned int)keep + 1, UINT_MAX, 0);
+}
+
 /* Handlers of the loop would write to its pipe, which the child shares. */
-static pid_t fork_without_handlers(void)
+pid_t bh_child_fork(int keep)
 {
 	static const int handled[] = { SIGHUP, SIGTERM, SIGINT };
 	sigset_t all, before;
@@ -27,6 +40,8 @@ static pid_t fork_without_handlers(void)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
 	pid = fork();
+	if (pid == 0)
+		let_go(keep);
 	for (size_t i = 0; pid == 0 && i < BH_ARRAY_LEN(handled); i++)
 		signal(handled[i], SIG_DFL);
 	sigprocmask(SIG_SETMASK, &before, NULL);
@@ -38,8 +53,6 @@ static void run(int fd, int (*work)(void *ctx, struct bh_err *err), void *ctx)
 	struct bh_err err = { 0 };
 	const char *text = "";
 
-	/* It holds copies of the agent's sockets, which must end with the agent. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (work(ctx, &err) < 0)
 		text = bh_err_text(&err);
 	(void)bh_write_all(fd, text, strlen(text) + 1);
@@ -82,7 +95,7 @@ int bh_child_start(struct bh_child *c, uv_loop_t *loop, int (*work)(void *ctx, s
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return bh_err_wrap(err, -errno, "no pipe to a process");
-	pid = fork_without_handlers();
+	pid = bh_child_fork(fds[1]);
 	if (pid == 0)
 		run(fds[1], work, ctx);
 	close(fds[1]);

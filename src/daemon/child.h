@@ -21,6 +21,12 @@ struct bh_child {
 };
 
 /*
+ * fork() for a child that only computes and writes: of the agent's files it keeps the
+ * standard ones and @keep, and it ends with the agent.
+ */
+pid_t bh_child_fork(int keep);
+
+/*
  * @work runs in the child, must not touch the loop, and ends it.  @on_done is called
  * in the loop, with NULL or what went wrong; after it, another may be started.
  */

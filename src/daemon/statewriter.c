@@ -10,13 +10,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "bh/alloc.h"
 #include "bh/file.h"
 #include "bh/log.h"
+#include "child.h"
 #include "handle.h"
 
 /* Between two writes: at least this times what the last one took. */
@@ -95,22 +95,6 @@ static void answer(int fd, uint64_t real_ns, const struct bh_err *err, int r)
 	(void)bh_write_all(fd, text, (size_t)n);
 }
 
-/* Handlers of the loop would write to its pipe, which the child shares. */
-static pid_t fork_without_handlers(void)
-{
-	static const int handled[] = { SIGHUP, SIGTERM, SIGINT };
-	sigset_t all, before;
-	pid_t child;
-
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &before);
-	child = fork();
-	for (size_t i = 0; child == 0 && i < BH_ARRAY_LEN(handled); i++)
-		signal(handled[i], SIG_DFL);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return child;
-}
-
 static void write_in_child(struct bh_statewriter *w)
 {
 	struct bh_err err = { 0 };
@@ -124,10 +108,8 @@ static void write_in_child(struct bh_statewriter *w)
 		return;
 	}
 	w->is_changed = false;
-	w->child = fork_without_handlers();
+	w->child = bh_child_fork(fds[1]);
 	if (w->child == 0) {
-		/* It holds copies of the agent's sockets, which must end with the agent. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		r = w->write(w->ctx, &real_ns, &err);
 		answer(fds[1], real_ns, &err, r);
 		_exit(0);

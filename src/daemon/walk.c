@@ -109,12 +109,25 @@ static bool is_all_forgotten(struct bh_walk *w)
 	if (n > MAX_FORGOTTEN)
 		return false;
 	for (struct bh_touched *t = w->touched; t; t = t->hh.next) {
-		if (t->is_forgotten && !w->is_forgetting_slow &&
-		    bh_conntrack_forget(w->ct, &t->addr, NULL) < 0)
+		int r = -EOPNOTSUPP;
+
+		if (t->is_forgotten && !w->is_forgetting_slow)
+			r = bh_conntrack_forget(w->ct, &t->addr, NULL);
+		/* Of IPv6 no kernel does. */
+		if (t->is_forgotten && r < 0 && t->addr.family == BH_IPV4)
 			w->is_forgetting_slow = true;
-		is_all = is_all && t->is_forgotten && !w->is_forgetting_slow;
+		is_all = is_all && t->is_forgotten && r == 0;
 	}
 	return is_all;
+}
+
+/* Listings by address are no shorter then. */
+static bool has_ipv6(const struct bh_walk *w)
+{
+	for (const struct bh_touched *t = w->touched; t; t = t->hh.next)
+		if (t->addr.family == BH_IPV6)
+			return true;
+	return false;
 }
 
 /* How many entries there are; 0 where none can be concerned. */
@@ -157,7 +170,7 @@ static int begin(struct bh_walk *w)
 		return 0;
 	}
 	w->conns = bh_calloc(PORTION, sizeof(*w->conns));
-	if (count < MIN_FILTERED || HASH_COUNT(w->touched) > MAX_FILTERED)
+	if (count < MIN_FILTERED || HASH_COUNT(w->touched) > MAX_FILTERED || has_ipv6(w))
 		return bh_conntrack_list(w->ct, BH_CONN_SIDE_ANY, NULL, &w->err);
 	w->asked = w->touched;
 	w->side = BH_CONN_SIDE_SRC;

@@ -222,6 +222,16 @@ static bool read_conn(const struct nf_conntrack *ct, struct bh_conn *ret)
 	return true;
 }
 
+/*
+ * Linux up to 6.18 at least takes IPv6 addresses that are *not* the filter's
+ * (ctnetlink_filter_match_tuple() in nf_conntrack_netlink.c has the comparison turned
+ * round): there the caller's own look at each entry is the only filter.
+ */
+static bool can_filter(const struct bh_addr *a)
+{
+	return a->family == BH_IPV4;
+}
+
 static void put_filter(struct nlmsghdr *h, enum bh_conn_side side, const struct bh_addr *a)
 {
 	bool is_src = side == BH_CONN_SIDE_SRC;
@@ -259,7 +269,7 @@ int bh_conntrack_list(struct bh_conntrack *ct, enum bh_conn_side side, const str
 	int r;
 
 	read_off(ct);
-	if (side != BH_CONN_SIDE_ANY)
+	if (side != BH_CONN_SIDE_ANY && can_filter(addr))
 		put_filter(h, side, addr);
 	h->nlmsg_seq = ct->seq = bh_nl_next_seq(ct->list);
 	r = bh_nl_send(ct->list, h, h->nlmsg_len, err);
@@ -284,8 +294,11 @@ static int flush(struct bh_conntrack *ct, enum bh_conn_side side, const struct b
 /* Kernels without this take the tuple for a connection's, and find it incomplete. */
 int bh_conntrack_forget(struct bh_conntrack *ct, const struct bh_addr *addr, struct bh_err *err)
 {
-	int r = flush(ct, BH_CONN_SIDE_SRC, addr, err);
+	int r;
 
+	if (!can_filter(addr))
+		return -EOPNOTSUPP;
+	r = flush(ct, BH_CONN_SIDE_SRC, addr, err);
 	if (r == 0)
 		r = flush(ct, BH_CONN_SIDE_DST, addr, err);
 	return r < 0 ? bh_err_wrap(err, r, "cannot delete the connections of an address") : 0;

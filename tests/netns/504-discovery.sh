@@ -39,6 +39,7 @@ for to, mac in (("fd00:244::12", sys.argv[1]), ("fd00:244::13", sys.argv[2]), ("
         f.send(m, IP6, advert(src, "fd00:244::13", f.mac, to))
         f.send(m, IP6, icmp6(134, src, to, b"secret RA behind a hop-by-hop header".ljust(40), 255))
 PY
+for p in db free attacker; do eventually eval "! in_pod shop/$p ip -6 addr show dev eth0 | grep -q tentative"; done
 before_db=$(in_pod shop/db ip -6 route; in_pod shop/db ip -6 addr)
 before_free=$(in_pod shop/free ip -6 route; in_pod shop/free ip -6 addr)
 before_node=$(ip -6 route; ip -6 addr)

@@ -335,6 +335,32 @@ static void all_of_an_address_can_be_forgotten(void **state)
 		close(fds[i]);
 }
 
+static void only_those_of_the_address_are_forgotten_in_ipv6_too(void **state)
+{
+	bh_auto(bh_conntrack_free) struct bh_conntrack *ct = NULL;
+	struct bh_err err = { 0 };
+	struct bh_addr other;
+	struct table t;
+	int fds[4], r;
+
+	(void)state;
+	in_tracked_netns();
+	assert_int_equal(system("ip addr add 2001:db8::9/128 dev lo nodad"), 0);
+	assert_int_equal(bh_addr_parse("2001:db8::9", &other, NULL), 0);
+	fds[0] = listener(AF_INET6, SOCK_DGRAM, "2001:db8::9", 53);
+	fds[1] = flow(AF_INET6, SOCK_DGRAM, "2001:db8::9", 53);
+	fds[2] = flow(AF_INET6, SOCK_DGRAM, "::1", 54);
+	fds[3] = flow(AF_INET, SOCK_DGRAM, "127.0.0.1", 80);
+	ct = open_table();
+	r = bh_conntrack_forget(ct, &other, &err);
+	/* Deleted or refused, others stay: the kernel's own filter takes the others. */
+	assert_int_equal(list_all(&t), r == 0 ? 2 : 3);
+	assert_non_null(find(&t, IPPROTO_UDP, BH_IPV6, 54));
+	assert_non_null(find(&t, IPPROTO_UDP, BH_IPV4, 80));
+	for (size_t i = 0; i < BH_ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
 static void the_destination_is_the_one_behind_dnat(void **state)
 {
 	struct bh_addr service, pod;
@@ -449,6 +475,7 @@ int main(void)
 		cmocka_unit_test(a_listing_comes_in_portions),
 		cmocka_unit_test(a_listing_can_be_of_one_address),
 		cmocka_unit_test(all_of_an_address_can_be_forgotten),
+		cmocka_unit_test(only_those_of_the_address_are_forgotten_in_ipv6_too),
 		cmocka_unit_test(the_destination_is_the_one_behind_dnat),
 		cmocka_unit_test(icmp_has_no_ports),
 		cmocka_unit_test(an_empty_table_is_no_error),
