@@ -631,10 +631,10 @@ static const struct {
 	{ B, "delete element bridge bulkhead s26 { 78 . 0x88cc }", "set s26: lacked 78 . 0x88cc" },
 	{ N, "delete element netdev bulkhead s23 { 77 . 0x9 }", "set s23: lacked 77 . ::9" },
 	{ N,
-	  "flush chain netdev bulkhead ask; delete set netdev bulkhead s28; "
-	  "add set netdev bulkhead s28 { type iface_index; flags dynamic,timeout; timeout 2m; "
+	  "flush chain netdev bulkhead ask; delete set netdev bulkhead s27; "
+	  "add set netdev bulkhead s27 { type iface_index; flags dynamic,timeout; timeout 2m; "
 	  "size 65535; }",
-	  "set s28: was of another kind" },
+	  "set s27: was of another kind" },
 	{ B, "add table bridge bulkhead { flags dormant; }", "was switched off" },
 	{ N, "add quota netdev bulkhead q { 10 mbytes }", "objects that are no counters" },
 #undef N
