@@ -95,7 +95,8 @@ enum bh_conn_side {
 
 /*
  * Starts a listing.  Kernels before 5.8 list every entry whatever is asked for, and all
- * of them do for an IPv6 address, so the reader looks at the entries, too.  @addr is NULL for BH_CONN_SIDE_ANY.
+ * of them do for an IPv6 address, so the reader looks at the entries, too.  @addr is NULL for
+ * BH_CONN_SIDE_ANY.
  */
 int bh_conntrack_list(struct bh_conntrack *ct, enum bh_conn_side side, const struct bh_addr *addr,
 		      struct bh_err *err);
