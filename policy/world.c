@@ -335,8 +335,10 @@ static void free_entries(struct bh_world *w, struct bh_table *t, bool are_spaces
 			continue;
 		e = bh_item(t->slots[i], struct bh_entry, node);
 		free_entry(w, e);
-		if (are_spaces)
+		if (are_spaces) {
 			free_entry(w, &bh_item(e, struct bh_space, entry)->deny);
+			free_entry(w, &bh_item(e, struct bh_space, entry)->quarantine);
+		}
 		bh_entry_free(w, e);
 	}
 	bh_table_done(t);
