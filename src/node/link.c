@@ -8,6 +8,7 @@
 #include "link.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -78,7 +79,7 @@ static bool read_name(const struct nlattr *a, char ret[IFNAMSIZ])
 	if (len == 0 || len > IFNAMSIZ || s[len - 1] != '\0' || s[0] == '\0')
 		return false;
 	memset(ret, 0, IFNAMSIZ);
-	memcpy(ret, s, strlen(s));
+	snprintf(ret, IFNAMSIZ, "%s", s);
 	return true;
 }
 

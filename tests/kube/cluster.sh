@@ -28,7 +28,7 @@ cluster_mounts() {
 	for d in /var/lib/kubelet /var/log/pods /var/log/containers; do
 		mkdir -p $d && mount -t tmpfs tmpfs $d || return
 	done
-	mount --make-rshared /var/lib/kubelet && mount --make-rshared /run
+	mount --make-rshared /
 }
 
 # The node's own address, and a way out that leads nowhere.
