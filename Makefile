@@ -33,10 +33,10 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2);)
 
 # --- libraries, by pkg-config name and Debian package --------------------------
-PKGS := libmnl libnftnl libnl-3.0 libnl-route-3.0 libnetfilter_conntrack jansson \
+PKGS := libmnl libnftnl libnetfilter_conntrack jansson \
 	yaml-0.1 libcurl libprotobuf-c libuv libmicrohttpd libcap-ng libcrypto libseccomp
 DEB_PKGS := build-essential pkg-config protobuf-c-compiler uthash-dev libcmocka-dev \
-	libmnl-dev libnftnl-dev libnl-3-dev libnl-route-3-dev libnetfilter-conntrack-dev \
+	libmnl-dev libnftnl-dev libnetfilter-conntrack-dev \
 	libjansson-dev libyaml-dev libcurl4-openssl-dev libprotobuf-c-dev libuv1-dev \
 	libmicrohttpd-dev libcap-ng-dev libssl-dev libseccomp-dev
 

@@ -53,6 +53,13 @@ int bh_nl_send(struct bh_nl *nl, const void *data, size_t len, struct bh_err *er
  */
 int bh_nl_recv(struct bh_nl *nl, bool may_wait, const struct nlmsghdr **ret);
 
+/*
+ * Throws away all that waits.  After a loss, notifications that were taken before it come
+ * first, and the kernel takes no new ones until all of them were read: what is asked
+ * for after this call is newer than everything that was thrown away.
+ */
+void bh_nl_discard(struct bh_nl *nl);
+
 /* A whole message is there; mnl_nlmsg_ok() takes lengths past 2^31 for negative ones. */
 bool bh_nl_ok(const struct nlmsghdr *msg, int len);
 

@@ -22,16 +22,22 @@ enum bh_bridge_state {
 	BH_BRIDGE_BYPASSED, /* off and could not be set: rules do not hold on bridges */
 	BH_BRIDGE_COUNT_
 };
-/* Checks, and with @repair sets it.  @text (may be NULL) gets reason and fix. */
-enum bh_bridge_state bh_node_bridges(bool repair, struct bh_buf *text);
+/*
+ * Checks, and with @repair sets it.  @bridge is the name of some bridge, "" if there is
+ * none, NULL to look for one.  @text (may be NULL) gets reason and fix.
+ */
+enum bh_bridge_state bh_node_bridges(const char *bridge, bool repair, struct bh_buf *text);
 
-/* The addresses of all links (scope global and link); the caller frees *ret. */
-int bh_node_addrs(struct bh_addr **ret, size_t *n, struct bh_err *err);
-
-/* Calls @on_change after links or addresses changed (merged within a turn). */
+/*
+ * The addresses of this node: of all links of this network namespace, scope global and
+ * link, without loopback's.  @on_change is called after one came or went, once for all
+ * of a turn of the loop.
+ */
 struct bh_node_watch;
 int bh_node_watch_new(struct bh_node_watch **ret, uv_loop_t *loop, void (*on_change)(void *ctx),
 		      void *ctx, struct bh_err *err);
+/* Sorted and each once; valid until the loop turns. */
+size_t bh_node_watch_addrs(const struct bh_node_watch *w, const struct bh_addr **ret);
 void bh_node_watch_free(struct bh_node_watch **w);
 
 /* Where this node's pods get their addresses from, by its CNI configuration. */

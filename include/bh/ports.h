@@ -113,6 +113,9 @@ struct bh_pod_bridge {
 /* Sorted by ifindex; valid until the loop turns or pods are followed. */
 size_t bh_ports_bridges(struct bh_ports *ports, const struct bh_pod_bridge **ret);
 
+/* The name of some bridge of this network namespace; NULL: there is none.  Valid as above. */
+const char *bh_ports_a_bridge(const struct bh_ports *ports);
+
 /* A link that may be a pod's port, and belongs to no pod that is known. */
 struct bh_unknown_port {
 	uint32_t ifindex;

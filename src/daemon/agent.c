@@ -163,7 +163,7 @@ static void check_bridges(struct bh_agent *a)
 	struct bh_buf text = { 0 };
 	enum bh_bridge_state before = a->bridges;
 
-	a->bridges = bh_node_bridges(true, &text);
+	a->bridges = bh_node_bridges(bh_sources_a_bridge(&a->sources), true, &text);
 	snprintf(a->bridges_text, sizeof(a->bridges_text), "%s",
 		 a->bridges == BH_BRIDGE_BYPASSED ? bh_buf_str(&text) : "");
 	if (a->bridges == BH_BRIDGE_REPAIRED)
@@ -188,7 +188,9 @@ static void on_housekeeping(uv_timer_t *timer)
 /* Soon and not at once: a pod's start changes links several times. */
 void bh_agent_check_bridges(struct bh_agent *a)
 {
-	uv_timer_start(&a->housekeeping, on_housekeeping, BRIDGE_DELAY_MS, HOUSEKEEPING_MS);
+	/* Links that change all the time do not put it off. */
+	if (uv_timer_get_due_in(&a->housekeeping) > BRIDGE_DELAY_MS)
+		uv_timer_start(&a->housekeeping, on_housekeeping, BRIDGE_DELAY_MS, HOUSEKEEPING_MS);
 }
 
 static void on_watchdog(uv_timer_t *timer)

@@ -346,7 +346,7 @@ static void mend_bridges(void)
 {
 	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
 
-	if (bh_node_bridges(true, &text) != BH_BRIDGE_FILTERED)
+	if (bh_node_bridges(NULL, true, &text) != BH_BRIDGE_FILTERED)
 		bh_log_warning("%s", bh_buf_str(&text));
 }
 

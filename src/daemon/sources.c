@@ -171,21 +171,14 @@ static void on_problem(void *ctx, enum bh_source source, const char *subject, co
 
 static void read_node(struct bh_sources *s)
 {
-	bh_auto_free struct bh_addr *addrs = NULL;
+	const struct bh_addr *addrs;
 	const struct bh_node *node;
-	struct bh_err err = { 0 };
-	size_t n = 0;
-
-	if (bh_node_addrs(&addrs, &n, &err) < 0) {
-		bh_log_warning("%s, keeping the addresses known before", bh_err_text(&err));
-		return;
-	}
-	if (n == s->n_kernel_addrs &&
-	    (n == 0 || memcmp(addrs, s->kernel_addrs, n * sizeof(*addrs)) == 0))
-		return;
+	size_t n = bh_node_watch_addrs(s->node_watch, &addrs);
 
 	free(s->kernel_addrs);
-	s->kernel_addrs = bh_take_ptr(addrs);
+	s->kernel_addrs = bh_calloc(n, sizeof(*addrs));
+	if (n > 0)
+		memcpy(s->kernel_addrs, addrs, n * sizeof(*addrs));
 	s->n_kernel_addrs = n;
 	put_own_node(s, BH_SOURCE_NODE, NULL);
 	node = bh_world_node(s->agent->world, s->agent->config->node_name);
@@ -198,8 +191,7 @@ static void on_node_change(void *ctx)
 	struct bh_sources *s = ctx;
 
 	read_node(s);
-	/* Looks at the CNI configuration too, which comes with the first pods. */
-	bh_agent_check_bridges(s->agent);
+	bh_reconcile_defer(&s->agent->reconcile, false);
 }
 
 static void on_ports_change(void *ctx)
@@ -207,6 +199,8 @@ static void on_ports_change(void *ctx)
 	struct bh_sources *s = ctx;
 
 	bh_reconcile_note_links(&s->agent->reconcile);
+	/* Looks at the CNI configuration too, which comes with the first pods. */
+	bh_agent_check_bridges(s->agent);
 }
 
 static int start_ports(struct bh_sources *s, struct bh_err *err)
@@ -220,6 +214,13 @@ static int start_ports(struct bh_sources *s, struct bh_err *err)
 	};
 
 	return bh_ports_new(&s->ports, s->agent->loop, &config, &s->sink, err);
+}
+
+const char *bh_sources_a_bridge(const struct bh_sources *s)
+{
+	const char *name = s->ports ? bh_ports_a_bridge(s->ports) : NULL;
+
+	return s->ports && !name ? "" : name;
 }
 
 void bh_sources_follow(struct bh_sources *s)

@@ -36,6 +36,8 @@ struct bh_sources {
 
 int bh_sources_start(struct bh_sources *s, struct bh_agent *agent, struct bh_err *err);
 void bh_sources_stop(struct bh_sources *s);
+/* The name of some bridge, "" if there is none; NULL: not known yet. */
+const char *bh_sources_a_bridge(const struct bh_sources *s);
 /* Looks for the ports of pods that came or changed; may change the world. */
 void bh_sources_follow(struct bh_sources *s);
 /* Every configured source has handed over what existed when it started. */

@@ -159,6 +159,18 @@ int bh_nl_recv(struct bh_nl *nl, bool may_wait, const struct nlmsghdr **ret)
 	return (int)n;
 }
 
+/* So that whoever fills the queue as fast as we empty it does not keep us here. */
+#define MAX_DISCARDED 65536
+
+void bh_nl_discard(struct bh_nl *nl)
+{
+	const struct nlmsghdr *msg;
+	int n = 0;
+
+	for (int i = 0; i < MAX_DISCARDED && n != -EAGAIN; i++)
+		n = bh_nl_recv(nl, false, &msg);
+}
+
 bool bh_nl_ok(const struct nlmsghdr *msg, int len)
 {
 	return mnl_nlmsg_ok(msg, len) && msg->nlmsg_len <= (uint32_t)len;

@@ -15,12 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <netlink/netlink.h>
-#include <netlink/route/link.h>
-
 #include "bh/alloc.h"
 #include "bh/file.h"
-#include "node.h"
+#include "link.h"
 
 static const char *const keys[] = { "bridge-nf-call-iptables", "bridge-nf-call-ip6tables" };
 
@@ -57,35 +54,30 @@ static int write_key(const char *key)
 	return bh_write_all(fd, "1\n", 2);
 }
 
-static void note_bridge(struct nl_object *object, void *arg)
+static void note_bridge(void *ctx, const struct bh_link *link)
 {
-	struct rtnl_link *link = (struct rtnl_link *)object;
-	char *name = arg;
-	const char *type = rtnl_link_get_type(link);
-	const char *link_name = rtnl_link_get_name(link);
+	char *name = ctx;
 
-	if (name[0] || !type || !link_name || strcmp(type, "bridge") != 0)
-		return;
-	snprintf(name, IFNAMSIZ, "%s", link_name);
+	if (!name[0] && link->is_bridge)
+		memcpy(name, link->name, sizeof(link->name));
+}
+
+static void forget_bridge(void *ctx)
+{
+	char *name = ctx;
+
+	name[0] = '\0';
 }
 
 /* The name of some bridge of this network namespace in @name; "" if there is none. */
 static int find_bridge(char name[IFNAMSIZ], struct bh_err *err)
 {
-	bh_auto(bh_route_free) struct nl_sock *sock = NULL;
-	struct nl_cache *links;
+	bh_auto(bh_nl_free) struct bh_nl *nl = NULL;
 	int r;
 
-	name[0] = '\0';
-	r = bh_route_new(&sock, err);
-	if (r < 0)
-		return r;
-	r = rtnl_link_alloc_cache(sock, AF_UNSPEC, &links);
-	if (r < 0)
-		return bh_err(err, bh_route_errno(r), "cannot list links: %s", nl_geterror(r));
-	nl_cache_foreach(links, note_bridge, name);
-	nl_cache_free(links);
-	return 0;
+	forget_bridge(name);
+	r = bh_link_open(&nl, err);
+	return r < 0 ? r : bh_link_list(nl, note_bridge, forget_bridge, name, err);
 }
 
 static enum bh_bridge_state bypassed(struct bh_buf *text, const char *bridge, const char *key,
@@ -108,15 +100,14 @@ static enum bh_bridge_state bypassed(struct bh_buf *text, const char *bridge, co
 	return BH_BRIDGE_BYPASSED;
 }
 
-enum bh_bridge_state bh_node_bridges(bool repair, struct bh_buf *text)
+enum bh_bridge_state bh_node_bridges(const char *bridge, bool repair, struct bh_buf *text)
 {
 	enum bh_bridge_state state = BH_BRIDGE_FILTERED;
-	char bridge[IFNAMSIZ];
-	struct bh_err err = { 0 };
+	char found[IFNAMSIZ];
 
 	/* Not knowing whether there is one, assume that there is. */
-	if (find_bridge(bridge, &err) < 0)
-		snprintf(bridge, sizeof(bridge), "(unknown)");
+	if (!bridge)
+		bridge = find_bridge(found, NULL) < 0 ? "(unknown)" : found;
 	if (!bridge[0])
 		return BH_BRIDGE_FILTERED;
 

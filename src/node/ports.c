@@ -53,8 +53,6 @@
 #define RCVBUF_BYTES (4u << 20)
 /* Datagrams in one turn of the loop. */
 #define MAX_DATAGRAMS 64
-/* After a loss everything that waits is thrown away; it is not more than this. */
-#define MAX_THROWN_AWAY 65536
 /* A turn with that much work ends in a pause so many times as long: a fifth of the CPU. */
 #define LONG_TURN_MS 5
 #define MIN_PAUSE_MS 20
@@ -984,19 +982,6 @@ static void pause_after(struct bh_ports *p, uint64_t took_ms)
 		       0);
 }
 
-/*
- * After a loss the kernel gives what was there before it, and takes nothing new until
- * that was read.  It is all older than the listing that follows.
- */
-static void throw_away(struct bh_ports *p)
-{
-	const struct nlmsghdr *msg;
-	int n = 0;
-
-	for (int i = 0; i < MAX_THROWN_AWAY && n != -EAGAIN; i++)
-		n = bh_nl_recv(p->watch, false, &msg);
-}
-
 /* Returns how many datagrams came. */
 static int drain(struct bh_ports *p)
 {
@@ -1007,7 +992,7 @@ static int drain(struct bh_ports *p)
 		n = bh_nl_recv(p->watch, false, &msg);
 		if (n == -ENOBUFS) {
 			p->is_lost = true;
-			throw_away(p);
+			bh_nl_discard(p->watch);
 			break;
 		}
 		if (n < 0)
@@ -1328,6 +1313,16 @@ size_t bh_ports_bridges(struct bh_ports *p, const struct bh_pod_bridge **ret)
 	p->bridges = list;
 	*ret = list;
 	return n;
+}
+
+const char *bh_ports_a_bridge(const struct bh_ports *p)
+{
+	const struct link *l, *next;
+
+	HASH_ITER (hh, p->links, l, next)
+		if (l->is.is_bridge)
+			return l->is.name;
+	return NULL;
 }
 
 static int cmp_unknown(const void *a, const void *b)

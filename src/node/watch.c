@@ -1,80 +1,273 @@
+/*
+ * The addresses of this node, as the kernel has them.
+ *
+ * They are listed once and followed by notifications: a node with a thousand pods has
+ * as many link-local addresses, and two more come with each pod.
+ */
 #include "bh/node.h"
 
 #include <errno.h>
-#include <linux/rtnetlink.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+
 #include "bh/alloc.h"
-#include "node.h"
+#include "bh/hash.h"
+#include "bh/nl.h"
+
+/* More than any node has; whoever can add addresses shall not fill our memory. */
+#define MAX_ADDRS     65536
+#define MAX_DATAGRAMS 64
+
+/* An address of a link: several may have the same. */
+struct item {
+	struct item_key {
+		uint32_t ifindex;
+		struct bh_addr addr;
+	} key; /* without anything between its members that is not zero */
+	bool is_listed;
+	UT_hash_handle hh;
+};
 
 struct bh_node_watch {
 	uv_poll_t poll;
-	struct nl_sock *sock;
+	struct bh_nl *watch, *ask;
 	void (*on_change)(void *ctx);
 	void *ctx;
+	struct item *items;
+	bool is_changed; /* since addrs was made */
+	struct bh_addr *addrs;
+	size_t n_addrs;
 };
 
-/*
- * What changed is not looked at: whoever is told reads what is there now, which
- * also makes a lost notification (ENOBUFS) as good as a received one.
- */
+/* --- addresses of links ------------------------------------------------------------------ */
+
+static int on_attr(const struct nlattr *a, void *ctx)
+{
+	const struct nlattr **attrs = ctx;
+
+	if (mnl_attr_get_type(a) <= IFA_MAX)
+		attrs[mnl_attr_get_type(a)] = a;
+	return MNL_CB_OK;
+}
+
+static bool is_of_interest(const struct ifaddrmsg *i)
+{
+	return i->ifa_scope == RT_SCOPE_UNIVERSE || i->ifa_scope == RT_SCOPE_LINK ||
+	       i->ifa_scope == RT_SCOPE_SITE;
+}
+
+/* True with *@ret for an address that others can use. */
+static bool parse(const struct nlmsghdr *msg, struct item_key *ret)
+{
+	const struct nlattr *attrs[IFA_MAX + 1] = { 0 }, *a;
+	const struct ifaddrmsg *i = mnl_nlmsg_get_payload(msg);
+
+	if ((msg->nlmsg_type != RTM_NEWADDR && msg->nlmsg_type != RTM_DELADDR) ||
+	    mnl_nlmsg_get_payload_len(msg) < sizeof(*i) || !is_of_interest(i) ||
+	    mnl_attr_parse(msg, sizeof(*i), on_attr, attrs) != MNL_CB_OK)
+		return false;
+	/* Where there is a peer, IFA_ADDRESS is the peer's. */
+	a = attrs[IFA_LOCAL] ? attrs[IFA_LOCAL] : attrs[IFA_ADDRESS];
+	memset(ret, 0, sizeof(*ret));
+	ret->ifindex = i->ifa_index;
+	return a && bh_addr_from_bytes(mnl_attr_get_payload(a), mnl_attr_get_payload_len(a),
+				       &ret->addr) == 0;
+}
+
+static void put(struct bh_node_watch *w, const struct item_key *key)
+{
+	struct item *item;
+
+	HASH_FIND(hh, w->items, key, sizeof(*key), item);
+	if (!item && HASH_COUNT(w->items) < MAX_ADDRS) {
+		item = bh_calloc(1, sizeof(*item));
+		memcpy(&item->key, key, sizeof(*key));
+		HASH_ADD(hh, w->items, key, sizeof(item->key), item);
+		w->is_changed = true;
+	}
+	if (item)
+		item->is_listed = true;
+}
+
+static void drop(struct bh_node_watch *w, struct item *item)
+{
+	HASH_DEL(w->items, item);
+	free(item);
+	w->is_changed = true;
+}
+
+static void follow(struct bh_node_watch *w, const struct nlmsghdr *msg)
+{
+	struct item_key key;
+	struct item *item;
+
+	if (!parse(msg, &key))
+		return;
+	if (msg->nlmsg_type == RTM_NEWADDR) {
+		put(w, &key);
+		return;
+	}
+	HASH_FIND(hh, w->items, &key, sizeof(key), item);
+	if (item)
+		drop(w, item);
+}
+
+/* --- all of them ---------------------------------------------------------------------------- */
+
+static int on_listed(const struct nlmsghdr *msg, void *ctx)
+{
+	struct item_key key;
+
+	if (parse(msg, &key))
+		put(ctx, &key);
+	return 0;
+}
+
+static int list(struct bh_node_watch *w, struct bh_err *err)
+{
+	_Alignas(struct nlmsghdr) char buf[64];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	struct item *item, *next;
+	int r;
+
+	h->nlmsg_type = RTM_GETADDR;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(h, sizeof(struct ifaddrmsg));
+	HASH_ITER (hh, w->items, item, next)
+		item->is_listed = false;
+	/* Listed again after an interruption, what was there before it stays for now. */
+	r = bh_nl_request(w->ask, h, on_listed, NULL, w, err);
+	if (r < 0)
+		return bh_err_wrap(err, r, "cannot list addresses");
+	HASH_ITER (hh, w->items, item, next)
+		if (!item->is_listed)
+			drop(w, item);
+	return 0;
+}
+
+static int cmp_addr(const void *a, const void *b)
+{
+	return bh_addr_cmp(a, b);
+}
+
+/* Sorted and each once: link-local addresses repeat between links. */
+static bool make_addrs(struct bh_node_watch *w)
+{
+	struct bh_addr *addrs = bh_calloc(HASH_COUNT(w->items), sizeof(*addrs));
+	const struct item *item, *next;
+	size_t n = 0, kept = 0;
+	bool is_same;
+
+	HASH_ITER (hh, w->items, item, next)
+		addrs[n++] = item->key.addr;
+	bh_sort(addrs, n, sizeof(*addrs), cmp_addr);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || !bh_addr_eq(&addrs[i], &addrs[kept - 1]))
+			addrs[kept++] = addrs[i];
+	is_same = kept == w->n_addrs &&
+		  (kept == 0 || memcmp(addrs, w->addrs, kept * sizeof(*addrs)) == 0);
+	free(w->addrs);
+	w->addrs = addrs;
+	w->n_addrs = kept;
+	w->is_changed = false;
+	return !is_same;
+}
+
+size_t bh_node_watch_addrs(const struct bh_node_watch *w, const struct bh_addr **ret)
+{
+	*ret = w->addrs;
+	return w->n_addrs;
+}
+
+/* --- the loop ---------------------------------------------------------------------------- */
+
+/* Bounded, so that a flood of events leaves other sources their turn. */
+static void drain(struct bh_node_watch *w)
+{
+	const struct nlmsghdr *msg;
+
+	for (int i = 0; i < MAX_DATAGRAMS; i++) {
+		int n = bh_nl_recv(w->watch, false, &msg);
+
+		if (n == -ENOBUFS) {
+			bh_nl_discard(w->watch);
+			(void)list(w, NULL);
+			return;
+		}
+		if (n < 0)
+			return;
+		for (; bh_nl_ok(msg, n); msg = mnl_nlmsg_next(msg, &n))
+			follow(w, msg);
+	}
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct bh_node_watch *w = bh_container_of(poll, struct bh_node_watch, poll);
-	bool is_changed = false;
-	char scratch[8192];
 
 	(void)status;
 	(void)events;
-	/* Bounded, so that a flood of events leaves other sources their turn. */
-	for (int i = 0; i < 64; i++) {
-		ssize_t n = recv(nl_socket_get_fd(w->sock), scratch, sizeof(scratch), MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != ENOBUFS)
-			break;
-		is_changed = true;
-	}
-	if (is_changed)
+	drain(w);
+	if (w->is_changed && make_addrs(w))
 		w->on_change(w->ctx);
+}
+
+static void destroy(struct bh_node_watch *w)
+{
+	struct item *item, *next;
+
+	HASH_ITER (hh, w->items, item, next)
+		drop(w, item);
+	bh_nl_free(&w->watch);
+	bh_nl_free(&w->ask);
+	free(w->addrs);
+	free(w);
+}
+
+static int open_sockets(struct bh_node_watch *w, struct bh_err *err)
+{
+	int r = bh_nl_new(&w->watch, NETLINK_ROUTE, err);
+
+	if (r == 0)
+		r = bh_nl_join(w->watch, RTNLGRP_IPV4_IFADDR, err);
+	if (r == 0)
+		r = bh_nl_join(w->watch, RTNLGRP_IPV6_IFADDR, err);
+	return r < 0 ? r : bh_nl_new(&w->ask, NETLINK_ROUTE, err);
 }
 
 int bh_node_watch_new(struct bh_node_watch **ret, uv_loop_t *loop, void (*on_change)(void *ctx),
 		      void *ctx, struct bh_err *err)
 {
-	bh_auto(bh_route_free) struct nl_sock *sock = NULL;
-	struct bh_node_watch *w;
-	int r;
+	struct bh_node_watch *w = bh_calloc(1, sizeof(*w));
+	/* Watched before they are listed, so that nothing falls in between. */
+	int r = open_sockets(w, err);
 
-	r = bh_route_new(&sock, err);
-	if (r < 0)
-		return r;
-	r = nl_socket_add_memberships(sock, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-				      RTNLGRP_NONE);
-	if (r < 0)
-		return bh_err(err, bh_route_errno(r), "cannot watch links: %s", nl_geterror(r));
-
-	w = bh_calloc(1, sizeof(*w));
+	if (r == 0)
+		r = list(w, err);
+	if (r == 0) {
+		r = uv_poll_init(loop, &w->poll, bh_nl_fd(w->watch));
+		if (r < 0)
+			bh_err(err, r, "%s", uv_strerror(r));
+	}
+	if (r < 0) {
+		destroy(w);
+		return bh_err_wrap(err, r, "cannot watch addresses");
+	}
 	w->on_change = on_change;
 	w->ctx = ctx;
-	r = uv_poll_init(loop, &w->poll, nl_socket_get_fd(sock));
-	if (r < 0) {
-		free(w);
-		return bh_err(err, r, "cannot watch links: %s", uv_strerror(r));
-	}
+	(void)make_addrs(w);
 	uv_poll_start(&w->poll, UV_READABLE, on_readable);
-	w->sock = bh_take_ptr(sock);
 	*ret = w;
 	return 0;
 }
 
 static void on_closed(uv_handle_t *handle)
 {
-	struct bh_node_watch *w = bh_container_of(handle, struct bh_node_watch, poll);
-
-	bh_route_free(&w->sock);
-	free(w);
+	destroy(bh_container_of(handle, struct bh_node_watch, poll));
 }
 
 void bh_node_watch_free(struct bh_node_watch **w)

@@ -53,7 +53,7 @@ static void no_bridge_is_filtered_whatever_the_sysctls_say(void **state)
 	in_netns();
 	if (access("/proc/sys/net/bridge/bridge-nf-call-iptables", F_OK) == 0)
 		set_key("bridge-nf-call-iptables", "0");
-	assert_int_equal(bh_node_bridges(true, &text), BH_BRIDGE_FILTERED);
+	assert_int_equal(bh_node_bridges(NULL, true, &text), BH_BRIDGE_FILTERED);
 	assert_string_equal(bh_buf_str(&text), "");
 	bh_buf_done(&text);
 }
@@ -64,7 +64,7 @@ static void a_bridge_with_both_sysctls_set_is_filtered(void **state)
 	need_bridges();
 	set_key("bridge-nf-call-iptables", "1");
 	set_key("bridge-nf-call-ip6tables", "1");
-	assert_int_equal(bh_node_bridges(true, NULL), BH_BRIDGE_FILTERED);
+	assert_int_equal(bh_node_bridges(NULL, true, NULL), BH_BRIDGE_FILTERED);
 }
 
 static void one_family_off_is_a_bypass_with_name_and_fix(void **state)
@@ -75,7 +75,7 @@ static void one_family_off_is_a_bypass_with_name_and_fix(void **state)
 	need_bridges();
 	set_key("bridge-nf-call-iptables", "1");
 	set_key("bridge-nf-call-ip6tables", "0");
-	assert_int_equal(bh_node_bridges(false, &text), BH_BRIDGE_BYPASSED);
+	assert_int_equal(bh_node_bridges(NULL, false, &text), BH_BRIDGE_BYPASSED);
 	assert_contains(bh_buf_str(&text), "bridge br0 bypasses the rules");
 	assert_contains(bh_buf_str(&text), "sysctl -w net.bridge.bridge-nf-call-ip6tables=1");
 	bh_buf_done(&text);
@@ -89,14 +89,48 @@ static void repair_sets_what_was_off_and_says_so_once(void **state)
 	need_bridges();
 	set_key("bridge-nf-call-iptables", "0");
 	set_key("bridge-nf-call-ip6tables", "0");
-	assert_int_equal(bh_node_bridges(true, &text), BH_BRIDGE_REPAIRED);
+	assert_int_equal(bh_node_bridges(NULL, true, &text), BH_BRIDGE_REPAIRED);
 	assert_contains(bh_buf_str(&text), "br0");
-	assert_int_equal(bh_node_bridges(false, NULL), BH_BRIDGE_FILTERED);
+	assert_int_equal(bh_node_bridges(NULL, false, NULL), BH_BRIDGE_FILTERED);
 	bh_buf_done(&text);
 }
 
-static bool has(const struct bh_addr *addrs, size_t n, const char *text)
+static void count(void *ctx)
 {
+	(*(int *)ctx)++;
+}
+
+/* The watch in a loop of its own. */
+struct lab {
+	struct bh_node_watch *w;
+	int n_changes;
+	uv_loop_t loop;
+};
+
+static void open_lab(struct lab *lab)
+{
+	struct bh_err err = { 0 };
+
+	lab->w = NULL;
+	lab->n_changes = 0;
+	assert_int_equal(uv_loop_init(&lab->loop), 0);
+	assert_ok(bh_node_watch_new(&lab->w, &lab->loop, count, &lab->n_changes, &err), &err);
+	uv_run(&lab->loop, UV_RUN_NOWAIT);
+	assert_int_equal(lab->n_changes, 0);
+}
+
+static void close_lab(struct lab *lab)
+{
+	bh_node_watch_free(&lab->w);
+	assert_null(lab->w);
+	uv_run(&lab->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&lab->loop), 0);
+}
+
+static bool has(const struct lab *lab, const char *text)
+{
+	const struct bh_addr *addrs;
+	size_t n = bh_node_watch_addrs(lab->w, &addrs);
 	struct bh_addr want;
 
 	assert_int_equal(bh_addr_parse(text, &want, NULL), 0);
@@ -106,71 +140,79 @@ static bool has(const struct bh_addr *addrs, size_t n, const char *text)
 	return false;
 }
 
+static void check_all(const struct lab *lab)
+{
+	assert_true(has(lab, "192.0.2.1"));
+	assert_true(has(lab, "192.0.2.9"));
+	assert_false(has(lab, "192.0.2.10")); /* the peer's, not ours */
+	assert_true(has(lab, "2001:db8::1"));
+	assert_true(has(lab, "fe80::99"));
+	assert_false(has(lab, "127.0.0.1"));
+	assert_false(has(lab, "::1"));
+}
+
+#define ADD_ALL                                                                                    \
+	"ip link add v0 type veth peer name v1 && "                                                \
+	"ip addr add 192.0.2.1/24 dev v0 && "                                                      \
+	"ip addr add 192.0.2.9/32 peer 192.0.2.10 dev v1 && "                                      \
+	"ip addr add 2001:db8::1/64 dev v0 nodad && "                                              \
+	"ip addr add fe80::99/64 dev v1 nodad && "                                                 \
+	"ip addr add fe80::99/64 dev v0 nodad"
+
 static void addresses_of_every_link_are_there_and_loopback_is_not(void **state)
 {
-	bh_auto_free struct bh_addr *addrs = NULL;
-	struct bh_err err = { 0 };
-	size_t n = 0;
+	struct lab lab;
 
 	(void)state;
 	in_netns();
-	assert_int_equal(system("ip link add v0 type veth peer name v1 && "
-				"ip addr add 192.0.2.1/24 dev v0 && "
-				"ip addr add 192.0.2.9/32 peer 192.0.2.10 dev v1 && "
-				"ip addr add 2001:db8::1/64 dev v0 nodad && "
-				"ip addr add fe80::99/64 dev v1 nodad"),
-			 0);
-	assert_ok(bh_node_addrs(&addrs, &n, &err), &err);
-	assert_true(has(addrs, n, "192.0.2.1"));
-	assert_true(has(addrs, n, "192.0.2.9"));
-	assert_false(has(addrs, n, "192.0.2.10")); /* the peer's, not ours */
-	assert_true(has(addrs, n, "2001:db8::1"));
-	assert_true(has(addrs, n, "fe80::99"));
-	assert_false(has(addrs, n, "127.0.0.1"));
-	assert_false(has(addrs, n, "::1"));
+	assert_int_equal(system(ADD_ALL), 0);
+	open_lab(&lab);
+	check_all(&lab);
+	close_lab(&lab);
 }
 
 static void no_address_is_an_empty_list(void **state)
 {
-	bh_auto_free struct bh_addr *addrs = NULL;
-	struct bh_err err = { 0 };
-	size_t n = 99;
+	const struct bh_addr *addrs;
+	struct lab lab;
 
 	(void)state;
 	in_netns();
-	assert_ok(bh_node_addrs(&addrs, &n, &err), &err);
-	assert_int_equal(n, 0);
+	open_lab(&lab);
+	assert_int_equal(bh_node_watch_addrs(lab.w, &addrs), 0);
+	close_lab(&lab);
 }
 
-static void count(void *ctx)
+static void the_watch_follows_and_merges_a_burst(void **state)
 {
-	(*(int *)ctx)++;
-}
-
-static void the_watch_tells_of_a_new_link_and_merges_a_burst(void **state)
-{
-	struct bh_node_watch *w = NULL;
-	struct bh_err err = { 0 };
-	int n_changes = 0;
-	uv_loop_t loop;
+	struct lab lab;
 
 	(void)state;
 	in_netns();
-	assert_int_equal(uv_loop_init(&loop), 0);
-	assert_ok(bh_node_watch_new(&w, &loop, count, &n_changes, &err), &err);
-	uv_run(&loop, UV_RUN_NOWAIT);
-	assert_int_equal(n_changes, 0);
+	open_lab(&lab);
+	assert_int_equal(system(ADD_ALL), 0);
+	uv_run(&lab.loop, UV_RUN_NOWAIT);
+	assert_int_equal(lab.n_changes, 1);
+	check_all(&lab);
 
-	assert_int_equal(system("ip link add v0 type veth peer name v1 && ip link set v0 up && "
-				"ip addr add 192.0.2.1/24 dev v0"),
+	/* Two links have it: one that loses it changes nothing. */
+	assert_int_equal(system("ip addr del fe80::99/64 dev v0"), 0);
+	uv_run(&lab.loop, UV_RUN_NOWAIT);
+	assert_int_equal(lab.n_changes, 1);
+	assert_true(has(&lab, "fe80::99"));
+	/* What an address is like is no news of it. */
+	assert_int_equal(system("ip addr change 192.0.2.1/24 dev v0 preferred_lft 100 valid_lft "
+				"200"),
 			 0);
-	uv_run(&loop, UV_RUN_NOWAIT);
-	assert_int_equal(n_changes, 1);
+	uv_run(&lab.loop, UV_RUN_NOWAIT);
+	assert_int_equal(lab.n_changes, 1);
 
-	bh_node_watch_free(&w);
-	assert_null(w);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&loop), 0);
+	assert_int_equal(system("ip link del v0"), 0);
+	uv_run(&lab.loop, UV_RUN_NOWAIT);
+	assert_int_equal(lab.n_changes, 2);
+	assert_false(has(&lab, "192.0.2.1"));
+	assert_false(has(&lab, "fe80::99"));
+	close_lab(&lab);
 }
 
 int main(void)
@@ -182,7 +224,7 @@ int main(void)
 		cmocka_unit_test(repair_sets_what_was_off_and_says_so_once),
 		cmocka_unit_test(addresses_of_every_link_are_there_and_loopback_is_not),
 		cmocka_unit_test(no_address_is_an_empty_list),
-		cmocka_unit_test(the_watch_tells_of_a_new_link_and_merges_a_burst),
+		cmocka_unit_test(the_watch_follows_and_merges_a_burst),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);
