@@ -8,6 +8,7 @@
 #include "guard_impl.h"
 
 #include <assert.h>
+#include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -192,20 +193,50 @@ static void add_goto(struct bh_guard *g, struct bh_plan_chain *chain, enum guard
 	add_rule(g, chain, &e, 1);
 }
 
+static struct bh_expr is_in(enum bh_load load, const struct bh_cidr *cidr)
+{
+	struct bh_expr e = { .kind = BH_EXPR_MATCH,
+			     .load = load,
+			     .op = BH_MATCH_BYTES,
+			     .family = cidr->addr.family };
+
+	memcpy(e.bytes, cidr->addr.bytes, sizeof(e.bytes));
+	for (size_t bit = 0; bit < cidr->prefix_len; bit++)
+		e.mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return e;
+}
+
 static void add_match(struct bh_guard *g, struct bh_plan_chain *chain, const struct bh_cidr *cidr)
 {
-	struct bh_expr exprs[] = {
-		{ .kind = BH_EXPR_MATCH,
-		  .load = BH_LOAD_SADDR,
-		  .op = BH_MATCH_BYTES,
-		  .family = cidr->addr.family },
+	const struct bh_expr exprs[] = {
+		is_in(BH_LOAD_SADDR, cidr),
 		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT },
 	};
 
-	memcpy(exprs[0].bytes, cidr->addr.bytes, sizeof(exprs[0].bytes));
-	for (size_t bit = 0; bit < cidr->prefix_len; bit++)
-		exprs[0].mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
 	add_rule(g, chain, exprs, BH_ARRAY_LEN(exprs));
+}
+
+static struct bh_expr is_range(enum bh_load load, uint32_t first, uint32_t last)
+{
+	return (struct bh_expr){
+		.kind = BH_EXPR_MATCH, .load = load, .value = first, .last = last
+	};
+}
+
+static bool has_extra(const struct guard_port *p, enum bh_family family)
+{
+	for (size_t i = 0; i < p->n_extra; i++)
+		if (p->extra[i].addr.family == family)
+			return true;
+	return false;
+}
+
+static struct bh_plan_chain *new_chain(struct bh_guard *g, const struct guard_port *p,
+				       const char *kind)
+{
+	bh_auto_free char *name = bh_asprintf("%s_%s", kind, p->chain->name);
+
+	return bh_plan_add_chain(g->plans[BH_TABLE_NETDEV], name, NULL, BH_HOOK_NONE, 0);
 }
 
 /*
@@ -214,25 +245,16 @@ static void add_match(struct bh_guard *g, struct bh_plan_chain *chain, const str
  */
 static void add_extra(struct bh_guard *g, struct guard_port *p, enum bh_family family)
 {
+	/* What is no discovery comes back from there, and is let pass by its source. */
 	const struct bh_expr discovery[] = {
-		{ .kind = BH_EXPR_MATCH,
-		  .load = BH_LOAD_L4PROTO,
-		  .value = IPPROTO_ICMPV6,
-		  .last = IPPROTO_ICMPV6 },
-		{ .kind = BH_EXPR_VERDICT,
-		  .verdict = BH_V_GOTO,
-		  .chain = g->chains[GUARD_FROM_IP6] },
+		is_range(BH_LOAD_L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6),
+		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_JUMP, .chain = g->chains[GUARD_ICMP6] },
 	};
-	bh_auto_free char *name = NULL;
 	struct bh_plan_chain *chain;
-	size_t n = 0;
 
-	for (size_t i = 0; i < p->n_extra; i++)
-		n += p->extra[i].addr.family == family;
-	if (n == 0)
+	if (!has_extra(p, family))
 		return;
-	name = bh_asprintf("extra%c_%s", family == BH_IPV4 ? '4' : '6', p->chain->name);
-	chain = bh_plan_add_chain(g->plans[BH_TABLE_NETDEV], name, NULL, BH_HOOK_NONE, 0);
+	chain = new_chain(g, p, family == BH_IPV4 ? "extra4" : "extra6");
 	if (family == BH_IPV6)
 		add_rule(g, chain, discovery, BH_ARRAY_LEN(discovery));
 	for (size_t i = 0; i < p->n_extra; i++)
@@ -242,27 +264,54 @@ static void add_extra(struct bh_guard *g, struct guard_port *p, enum bh_family f
 	p->extra_chains[family] = chain;
 }
 
+/* A host asks for its next hop with the source of the packet that waits for it. */
+static void add_extra_arp(struct bh_guard *g, struct guard_port *p)
+{
+	struct bh_expr exprs[] = {
+		is_range(BH_LOAD_LENGTH, 0, ARP_MAX_LEN),
+		is_range(BH_LOAD_ARP_HTYPE, ARPHRD_ETHER, ARPHRD_ETHER),
+		is_range(BH_LOAD_ARP_PTYPE, ETH_P_IP, ETH_P_IP),
+		is_range(BH_LOAD_ARP_HLEN, ETH_ALEN, ETH_ALEN),
+		is_range(BH_LOAD_ARP_PLEN, 4, 4),
+		{ .kind = BH_EXPR_LOOKUP, .key = BH_KEY_IIF_ARP_SHA, .set = g->sets[GUARD_MACS] },
+		{ 0 },
+		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT },
+	};
+
+	if (!has_extra(p, BH_IPV4))
+		return;
+	p->extra_arp = new_chain(g, p, "extra_arp");
+	for (size_t i = 0; i < p->n_extra; i++) {
+		if (p->extra[i].addr.family != BH_IPV4)
+			continue;
+		exprs[BH_ARRAY_LEN(exprs) - 2] = is_in(BH_LOAD_ARP_SPA, &p->extra[i]);
+		add_rule(g, p->extra_arp, exprs, BH_ARRAY_LEN(exprs));
+	}
+	add_goto(g, p->extra_arp, GUARD_FROM_ARP);
+}
+
+static void add_own_type(struct bh_guard *g, const struct guard_port *p, uint16_t type,
+			 const struct bh_plan_chain *to)
+{
+	const struct bh_expr exprs[] = {
+		is_range(BH_LOAD_ETHER_TYPE, type, type),
+		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_GOTO, .chain = to },
+	};
+
+	if (to)
+		add_rule(g, p->by_type, exprs, BH_ARRAY_LEN(exprs));
+}
+
 /* The common chain, behind those of the port's own for types that have one. */
 static const struct bh_plan_chain *add_own_types(struct bh_guard *g, struct guard_port *p)
 {
-	static const uint16_t types[] = { [BH_IPV4] = ETH_P_IP, [BH_IPV6] = ETH_P_IPV6 };
-	bh_auto_free char *name = bh_asprintf("by_type_%s", p->chain->name);
-
-	p->by_type = bh_plan_add_chain(g->plans[BH_TABLE_NETDEV], name, NULL, BH_HOOK_NONE, 0);
-	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++) {
-		const struct bh_expr exprs[] = {
-			{ .kind = BH_EXPR_MATCH,
-			  .load = BH_LOAD_ETHER_TYPE,
-			  .value = types[f],
-			  .last = types[f] },
-			{ .kind = BH_EXPR_VERDICT,
-			  .verdict = BH_V_GOTO,
-			  .chain = p->extra_chains[f] },
-		};
-
-		if (p->extra_chains[f])
-			add_rule(g, p->by_type, exprs, BH_ARRAY_LEN(exprs));
-	}
+	add_extra(g, p, BH_IPV4);
+	add_extra(g, p, BH_IPV6);
+	add_extra_arp(g, p);
+	p->by_type = new_chain(g, p, "by_type");
+	add_own_type(g, p, ETH_P_IP, p->extra_chains[BH_IPV4]);
+	add_own_type(g, p, ETH_P_IPV6, p->extra_chains[BH_IPV6]);
+	add_own_type(g, p, ETH_P_ARP, p->extra_arp);
 	add_goto(g, p->by_type, GUARD_BY_TYPE);
 	return p->by_type;
 }
@@ -288,8 +337,6 @@ static void add_pod_rules(struct bh_guard *g, struct guard_port *p)
 		  .chain = g->chains[GUARD_BY_TYPE] },
 	};
 
-	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
-		add_extra(g, p, f);
 	if (p->n_extra > 0)
 		macs[1].chain = add_own_types(g, p);
 	add_rule(g, p->chain, own, BH_ARRAY_LEN(own));
@@ -337,6 +384,8 @@ static void drop_port(struct bh_guard *g, struct guard_port *p)
 	bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->chain);
 	if (p->by_type)
 		bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->by_type);
+	if (p->extra_arp)
+		bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->extra_arp);
 	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
 		if (p->extra_chains[f])
 			bh_plan_remove_chain(g->plans[BH_TABLE_NETDEV], p->extra_chains[f]);

@@ -13,9 +13,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* ARP for Ethernet and IPv4 has 28 bytes, a frame's payload at least 46 (RFC 826, IEEE 802.3). */
-#define ARP_MAX_LEN 46
-
 /* Fixed part of a solicitation or advertisement; with a link-layer address and a nonce (RFC 4861
  * 4.3, 4.4; RFC 7527). */
 #define ND_MIN_LEN 24
@@ -266,7 +263,7 @@ static void add_from_ip6(struct bh_guard *g, const struct bh_plan_chain *spoofed
 			 const struct bh_plan_chain *discovery)
 {
 	struct bh_plan *p = g->plans[BH_TABLE_NETDEV];
-	struct bh_plan_chain *icmp6 = new_chain(p, "icmp6"), *c = g->chains[GUARD_FROM_IP6];
+	struct bh_plan_chain *icmp6 = g->chains[GUARD_ICMP6], *c = g->chains[GUARD_FROM_IP6];
 	const struct bh_plan_chain *own6 = add_own6(g, spoofed);
 	const struct bh_plan_chain *neighbour = add_neighbour(g, own6, discovery);
 	const struct bh_plan_chain *listener = add_listener(g, own6, discovery);
@@ -353,6 +350,7 @@ static void build_netdev(struct bh_guard *g)
 	g->chains[GUARD_NO_POD] = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_NO_POD);
 	g->chains[GUARD_FROM_ARP] = new_chain(p, "from_arp");
 	g->chains[GUARD_FROM_IP6] = new_chain(p, "from_ip6");
+	g->chains[GUARD_ICMP6] = new_chain(p, "icmp6");
 	g->chains[GUARD_FROM_DHCP] = new_chain(p, "from_dhcp");
 	g->chains[GUARD_FROM_OTHER] = new_chain(p, "from_other");
 	g->chains[GUARD_BY_TYPE] = new_chain(p, "by_type");

@@ -13,6 +13,7 @@ enum guard_chain {
 	/* netdev: from pods */
 	GUARD_FROM_ARP,
 	GUARD_FROM_IP6,
+	GUARD_ICMP6,
 	GUARD_FROM_DHCP,
 	GUARD_FROM_OTHER,
 	GUARD_BY_TYPE,
@@ -70,10 +71,13 @@ struct guard_port {
 	size_t n_any_peer;
 	struct bh_plan_chain *chain;
 	/* NULL: no such networks; by_type in place of the common one where there are. */
-	struct bh_plan_chain *extra_chains[BH_FAMILY_COUNT_], *by_type;
+	struct bh_plan_chain *extra_chains[BH_FAMILY_COUNT_], *extra_arp, *by_type;
 	bool is_seen; /* in the update that is under way */
 	UT_hash_handle hh;
 };
+
+/* ARP for Ethernet and IPv4 has 28 bytes, a frame's payload at least 46 (RFC 826, IEEE 802.3). */
+#define ARP_MAX_LEN 46
 
 struct bh_guard {
 	const struct bh_world *w;
