@@ -73,9 +73,11 @@ static int read_once(struct bh_packets *p)
 
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
-	(void)status;
 	(void)events;
 	read_once(bh_container_of(poll, struct bh_packets, poll));
+	/* libuv stops at an error, which a loss is. */
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_readable);
 }
 
 static void follow(struct bh_counter_base *c, uint64_t value)

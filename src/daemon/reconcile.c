@@ -673,9 +673,13 @@ static void on_watch(uv_poll_t *poll, int status, int events)
 	struct bh_reconcile *r = bh_container_of(poll, struct bh_reconcile, watch);
 	struct culprit by = { .program = "" };
 
-	(void)status;
+	bool is_changed = drain_watch(r, &by);
+
 	(void)events;
-	if (drain_watch(r, &by))
+	/* libuv stops at an error, which a loss is. */
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_watch);
+	if (is_changed)
 		repair(r, &by);
 }
 

@@ -1009,8 +1009,10 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	uint64_t start_ns = bh_mono_ns(), took_ms;
 	int n = drain(p);
 
-	(void)status;
 	(void)events;
+	/* libuv stops at an error, which a loss is. */
+	if (status < 0)
+		listen_on(p);
 	if (p->is_lost && list_links(p, NULL) == 0)
 		p->is_lost = false;
 	resolve_dirty(p);

@@ -209,9 +209,11 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct bh_node_watch *w = bh_container_of(poll, struct bh_node_watch, poll);
 
-	(void)status;
 	(void)events;
 	drain(w);
+	/* libuv stops at an error, which a loss is. */
+	if (status < 0)
+		uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	if (w->is_changed && make_addrs(w))
 		w->on_change(w->ctx);
 }
