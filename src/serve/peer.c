@@ -5,6 +5,7 @@
  */
 #include "peer.h"
 
+#include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -51,7 +52,7 @@ static int on_answer(const struct nlmsghdr *msg, void *ctx)
 
 	if (msg->nlmsg_type != SOCK_DIAG_BY_FAMILY || msg->nlmsg_len < NLMSG_LENGTH(sizeof(diag)))
 		return 0;
-	memcpy(&diag, NLMSG_DATA(msg), sizeof(diag));
+	memcpy(&diag, mnl_nlmsg_get_payload(msg), sizeof(diag));
 	*uid = diag.idiag_uid;
 	return 0;
 }
