@@ -103,16 +103,18 @@ static int run_quarantine(const struct bh_cli *cli)
 
 static int run_release(const struct bh_cli *cli)
 {
-	bool is_all = bh_cli_has(cli, "all");
+	bool is_all = bh_cli_has(cli, "all"), is_lost = bh_cli_has(cli, "lost");
 	json_t *request, *answer = NULL;
 	int r;
 
-	if (is_all == (cli->n_operands > 0)) {
-		bh_log_error("release wants a target, or --all");
+	if (is_all + is_lost + (cli->n_operands > 0) != 1) {
+		bh_log_error("release wants a target, or --all, or --lost");
 		return BH_CLI_USAGE;
 	}
-	request = is_all ? json_pack("{s:s, s:b}", "method", "release", "all", 1)
-			 : json_pack("{s:s, s:s}", "method", "release", "target", cli->operands[0]);
+	request =
+		is_all || is_lost
+			? json_pack("{s:s, s:b}", "method", "release", is_all ? "all" : "lost", 1)
+			: json_pack("{s:s, s:s}", "method", "release", "target", cli->operands[0]);
 	if (!request) {
 		bh_log_error("the target is not UTF-8");
 		return BH_CLI_USAGE;
@@ -152,8 +154,8 @@ const struct bh_cli_command bh_cli_quarantine = {
 };
 
 static const struct bh_cli_option release_options[] = {
-	{ .name = "all",
-	  .text = "every one that an operator set; what a damaged file said is given up" },
+	{ .name = "all", .text = "every one that an operator set; what was lost is given up" },
+	{ .name = "lost", .text = "those that are set now are all: what was lost is given up" },
 	{ .name = NULL },
 };
 
@@ -165,7 +167,10 @@ const struct bh_cli_command bh_cli_release = {
 	.options = release_options,
 	.about =
 		"Ends what `bulkhead quarantine` set for the same target.  One by annotation ends\n"
-		"with the annotation.  Only root may.\n",
+		"with the annotation.  Where the list of quarantines was lost, every pod of this\n"
+		"node is in quarantine: set those again that are wanted, then end that with "
+		"--lost.\n"
+		"Only root may.\n",
 	.examples = "  bulkhead release shop/web-1\n",
 	.run = run_release,
 };

@@ -107,9 +107,11 @@ json_t *bh_agent_not_ready(const struct bh_agent *a)
 			json_array_append_new(reasons, json_string(a->tables.lacks[t]));
 	if (a->bridges == BH_BRIDGE_BYPASSED)
 		json_array_append_new(reasons, json_string(a->bridges_text));
-	if (a->quarantines.damage[0])
+	if (a->quarantines.list.lost[0])
 		json_array_append_new(reasons,
-				      json_sprintf("quarantines: %s", a->quarantines.damage));
+				      json_sprintf("quarantines were lost, every pod of this node "
+						   "is in quarantine: %s",
+						   a->quarantines.list.lost));
 	return reasons;
 }
 
@@ -179,6 +181,7 @@ static void on_housekeeping(uv_timer_t *timer)
 
 	check_bridges(a);
 	bh_closed_check(&a->closed);
+	bh_quarantines_check(&a->quarantines);
 	if (a->sources.kube)
 		bh_agent_update_ready(a);
 	if (++a->n_housekeeping % AUDIT_EVERY == 0)
@@ -211,6 +214,7 @@ void bh_agent_reload(struct bh_agent *a, bool accepts_empty)
 		bh_notify_reloading(&a->notify);
 	if (bh_packets_reopen(&a->packets, &err) < 0)
 		bh_log_error("%s, writing to the file opened before", bh_err_text(&err));
+	bh_quarantines_check(&a->quarantines);
 	if (a->sources.manifest)
 		bh_manifest_reload(a->sources.manifest, accepts_empty);
 	if (a->is_started)

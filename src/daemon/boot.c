@@ -16,8 +16,10 @@
 #include "boot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent.h"
 #include "bh/alloc.h"
@@ -31,6 +33,7 @@
 #define FORMAT    "bulkhead-boot-rules"
 #define VERSION   1
 #define MAX_BYTES ((size_t)512 << 20)
+#define MAX_HEAD  4096
 
 #define FIRST_WRITE_MS 1000
 #define MIN_PAUSE_MS   10000
@@ -79,8 +82,9 @@ static int write_rules(void *ctx, struct bh_err *err)
 	const struct bh_save_filter filter = { .is_kept = is_kept, .ctx = &known };
 	bh_auto(bh_buf_done) struct bh_buf body = { 0 };
 	json_t *head =
-		json_pack("{s:s, s:i, s:s, s:I}", "format", FORMAT, "version", VERSION, "node",
-			  b->agent->config->node_name, "time", (json_int_t)bh_real_ns());
+		json_pack("{s:s, s:i, s:s, s:I, s:I}", "format", FORMAT, "version", VERSION, "node",
+			  b->agent->config->node_name, "time", (json_int_t)bh_real_ns(),
+			  "quarantines", (json_int_t)bh_quarantines_kept(&b->agent->quarantines));
 	int r;
 
 	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
@@ -238,6 +242,20 @@ static int load_saved(struct bh_nft *nft, const struct bh_config *config, struct
 		return bh_err_wrap(err, r, "'%s'", path);
 	bh_log_info("loaded the rules of %s", bh_time_format(ns, text));
 	return 0;
+}
+
+size_t bh_boot_quarantines(const struct bh_config *config)
+{
+	bh_auto_free char *path = config->state ? path_in(config->state) : NULL;
+	bh_auto_close int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	char line[MAX_HEAD];
+	ssize_t len = fd >= 0 ? read(fd, line, sizeof(line)) : 0;
+	const char *end = len > 0 ? memchr(line, '\n', (size_t)len) : NULL;
+	json_t *head = end ? json_loadb(line, (size_t)(end - line), 0, NULL) : NULL;
+	json_int_t n = json_integer_value(json_object_get(head, "quarantines"));
+
+	json_decref(head);
+	return n > 0 ? (size_t)n : 0;
 }
 
 /* 1: rules are in force already.  What is there and does nothing makes room. */

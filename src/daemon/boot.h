@@ -37,6 +37,12 @@ void bh_boot_note(struct bh_boot *b);
 /* {"file","time","writes","failures"}; a new reference. */
 json_t *bh_boot_json(const struct bh_boot *b);
 
+/*
+ * How many quarantines the rules that an earlier run kept are of, by their head alone; 0
+ * where there are none, or it cannot be read.
+ */
+size_t bh_boot_quarantines(const struct bh_config *config);
+
 /* --boot: loads what was saved and ends.  Returns the exit code. */
 int bh_boot_load(const struct bh_config *config);
 

@@ -1,53 +1,41 @@
 /*
  * A quarantine is a policy of kind BH_QUARANTINE that this node tells the world of; all that
  * follows (rules, cuts, records) is as with other policies.  This file keeps the list: by
- * target, in a file that is written whole before the answer goes out, so that what was
- * answered survives whatever ends the agent.
+ * target, in files that are written whole before the answer goes out, so that what was
+ * answered survives whatever ends the agent (quarantinelist.h).
+ *
+ * That there is a list is also said where the list is not: by a set of the kernel's table,
+ * which has the list's number and length, and by the head of the rules kept for the boot.
+ * With these, a list that is gone is told from one that never was.  A list that was lost, or
+ * an older one than the rules were made of, names no pods; so every pod of this node is in
+ * quarantine then, over restarts too, until an operator has set what is still wanted and
+ * gives up the rest (release --lost).
  *
  * The end of one is a time of the wall clock, which may be set meanwhile: it is looked at
  * once a minute at least.
  */
 #include "quarantine.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "agent.h"
 #include "bh/alloc.h"
 #include "bh/clock.h"
 #include "bh/log.h"
-#include "cachefile.h"
 #include "handle.h"
 
-#define FILE_NAME    "quarantine.cache"
-#define FILE_OF      "the operator of this node"
-#define MAX_TARGET   512
-#define MAX_REASON   256
-#define MAX_ALLOW    64
-#define MAX_LABELS   16
 #define MAX_FOR_S    (UINT64_C(10) * 366 * 86400)
 #define MAX_PAUSE_MS 60000
-#define PORTION      256
-
-struct bh_quarantine {
-	char *namespace, *name;    /* the parts of the target */
-	char *reason;              /* "" if none was given */
-	unsigned int who;          /* user id */
-	uint64_t set_ns, until_ns; /* since 1970; until_ns 0: until it is released */
-	struct bh_cidr allow[MAX_ALLOW];
-	size_t n_allow;
-};
-
-static void free_item(struct bh_quarantine *i)
-{
-	free(i->namespace);
-	free(i->name);
-	free(i->reason);
-}
+/* The name of what holds all pods of a namespace; no target can have it. */
+#define ALL_PODS "*"
+/* The kernel's set that says of the list how many it has. */
+#define MARK "quarantines"
 
 /* --- as a policy ------------------------------------------------------------------------ */
 
@@ -66,7 +54,7 @@ static size_t split_labels(char *text, struct bh_requirement *reqs, const char *
 	char *rest = NULL, *part;
 	size_t n = 0;
 
-	for (part = strtok_r(text, ",", &rest); part && n < MAX_LABELS;
+	for (part = strtok_r(text, ",", &rest); part && n < BH_QUARANTINE_MAX_LABELS;
 	     part = strtok_r(NULL, ",", &rest)) {
 		char *value = strchr(part, '=');
 
@@ -83,9 +71,9 @@ static size_t split_labels(char *text, struct bh_requirement *reqs, const char *
 static int tell(const struct bh_quarantines *q, const struct bh_quarantine *i, struct bh_err *err)
 {
 	bh_auto_free char *text = bh_strdup(i->name);
-	struct bh_peer peers[MAX_ALLOW] = { 0 };
-	struct bh_requirement reqs[MAX_LABELS];
-	const char *values[MAX_LABELS];
+	struct bh_peer peers[BH_QUARANTINE_MAX_ALLOW] = { 0 };
+	struct bh_requirement reqs[BH_QUARANTINE_MAX_LABELS];
+	const char *values[BH_QUARANTINE_MAX_LABELS];
 	struct bh_rule rules[2] = {
 		{ .action = BH_ALLOW, .has_peers = true, .peers = peers, .n_peers = i->n_allow },
 		{ .action = BH_DENY },
@@ -108,7 +96,7 @@ static int tell(const struct bh_quarantines *q, const struct bh_quarantine *i, s
 	if (strchr(i->name, '=')) {
 		fact.policy.pods.reqs = reqs;
 		fact.policy.pods.n_reqs = split_labels(text, reqs, values);
-	} else {
+	} else if (strcmp(i->name, ALL_PODS) != 0) {
 		fact.policy.pod = i->name;
 	}
 	return bh_world_apply(q->agent->world, &fact, err);
@@ -138,61 +126,51 @@ static size_t n_pods(const struct bh_agent *a, const struct bh_policy *p)
 
 /* --- as JSON ---------------------------------------------------------------------------- */
 
-static void set_time(json_t *o, const char *key, uint64_t ns)
-{
-	char text[BH_TIME_STRLEN];
-
-	if (ns > 0)
-		json_object_set_new(o, key, json_string(bh_time_format(ns, text)));
-}
-
-static json_t *item_json(const struct bh_quarantine *i)
-{
-	json_t *allow = json_array(), *o;
-	char text[BH_CIDR_STRLEN];
-
-	for (size_t k = 0; k < i->n_allow; k++)
-		json_array_append_new(allow, json_string(bh_cidr_format(&i->allow[k], text)));
-	o = json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "namespace", i->namespace, "name", i->name,
-		      "by", "operator", "user", (json_int_t)i->who, "reason", i->reason, "allow",
-		      allow);
-	set_time(o, "since", i->set_ns);
-	set_time(o, "until", i->until_ns);
-	return o;
-}
-
-static void add_annotated(const struct bh_agent *a, json_t *list)
-{
-	const struct bh_policy *const *policies;
-	size_t n = bh_world_policies(a->world, &policies);
-
-	for (size_t i = 0; i < n; i++)
-		if (policies[i]->is_by_annotation)
-			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I}", "namespace",
-							      policies[i]->namespace, "name",
-							      policies[i]->name, "by", "annotation",
-							      "pods",
-							      (json_int_t)n_pods(a, policies[i])));
-}
-
 static const struct bh_policy *policy_of(const struct bh_agent *a, const struct bh_quarantine *i)
 {
 	return bh_world_policy(a->world, BH_QUARANTINE, i->namespace, i->name);
 }
 
+/* Those that no item of the list stands for: by annotation, or because the list was lost. */
+static const char *cause_of(const struct bh_policy *p)
+{
+	if (p->kind != BH_QUARANTINE)
+		return NULL;
+	return p->is_by_annotation ? "annotation" : strcmp(p->name, ALL_PODS) == 0 ? "loss" : NULL;
+}
+
+static void add_others(const struct bh_agent *a, json_t *list)
+{
+	const struct bh_policy *const *policies;
+	size_t n = bh_world_policies(a->world, &policies);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct bh_policy *p = policies[i];
+		const char *cause = cause_of(p);
+
+		if (cause)
+			json_array_append_new(
+				list,
+				json_pack("{s:s, s:s, s:s, s:I, s:s*}", "namespace", p->namespace,
+					  "name", p->name, "by", cause, "pods",
+					  (json_int_t)n_pods(a, p), "reason",
+					  p->is_by_annotation ? NULL : a->quarantines.list.lost));
+	}
+}
+
 json_t *bh_quarantines_json(const struct bh_agent *a)
 {
-	const struct bh_quarantines *q = &a->quarantines;
+	const struct bh_quarantine_list *l = &a->quarantines.list;
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < q->n; i++) {
-		json_t *o = item_json(&q->items[i]);
-		size_t n = n_pods(a, policy_of(a, &q->items[i]));
+	for (size_t i = 0; i < l->n; i++) {
+		json_t *o = bh_quarantine_json(&l->items[i]);
+		size_t n = n_pods(a, policy_of(a, &l->items[i]));
 
 		json_object_set_new(o, "pods", json_integer((json_int_t)n));
 		json_array_append_new(list, o);
 	}
-	add_annotated(a, list);
+	add_others(a, list);
 	return list;
 }
 
@@ -201,7 +179,7 @@ void bh_quarantines_count(const struct bh_agent *a, size_t *ret_operator, size_t
 	const struct bh_policy *const *policies;
 	size_t n = bh_world_policies(a->world, &policies);
 
-	*ret_operator = a->quarantines.n;
+	*ret_operator = a->quarantines.list.n;
 	*ret_annotated = 0;
 	for (size_t i = 0; i < n; i++)
 		if (policies[i]->is_by_annotation)
@@ -212,166 +190,99 @@ static void record(const struct bh_quarantines *q, const char *action,
 		   const struct bh_quarantine *i, const char *cause, unsigned int who)
 {
 	bh_auto_free char *target = bh_asprintf("%s/%s", i->namespace, i->name);
-	json_t *allow = json_array(), *fields;
-	char text[BH_CIDR_STRLEN];
+	json_t *item = bh_quarantine_json(i), *until = json_object_get(item, "until"), *fields;
 
-	for (size_t k = 0; k < i->n_allow; k++)
-		json_array_append_new(allow, json_string(bh_cidr_format(&i->allow[k], text)));
-	fields = json_pack("{s:s, s:s, s:I, s:s, s:o}", "quarantine.target", target,
+	fields = json_pack("{s:s, s:s, s:I, s:s, s:O, s:O*}", "quarantine.target", target,
 			   "quarantine.by", cause, "quarantine.user", (json_int_t)who,
-			   "quarantine.reason", i->reason, "quarantine.allow", allow);
-	set_time(fields, "quarantine.until", i->until_ns);
+			   "quarantine.reason", i->reason, "quarantine.allow",
+			   json_object_get(item, "allow"), "quarantine.until", until);
+	json_decref(item);
 	bh_flowlog_event(q->agent->flowlog, action, fields, bh_real_ns());
 	bh_log_info("%s %s (%s, user %u)%s%s", action, target, cause, who, *i->reason ? ": " : "",
 		    i->reason);
 }
 
-/* --- the file --------------------------------------------------------------------------- */
+/* --- kept ------------------------------------------------------------------------------- */
 
-static void write_items(const void *from, struct bh_cachefile_writer *w)
+static const char *problem_key(const struct bh_quarantines *q)
 {
-	const struct bh_quarantines *q = from;
-
-	for (size_t i = 0; i < q->n; i++) {
-		json_t *o = item_json(&q->items[i]);
-		char *text = json_dumps(o, JSON_COMPACT);
-
-		bh_buf_puts(bh_cachefile_line(w), text ? text : "");
-		bh_cachefile_end_line(w);
-		free(text);
-		json_decref(o);
-	}
-}
-
-/* What could not be read stays for whoever wants to look at it. */
-static void move_damaged(struct bh_quarantines *q)
-{
-	bh_auto_free char *aside = bh_asprintf("%s.damaged", q->path);
-
-	if (q->damage[0] && !q->is_moved && rename(q->path, aside) == 0)
-		bh_log_warning("'%s' was damaged and is '%s' now", q->path, aside);
-	q->is_moved = true;
+	return q->copies.paths[0];
 }
 
 static void note_problem(struct bh_quarantines *q, const char *text)
 {
-	if (text)
-		bh_problems_set(&q->agent->problems, BH_SOURCE_NODE, q->path, text);
+	if (text && *text)
+		bh_problems_set(&q->agent->problems, BH_SOURCE_NODE, problem_key(q), text);
 	else
-		bh_problems_clear(&q->agent->problems, BH_SOURCE_NODE, q->path);
+		bh_problems_clear(&q->agent->problems, BH_SOURCE_NODE, problem_key(q));
+}
+
+size_t bh_quarantines_kept(const struct bh_quarantines *q)
+{
+	return q->list.n + (q->list.lost[0] != '\0');
+}
+
+/* The number and the length of the list, as the key of an element. */
+static struct bh_elem mark_of(const struct bh_quarantines *q)
+{
+	const uint64_t values[] = { htobe64(q->list.serial), htobe64(bh_quarantines_kept(q)) };
+	struct bh_addr addr = { .family = BH_IPV6 };
+	struct bh_elem elem = { .chain = NULL };
+
+	static_assert(sizeof(values) == sizeof(addr.bytes), "an address has room for both");
+	memcpy(addr.bytes, values, sizeof(values));
+	bh_plan_key(BH_SET_ADDR, &addr, 0, 0, elem.key);
+	return elem;
+}
+
+static void mark(struct bh_quarantines *q)
+{
+	static const struct bh_set_spec spec = {
+		.name = MARK,
+		.comment = "number of the list of quarantines, and how many it has",
+		.kind = BH_SET_ADDR,
+		.family = BH_IPV6,
+	};
+	struct bh_plan *plan = bh_compiler_plan(q->agent->compiler);
+	struct bh_elem elem = mark_of(q);
+
+	if (!q->mark)
+		q->mark = bh_plan_add_set(plan, &spec);
+	else
+		bh_plan_drop(plan, q->mark, &q->marked);
+	bh_plan_put(plan, q->mark, &elem);
+	q->marked = elem;
+}
+
+struct found_mark {
+	uint64_t serial, n;
+};
+
+static void on_mark(void *ctx, const uint8_t *key)
+{
+	struct found_mark *m = ctx;
+	uint64_t values[2];
+
+	memcpy(values, key, sizeof(values));
+	if (be64toh(values[0]) >= m->serial)
+		*m = (struct found_mark){ be64toh(values[0]), be64toh(values[1]) };
 }
 
 static int save(struct bh_quarantines *q, struct bh_err *err)
 {
-	struct bh_cachefile_info info = { .kind = BH_CACHEFILE_QUARANTINE,
-					  .of = FILE_OF,
-					  .real_ns = bh_real_ns() };
-	int r;
-
-	move_damaged(q);
-	r = bh_cachefile_write_lines(q->path, write_items, q, &info, err);
-	if (r < 0)
-		bh_log_error("%s: a restart would not know the quarantines", bh_err_text(err));
-	note_problem(q, r < 0 ? bh_err_text(err) : q->damage[0] ? q->damage : NULL);
-	return r;
-}
-
-/* --- one target -------------------------------------------------------------------------- */
-
-static struct bh_quarantine *find(const struct bh_quarantines *q, const struct bh_quarantine *like)
-{
-	for (size_t i = 0; i < q->n; i++)
-		if (strcmp(q->items[i].namespace, like->namespace) == 0 &&
-		    strcmp(q->items[i].name, like->name) == 0)
-			return &q->items[i];
-	return NULL;
-}
-
-static bool is_plain(const char *s)
-{
-	return *s && s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				 "-._/")] == '\0';
-}
-
-static int check_labels(const char *text, struct bh_err *err)
-{
-	bh_auto_free char *copy = bh_strdup(text);
-	char *rest = copy, *part;
 	size_t n = 0;
+	int r = bh_copies_write(&q->copies, &q->list, &n, err);
 
-	while ((part = strsep(&rest, ","))) {
-		char *value = strchr(part, '=');
-
-		if (!value)
-			return bh_err(err, -EINVAL, "'%.64s' is not of the form KEY=VALUE", part);
-		*value++ = '\0';
-		if (!is_plain(part) || (*value && !is_plain(value)))
-			return bh_err(err, -EINVAL, "'%.64s=%.64s' is not a label", part, value);
-		if (++n > MAX_LABELS)
-			return bh_err(err, -E2BIG, "more than %d labels", MAX_LABELS);
-	}
-	return 0;
+	if (r < 0)
+		bh_log_error("%s: %s", bh_err_text(err),
+			     n > 0 ? "the list of quarantines has fewer copies"
+				   : "a restart would not know the quarantines");
+	note_problem(q, r < 0 ? bh_err_text(err) : q->list.lost);
+	mark(q);
+	return n > 0 ? 0 : r;
 }
 
-static int parse_target(const char *text, struct bh_quarantine *ret, struct bh_err *err)
-{
-	const char *slash = text ? strchr(text, '/') : NULL;
-	int r = 0;
-
-	if (!slash || slash == text || !slash[1])
-		return bh_err(err, -EINVAL,
-			      "'%.64s' is neither NAMESPACE/POD nor NAMESPACE/KEY=VALUE[,...]",
-			      text ? text : "");
-	if (strlen(text) > MAX_TARGET)
-		return bh_err(err, -E2BIG, "the target has more than %d bytes", MAX_TARGET);
-	ret->namespace = bh_strndup(text, (size_t)(slash - text));
-	ret->name = bh_strdup(slash + 1);
-	if (strchr(ret->name, '='))
-		r = check_labels(ret->name, err);
-	else if (!is_plain(ret->name) || strchr(ret->name, '/'))
-		r = bh_err(err, -EINVAL, "'%.64s' is not the name of a pod", ret->name);
-	if (r == 0 && (!is_plain(ret->namespace) || strchr(ret->namespace, '.')))
-		r = bh_err(err, -EINVAL, "'%.64s' is not a namespace", ret->namespace);
-	return r;
-}
-
-static int read_allow(const json_t *list, struct bh_quarantine *ret, struct bh_err *err)
-{
-	const json_t *item;
-	size_t i;
-
-	if (list && !json_is_array(list))
-		return bh_err(err, -EINVAL, "'allow' is no list");
-	if (json_array_size(list) > MAX_ALLOW)
-		return bh_err(err, -E2BIG, "more than %d networks are allowed", MAX_ALLOW);
-	json_array_foreach(list, i, item)
-	{
-		const char *text = json_string_value(item);
-		struct bh_addr addr;
-		int r = text ? bh_cidr_parse(text, &ret->allow[i], err) : -EINVAL;
-
-		if (r < 0 && text && bh_addr_parse(text, &addr, NULL) == 0) {
-			ret->allow[i] =
-				(struct bh_cidr){ .addr = addr,
-						  .prefix_len = addr.family == BH_IPV4 ? 32 : 128 };
-			r = 0;
-		}
-		if (r < 0)
-			return bh_err_wrap(err, r, "allow");
-		ret->n_allow++;
-	}
-	return 0;
-}
-
-static int read_reason(const json_t *params, struct bh_quarantine *ret, struct bh_err *err)
-{
-	const char *reason = json_string_value(json_object_get(params, "reason"));
-
-	if (reason && strlen(reason) > MAX_REASON)
-		return bh_err(err, -E2BIG, "the reason has more than %d bytes", MAX_REASON);
-	ret->reason = bh_strdup(reason ? reason : "");
-	return 0;
-}
+/* --- the list --------------------------------------------------------------------------- */
 
 static int read_for(const json_t *params, struct bh_quarantine *ret, struct bh_err *err)
 {
@@ -386,8 +297,6 @@ static int read_for(const json_t *params, struct bh_quarantine *ret, struct bh_e
 	return 0;
 }
 
-/* --- the list ----------------------------------------------------------------------------- */
-
 static void on_timer(uv_timer_t *timer);
 
 static void arm(struct bh_quarantines *q)
@@ -395,8 +304,8 @@ static void arm(struct bh_quarantines *q)
 	uint64_t now = bh_real_ns(), pause_ms = MAX_PAUSE_MS;
 	bool is_wanted = false;
 
-	for (size_t i = 0; i < q->n; i++) {
-		uint64_t until = q->items[i].until_ns;
+	for (size_t i = 0; i < q->list.n; i++) {
+		uint64_t until = q->list.items[i].until_ns;
 		uint64_t ms = until > now ? (until - now) / BH_NS_PER_MS + 1 : 0;
 
 		if (!until)
@@ -418,8 +327,8 @@ static void drop(struct bh_quarantines *q, struct bh_quarantine *i, const char *
 
 	bh_world_remove(q->agent->world, &key);
 	record(q, "quarantine-released", i, cause, who);
-	free_item(i);
-	*i = q->items[--q->n];
+	bh_quarantine_done(i);
+	*i = q->list.items[--q->list.n];
 }
 
 static size_t drop_ended(struct bh_quarantines *q)
@@ -427,10 +336,10 @@ static size_t drop_ended(struct bh_quarantines *q)
 	uint64_t now = bh_real_ns();
 	size_t n = 0;
 
-	for (size_t i = q->n; i-- > 0;) {
-		if (!q->items[i].until_ns || q->items[i].until_ns > now)
+	for (size_t i = q->list.n; i-- > 0;) {
+		if (!q->list.items[i].until_ns || q->list.items[i].until_ns > now)
 			continue;
-		drop(q, &q->items[i], "time", q->items[i].who);
+		drop(q, &q->list.items[i], "time", q->list.items[i].who);
 		n++;
 	}
 	return n;
@@ -448,19 +357,72 @@ static void on_timer(uv_timer_t *timer)
 	arm(q);
 }
 
-static void put(struct bh_quarantines *q, struct bh_quarantine *item)
-{
-	struct bh_quarantine *i = find(q, item);
+/* --- a list that was lost ------------------------------------------------------------------ */
 
-	if (!i) {
-		bh_grow(&q->items, &q->cap, q->n, sizeof(*q->items));
-		i = &q->items[q->n++];
-	} else {
-		free_item(i);
-	}
-	*i = *item;
-	*item = (struct bh_quarantine){ 0 };
+static struct bh_quarantine everything(const char *namespace, const struct bh_quarantines *q)
+{
+	return (struct bh_quarantine){ .namespace = bh_strdup(namespace),
+				       .name = bh_strdup(ALL_PODS),
+				       .reason = bh_strdup(q->list.lost) };
 }
+
+/* Puts every namespace of which this node has pods into quarantine. */
+void bh_quarantines_follow(struct bh_quarantines *q)
+{
+	const struct bh_world *w = q->agent->world;
+	const struct bh_pod *const *pods;
+	size_t n = q->list.lost[0] ? bh_world_pods(w, &pods) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *namespace = pods[i]->namespace;
+		bh_auto(bh_quarantine_done) struct bh_quarantine all = { 0 };
+
+		if (!pods[i]->is_local || bh_world_policy(w, BH_QUARANTINE, namespace, ALL_PODS))
+			continue;
+		all = everything(namespace, q);
+		/* It cannot fail: no part of it came from outside. */
+		(void)tell(q, &all, NULL);
+	}
+}
+
+static void lose(struct bh_quarantines *q, const char *why)
+{
+	bh_auto(bh_quarantine_done) struct bh_quarantine all = { 0 };
+
+	snprintf(q->list.lost, sizeof(q->list.lost), "%s", why);
+	all = everything(ALL_PODS, q);
+	record(q, "quarantine-set", &all, "loss", 0);
+	bh_log_error("%s: quarantines were lost, so every pod of this node is in quarantine until "
+		     "`bulkhead release --lost`",
+		     why);
+}
+
+/* An operator says that the list is whole as it is now. */
+static void give_up_lost(struct bh_quarantines *q, unsigned int who)
+{
+	const struct bh_policy *const *policies;
+	bh_auto(bh_quarantine_done) struct bh_quarantine all = everything(ALL_PODS, q);
+	size_t n = bh_world_policies(q->agent->world, &policies);
+	bh_auto_free char **names = bh_calloc(n + 1, sizeof(*names));
+	size_t n_names = 0;
+
+	if (!q->list.lost[0])
+		return;
+	record(q, "quarantine-released", &all, "operator", who);
+	q->list.lost[0] = '\0';
+	for (size_t i = 0; i < n; i++)
+		if (cause_of(policies[i]) && !policies[i]->is_by_annotation)
+			names[n_names++] = bh_strdup(policies[i]->namespace);
+	for (size_t i = 0; i < n_names; i++) {
+		bh_auto(bh_quarantine_done) struct bh_quarantine one = everything(names[i], q);
+		const struct bh_key key = key_of(&one);
+
+		bh_world_remove(q->agent->world, &key);
+		free(names[i]);
+	}
+}
+
+/* --- the operator's requests ---------------------------------------------------------------- */
 
 static json_t *answer_of(const struct bh_quarantines *q, int saved, const struct bh_err *err)
 {
@@ -481,18 +443,18 @@ static json_t *answer_of(const struct bh_quarantines *q, int saved, const struct
 int bh_quarantines_set(struct bh_quarantines *q, const json_t *params, unsigned int who,
 		       json_t **ret, struct bh_err *err)
 {
-	bh_auto(free_item) struct bh_quarantine item = { .who = who, .set_ns = bh_real_ns() };
+	bh_auto(bh_quarantine_done) struct bh_quarantine item = { .who = who,
+								  .set_ns = bh_real_ns() };
 	struct bh_err write_err = { 0 };
 	const struct bh_policy *policy;
-	int r = parse_target(json_string_value(json_object_get(params, "target")), &item, err);
+	int r = bh_quarantine_parse_target(json_string_value(json_object_get(params, "target")),
+					   &item, err);
 
 	if (r == 0)
-		r = read_allow(json_object_get(params, "allow"), &item, err);
-	if (r == 0)
-		r = read_reason(params, &item, err);
+		r = bh_quarantine_parse_params(params, &item, err);
 	if (r == 0)
 		r = read_for(params, &item, err);
-	if (r == 0 && q->n >= BH_MAX_QUARANTINES && !find(q, &item))
+	if (r == 0 && q->list.n >= BH_MAX_QUARANTINES && !bh_quarantine_list_find(&q->list, &item))
 		r = bh_err(err, -E2BIG, "there are %d quarantines already", BH_MAX_QUARANTINES);
 	if (r == 0)
 		r = tell(q, &item, err);
@@ -500,7 +462,7 @@ int bh_quarantines_set(struct bh_quarantines *q, const json_t *params, unsigned 
 		return r;
 	policy = policy_of(q->agent, &item);
 	record(q, "quarantine-set", &item, "operator", who);
-	put(q, &item);
+	bh_quarantine_list_put(&q->list, &item);
 	*ret = answer_of(q, save(q, &write_err), &write_err);
 	json_object_set_new(*ret, "pods", json_integer((json_int_t)n_pods(q->agent, policy)));
 	arm(q);
@@ -511,18 +473,19 @@ int bh_quarantines_release(struct bh_quarantines *q, const json_t *params, unsig
 			   json_t **ret, struct bh_err *err)
 {
 	bool is_all = json_is_true(json_object_get(params, "all"));
+	bool is_lost = is_all || json_is_true(json_object_get(params, "lost"));
 	const char *target = json_string_value(json_object_get(params, "target"));
-	bh_auto(free_item) struct bh_quarantine like = { 0 };
+	bh_auto(bh_quarantine_done) struct bh_quarantine like = { 0 };
 	struct bh_err write_err = { 0 };
 	struct bh_quarantine *i;
 	size_t n = 0;
 	int r;
 
-	if (!is_all) {
-		r = parse_target(target, &like, err);
+	if (!is_lost) {
+		r = bh_quarantine_parse_target(target, &like, err);
 		if (r < 0)
 			return r;
-		i = find(q, &like);
+		i = bh_quarantine_list_find(&q->list, &like);
 		if (!i)
 			return bh_err(err, -ENOENT,
 				      "no operator set a quarantine of '%.128s' (one by annotation "
@@ -531,13 +494,10 @@ int bh_quarantines_release(struct bh_quarantines *q, const json_t *params, unsig
 		drop(q, i, "operator", who);
 		n = 1;
 	}
-	for (; is_all && q->n > 0; n++)
-		drop(q, &q->items[q->n - 1], "operator", who);
-	if (is_all) {
-		move_damaged(q);
-		q->damage[0] = '\0';
-		q->is_moved = false;
-	}
+	for (; is_all && q->list.n > 0; n++)
+		drop(q, &q->list.items[q->list.n - 1], "operator", who);
+	if (is_lost)
+		give_up_lost(q, who);
 	*ret = answer_of(q, save(q, &write_err), &write_err);
 	json_object_set_new(*ret, "released", json_integer((json_int_t)n));
 	arm(q);
@@ -547,93 +507,93 @@ int bh_quarantines_release(struct bh_quarantines *q, const json_t *params, unsig
 
 /* --- life --------------------------------------------------------------------------------- */
 
-static int read_time(const json_t *o, const char *key, uint64_t *ret)
+/* Why the list that was read is not all that was in force; false: it is. */
+static bool find_loss(const struct bh_quarantines *q, int read, const struct bh_err *why,
+		      const struct found_mark *kernel, struct bh_err *ret)
 {
-	const char *text = json_string_value(json_object_get(o, key));
+	size_t n_boot;
 
-	return text ? bh_time_parse(text, ret) : 0;
-}
-
-static int on_line(void *ctx, const char *line, size_t len, struct bh_err *err)
-{
-	struct bh_quarantines *q = ctx;
-	json_t *o = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-	const char *ns = json_string_value(json_object_get(o, "namespace"));
-	const char *name = json_string_value(json_object_get(o, "name"));
-	bh_auto_free char *target = bh_asprintf("%s/%s", ns ? ns : "", name ? name : "");
-	bh_auto(free_item) struct bh_quarantine item = {
-		.who = (unsigned int)json_integer_value(json_object_get(o, "user")),
-	};
-	int r = parse_target(target, &item, err);
-
-	if (r == 0)
-		r = read_allow(json_object_get(o, "allow"), &item, err);
-	if (r == 0)
-		r = read_reason(o, &item, err);
-	if (r == 0 &&
-	    (read_time(o, "since", &item.set_ns) < 0 || read_time(o, "until", &item.until_ns) < 0))
-		r = bh_err(err, -EINVAL, "has no time");
-	if (r == 0)
-		r = tell(q, &item, err);
-	if (r == 0)
-		put(q, &item);
-	json_decref(o);
-	return r;
-}
-
-static int read_file(struct bh_quarantines *q, int fd, struct bh_err *err)
-{
-	bh_auto(bh_cachefile_close) struct bh_cachefile *f = NULL;
-	struct bh_cachefile_info info = { .kind = BH_CACHEFILE_QUARANTINE };
-	int r = bh_cachefile_check_owner(fd, err);
-
-	if (r == 0)
-		r = bh_cachefile_open(&f, fd, FILE_OF, &info, err);
-	while (r >= 0) {
-		r = bh_cachefile_read_lines(f, PORTION, on_line, q, err);
-		if (r == 0)
-			return 0;
+	if (read < 0 && read != -ENOENT) {
+		bh_err(ret, read, "%s, and no copy is better", bh_err_text(why));
+	} else if (kernel->n > 0 && kernel->serial > q->list.serial) {
+		bh_err(ret, -ENOENT,
+		       "'%s' is gone or older than the rules in the kernel, which are of %" PRIu64
+		       " quarantines",
+		       q->copies.paths[0], kernel->n);
+	} else if (read == -ENOENT && kernel->serial == 0) {
+		n_boot = bh_boot_quarantines(q->agent->config);
+		if (n_boot > 0)
+			bh_err(ret, -ENOENT,
+			       "'%s' is gone, and the rules kept for the boot are of %zu "
+			       "quarantines",
+			       q->copies.paths[0], n_boot);
 	}
-	return r;
+	return *bh_err_text(ret) != '\0';
+}
+
+static void tell_all(struct bh_quarantines *q)
+{
+	for (size_t i = 0; i < q->list.n; i++) {
+		struct bh_err err = { 0 };
+
+		/* What was accepted once is, unless another version wrote it. */
+		if (tell(q, &q->list.items[i], &err) < 0)
+			lose(q, bh_err_text(&err));
+	}
 }
 
 static void recall(struct bh_quarantines *q)
 {
-	struct bh_err err = { 0 };
-	bh_auto_close int fd = open(q->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	int r;
+	struct found_mark kernel = { 0 };
+	struct bh_err err = { 0 }, loss = { 0 }, mark_err = { 0 }, write_err = { 0 };
+	bool is_complete = false;
+	int r = bh_copies_read(&q->copies, &q->list, &is_complete, &err);
+	int e = bh_nft_list_keys(MARK, bh_set_key_len(BH_SET_ADDR, BH_IPV6), on_mark, &kernel,
+				 &mark_err);
 
-	if (fd < 0 && errno == ENOENT)
+	if (e < 0 && e != -ENOENT)
+		bh_log_warning("%s: whether quarantines were lost is not known",
+			       bh_err_text(&mark_err));
+	if (find_loss(q, r, &err, &kernel, &loss))
+		lose(q, bh_err_text(&loss));
+	else if (r == -ENOENT && kernel.serial == 0)
 		return;
-	r = fd < 0 ? bh_err_wrap(&err, -errno, "cannot be opened") : read_file(q, fd, &err);
-	if (r >= 0)
+	tell_all(q);
+	if (kernel.serial > q->list.serial)
+		q->list.serial = kernel.serial;
+	/* A list that was lost stays so when the next run finds good copies. */
+	if (drop_ended(q) > 0 || *bh_err_text(&loss) || !is_complete)
+		(void)save(q, &write_err);
+	else
+		mark(q);
+	note_problem(q, *bh_err_text(&write_err) ? bh_err_text(&write_err) : q->list.lost);
+}
+
+void bh_quarantines_check(struct bh_quarantines *q)
+{
+	struct bh_err err = { 0 };
+
+	if (q->list.serial == 0 || bh_copies_are_intact(&q->copies))
 		return;
-	snprintf(q->damage, sizeof(q->damage),
-		 "%.160s: not all quarantines are known (set them again)", bh_err_text(&err));
-	bh_log_error("'%s': %s", q->path, q->damage);
-	note_problem(q, q->damage);
+	bh_log_warning("a copy of the list of quarantines is gone or was changed: writing it anew");
+	(void)save(q, &err);
+	bh_reconcile_defer(&q->agent->reconcile, false);
 }
 
 int bh_quarantines_start(struct bh_quarantines *q, struct bh_agent *agent, struct bh_err *err)
 {
 	const struct bh_config *config = agent->config;
-	struct bh_err write_err = { 0 };
-	int r;
 
 	if (config->state) {
-		r = bh_state_make_folder(config->state, err);
+		int r = bh_state_make_folder(config->state, err);
+
 		if (r < 0)
 			return r;
 	}
-	*q = (struct bh_quarantines){
-		.agent = agent,
-		.path = config->state ? bh_asprintf("%s/" FILE_NAME, config->state)
-				      : bh_asprintf("%s." FILE_NAME, config->control),
-	};
+	*q = (struct bh_quarantines){ .agent = agent };
+	bh_copies_init(&q->copies, config->state, config->control);
 	uv_timer_init(agent->loop, &q->timer);
 	recall(q);
-	if (drop_ended(q) > 0)
-		(void)save(q, &write_err);
 	arm(q);
 	return 0;
 }
@@ -642,12 +602,9 @@ void bh_quarantines_stop(struct bh_quarantines *q)
 {
 	if (!q->agent)
 		return;
+	if (!uv_is_closing((uv_handle_t *)&q->timer))
+		bh_quarantines_check(q);
 	bh_close_handle((uv_handle_t *)&q->timer);
-	for (size_t i = 0; i < q->n; i++)
-		free_item(&q->items[i]);
-	free(q->items);
-	free(q->path);
-	q->items = NULL;
-	q->path = NULL;
-	q->n = q->cap = 0;
+	bh_quarantine_list_done(&q->list);
+	bh_copies_done(&q->copies);
 }

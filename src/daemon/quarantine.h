@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "bh/err.h"
+#include "bh/plan.h"
+#include "quarantinelist.h"
 
 struct bh_agent;
 
@@ -18,19 +19,18 @@ struct bh_agent;
 /* Zero does nothing. */
 struct bh_quarantines {
 	struct bh_agent *agent;
-	struct bh_quarantine *items;
-	size_t n, cap;
-	char *path;
-	char damage[BH_ERR_MAX]; /* why the file could not be read; "" if it could */
-	bool is_moved;           /* the damaged file has another name now */
-	uv_timer_t timer;        /* until one ends */
+	struct bh_quarantine_list list;
+	struct bh_copies copies;
+	struct bh_plan_set *mark; /* in the plan of table inet; NULL: there never was a list */
+	struct bh_elem marked;    /* its one element */
+	uv_timer_t timer;         /* until one ends */
 };
 
 /*
  * Reads what the run before kept and puts it into the world, before any source says
- * something.  The file is in the folder of --state, or without it beside the control socket.
- * One that is damaged is a problem and keeps the agent from being ready.  An error only if
- * the folder cannot be used.
+ * something; needs agent->nft and the rights to read any file.  Where what was kept is lost,
+ * all pods of this node are put into quarantine, it is a problem, and the agent is not ready.
+ * An error only if the folder cannot be used.
  */
 int bh_quarantines_start(struct bh_quarantines *q, struct bh_agent *agent, struct bh_err *err);
 void bh_quarantines_stop(struct bh_quarantines *q);
@@ -44,13 +44,21 @@ void bh_quarantines_stop(struct bh_quarantines *q);
 int bh_quarantines_set(struct bh_quarantines *q, const json_t *params, unsigned int who,
 		       json_t **ret, struct bh_err *err);
 /*
- * Ends the one of "target", or with "all" every one that an operator set; then a damaged file
- * is no problem any more.  -ENOENT with text if there is none.
+ * Ends the one of "target", or with "all" every one that an operator set.  With "lost" or
+ * "all", what was lost is given up.  -ENOENT with text if there is none.
  */
 int bh_quarantines_release(struct bh_quarantines *q, const json_t *params, unsigned int who,
 			   json_t **ret, struct bh_err *err);
 
-/* [{"namespace","name","by","pods",...}], those by annotation too: a new reference. */
+/* Before a commit: pods came, or moved to namespaces that had none; see above about a loss. */
+void bh_quarantines_follow(struct bh_quarantines *q);
+/* Now and then: writes copies anew that others removed or changed. */
+void bh_quarantines_check(struct bh_quarantines *q);
+/* How many the list has; a list that was lost has one more. */
+size_t bh_quarantines_kept(const struct bh_quarantines *q);
+
+/* [{"namespace","name","by","pods",...}], those by annotation and for a loss too: a new reference.
+ */
 json_t *bh_quarantines_json(const struct bh_agent *a);
 /* How many operators set, how many pods have the annotation and it counts. */
 void bh_quarantines_count(const struct bh_agent *a, size_t *ret_operator, size_t *ret_annotated);

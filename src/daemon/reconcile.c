@@ -617,6 +617,7 @@ bool bh_reconcile_is_in_force(const struct bh_reconcile *r)
 static void follow_ports(struct bh_reconcile *r)
 {
 	bh_sources_follow(&r->agent->sources);
+	bh_quarantines_follow(&r->agent->quarantines);
 	r->is_armed = false;
 	uv_timer_stop(&r->job);
 }

@@ -1,5 +1,5 @@
 # An annotation quarantines a pod where the configuration trusts the namespace, and is said
-# to be ignored elsewhere; a damaged list of quarantines is said and not guessed.
+# to be ignored elsewhere.
 . ./lib.sh
 node_up
 pod shop/web 11 app=web
@@ -46,28 +46,15 @@ settle
 open ops/tool tcp shop/web 80
 eventually logged "action == 'quarantine-released' and r['quarantine.by'] == 'annotation'"
 
-step "a damaged list"
-"$BULKHEAD" --control "$CONTROL" quarantine shop/web || fail "not set"
 agent_stop
-sed -i 's/web/wed/' "$CONTROL.quarantine.cache"
-agent_exec --trusted-namespace ops
-eventually eval "status .not_ready | grep -q 'not all quarantines are known'"
-eventually eval "status .problems | grep -q quarantine.cache"
-"$BULKHEAD" --control "$CONTROL" quarantine shop/web || fail "not set again"
-blocked ops/tool tcp shop/web 80
-[ -e "$CONTROL.quarantine.cache.damaged" ] || fail "the damaged file is gone"
-agent_stop
-agent_start --trusted-namespace ops
-blocked ops/tool tcp shop/web 80
 
 step "an agent in audit says that it cuts nothing"
-agent_stop
 agent_start --trusted-namespace ops --mode audit
+"$BULKHEAD" --control "$CONTROL" quarantine shop/web 2>"$WORK/text" || fail "not set"
+grep -q "in audit as a whole" "$WORK/text" || fail "not said: $(cat "$WORK/text")"
 open ops/tool tcp shop/web 80
 eventually logged "action == 'flow-audit-denied' and dst == 'shop/web' and
 	r['policy.reason'] == 'quarantine'"
-"$BULKHEAD" --control "$CONTROL" quarantine shop/web 2>"$WORK/text" || fail "not set"
-grep -q "in audit as a whole" "$WORK/text" || fail "not said: $(cat "$WORK/text")"
 
 step "only root sets and releases"
 chgrp 4711 "$CONTROL"
