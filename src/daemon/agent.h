@@ -1,7 +1,9 @@
 /*
  * The agent: what its parts share.
  *
- * One thread, one loop.  Sources put facts into the world (sources.c); the
+ * One thread, one loop, and beside them one thread that asks the kernel for tracked
+ * connections and judges them by a copy of the rules (walk.c), which shares nothing
+ * but what is handed to it.  Sources put facts into the world (sources.c); the
  * reconciler brings the kernel to what the world says (reconcile.c); after a
  * commit, the pass tells the flow log what happened (pass.c) and the revoker cuts
  * connections that are no longer allowed (revoke.c).  Packets come in at
