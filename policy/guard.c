@@ -16,6 +16,12 @@
 /* Before FDB, conntrack and everything that others hang there. */
 #define INGRESS_PRIORITY (-500)
 
+/*
+ * The port's chain compares this many of its pod's addresses, one or two of each family
+ * and the link-local one; more are looked up.
+ */
+#define MAX_COMPARED 4
+
 /* An any-peer rule for more ports than this does not open groups: each is an element. */
 #define MAX_ANY_PEER 64
 
@@ -85,12 +91,9 @@ static void change_type(const struct writer *wr, enum guard_set set, const struc
 static void change_from_addr(const struct writer *wr, const struct guard_port *p,
 			     const struct bh_addr *a)
 {
-	const struct bh_key_values v = {
-		.link = p->ifindex, .mac = p->mac, .ether_type = ETH_P_IP, .addr = a, .target = a
-	};
+	const struct bh_key_values v = { .link = p->ifindex, .addr = a, .target = a };
 
 	if (a->family == BH_IPV4) {
-		change(wr, GUARD_OWN4, &v, NULL);
 		change(wr, GUARD_SRC4, &v, NULL);
 	} else {
 		change(wr, GUARD_SRC6, &v, NULL);
@@ -260,7 +263,7 @@ static void add_extra(struct bh_guard *g, struct guard_port *p, enum bh_family f
 	for (size_t i = 0; i < p->n_extra; i++)
 		if (p->extra[i].addr.family == family)
 			add_match(g, chain, &p->extra[i]);
-	add_goto(g, chain, family == BH_IPV4 ? GUARD_FROM_OTHER : GUARD_FROM_IP6);
+	add_goto(g, chain, family == BH_IPV4 ? GUARD_FROM_IP4 : GUARD_FROM_IP6);
 	p->extra_chains[family] = chain;
 }
 
@@ -316,18 +319,45 @@ static const struct bh_plan_chain *add_own_types(struct bh_guard *g, struct guar
 	return p->by_type;
 }
 
+static size_t n_compared(size_t n_addrs)
+{
+	return n_addrs < MAX_COMPARED ? n_addrs : MAX_COMPARED;
+}
+
+/*
+ * Most packets end here.  The same answer as that of the common chains behind it, which
+ * look the address up: comparing costs a third of that.  Discovery is theirs alone.
+ */
+static void add_compare(struct bh_guard *g, const struct guard_port *p, const struct bh_addr *a)
+{
+	const uint16_t type = a->family == BH_IPV4 ? ETH_P_IP : ETH_P_IPV6;
+	struct bh_expr exprs[4] = {
+		{ .kind = BH_EXPR_MATCH,
+		  .load = BH_LOAD_RAW_SADDR,
+		  .op = BH_MATCH_BYTES,
+		  .family = a->family },
+		{ .kind = BH_EXPR_MATCH, .load = BH_LOAD_ETHER_FROM, .op = BH_MATCH_BYTES },
+	};
+	size_t n = 2;
+
+	memcpy(exprs[0].bytes, a->bytes, sizeof(exprs[0].bytes));
+	memcpy(exprs[1].bytes, p->mac, ETH_ALEN);
+	exprs[1].bytes[ETH_ALEN] = (uint8_t)(type >> 8);
+	exprs[1].bytes[ETH_ALEN + 1] = (uint8_t)type;
+	if (a->family == BH_IPV6) {
+		exprs[n] = is_range(BH_LOAD_L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6);
+		exprs[n++].op = BH_MATCH_NOT_RANGE;
+	}
+	exprs[n++] = (struct bh_expr){ .kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT };
+	add_rule(g, p->chain, exprs, n);
+}
+
 /*
  * Sets and no maps: when a chain with a hook comes, the kernel follows each of its table
  * to every chain that a map of verdicts may lead to, element by element.
  */
 static void add_pod_rules(struct bh_guard *g, struct guard_port *p)
 {
-	const struct bh_expr own[] = {
-		{ .kind = BH_EXPR_LOOKUP,
-		  .key = BH_KEY_IIF_ETHER_TYPE_SADDR,
-		  .set = g->sets[GUARD_OWN4] },
-		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_ACCEPT },
-	};
 	struct bh_expr macs[] = {
 		{ .kind = BH_EXPR_LOOKUP,
 		  .key = BH_KEY_IIF_ETHER_SADDR,
@@ -339,9 +369,25 @@ static void add_pod_rules(struct bh_guard *g, struct guard_port *p)
 
 	if (p->n_extra > 0)
 		macs[1].chain = add_own_types(g, p);
-	add_rule(g, p->chain, own, BH_ARRAY_LEN(own));
+	for (size_t i = 0; i < n_compared(p->n_addrs); i++)
+		add_compare(g, p, &p->addrs[i]);
 	add_rule(g, p->chain, macs, BH_ARRAY_LEN(macs));
 	add_goto(g, p->chain, GUARD_FROM_OTHER);
+}
+
+static void digest_rules(const struct guard_port *p, char ret[BH_DIGEST_LEN + 1])
+{
+	struct {
+		char extra[BH_DIGEST_LEN + 1];
+		uint8_t mac[ETH_ALEN];
+		struct bh_addr addrs[MAX_COMPARED];
+	} says;
+
+	memset(&says, 0, sizeof(says));
+	bh_digest(p->extra, p->n_extra * sizeof(*p->extra), says.extra);
+	memcpy(says.mac, p->mac, sizeof(says.mac));
+	memcpy(says.addrs, p->addrs, n_compared(p->n_addrs) * sizeof(*p->addrs));
+	bh_digest(&says, sizeof(says), ret);
 }
 
 /*
@@ -354,8 +400,8 @@ static void add_chain(struct bh_guard *g, struct guard_port *p)
 	char digest[BH_DIGEST_LEN + 1] = "";
 	bh_auto_free char *name = NULL;
 
-	if (p->n_extra > 0)
-		bh_digest(p->extra, p->n_extra * sizeof(*p->extra), digest);
+	if (p->pod)
+		digest_rules(p, digest);
 	name = bh_asprintf("%s_%u_%s%s%.12s", kind, p->ifindex, p->name, *digest ? "." : "",
 			   digest);
 	for (char *s = name; *s; s++)
@@ -411,13 +457,15 @@ static bool is_same_array(const void *a, size_t n_a, const void *b, size_t n_b, 
 static bool has_same_chain(const struct guard_port *p, const struct port_facts *f)
 {
 	return strcmp(p->name, f->name) == 0 && !p->pod == !f->pod && p->is_shut == f->is_shut &&
+	       memcmp(p->mac, f->mac, sizeof(p->mac)) == 0 &&
+	       is_same_array(p->addrs, n_compared(p->n_addrs), f->addrs, n_compared(f->n_addrs),
+			     sizeof(*p->addrs)) &&
 	       is_same_array(p->extra, p->n_extra, f->extra, f->n_extra, sizeof(*p->extra));
 }
 
 static bool is_same(const struct guard_port *p, const struct port_facts *f)
 {
-	return has_same_chain(p, f) && memcmp(p->mac, f->mac, sizeof(p->mac)) == 0 &&
-	       p->is_bridged == f->is_bridged &&
+	return has_same_chain(p, f) && p->is_bridged == f->is_bridged &&
 	       memcmp(p->is_denying, f->is_denying, sizeof(p->is_denying)) == 0 &&
 	       is_same_array(p->addrs, p->n_addrs, f->addrs, f->n_addrs, sizeof(*p->addrs)) &&
 	       is_same_array(p->any_peer, p->n_any_peer, f->any_peer, f->n_any_peer,

@@ -26,7 +26,6 @@ static const struct {
 	enum bh_set_kind kind;
 	enum bh_family family;
 } set_specs[GUARD_SET_COUNT_] = {
-	[GUARD_OWN4] = { BH_TABLE_NETDEV, "own4", BH_SET_LINK_MAC_TYPE_ADDR, BH_IPV4 },
 	[GUARD_MACS] = { BH_TABLE_NETDEV, "macs", BH_SET_LINK_MAC, BH_IPV4 },
 	[GUARD_SRC4] = { BH_TABLE_NETDEV, "src4", BH_SET_LINK_ADDR, BH_IPV4 },
 	[GUARD_SRC6] = { BH_TABLE_NETDEV, "src6", BH_SET_LINK_ADDR, BH_IPV6 },
@@ -294,18 +293,28 @@ static void add_from_dhcp(struct bh_guard *g, const struct bh_plan_chain *spoofe
 	ADD(p, c, leads_to(BH_V_GOTO, spoofed));
 }
 
-/* What comes from the port's own MAC, and is no own IPv4. */
+static void add_from_ip4(struct bh_guard *g)
+{
+	struct bh_plan *p = g->plans[BH_TABLE_NETDEV];
+	struct bh_plan_chain *c = g->chains[GUARD_FROM_IP4];
+
+	ADD(p, c, in_set(g, BH_KEY_IIF_SADDR, GUARD_SRC4), verdict(BH_V_ACCEPT));
+	ADD(p, c, in_set(g, BH_KEY_IIF, GUARD_DHCP),
+	    leads_to(BH_V_GOTO, g->chains[GUARD_FROM_DHCP]));
+	ADD(p, c, leads_to(BH_V_GOTO, g->chains[GUARD_FROM_OTHER]));
+}
+
+/* What comes from the port's own MAC, and from none of the addresses that its chain compares. */
 static void add_by_type(struct bh_guard *g)
 {
 	struct bh_plan *p = g->plans[BH_TABLE_NETDEV];
 	struct bh_plan_chain *c = g->chains[GUARD_BY_TYPE];
 
+	ADD(p, c, is(BH_LOAD_ETHER_TYPE, ETH_P_IP), leads_to(BH_V_GOTO, g->chains[GUARD_FROM_IP4]));
 	ADD(p, c, is(BH_LOAD_ETHER_TYPE, ETH_P_IPV6),
 	    leads_to(BH_V_GOTO, g->chains[GUARD_FROM_IP6]));
 	ADD(p, c, is(BH_LOAD_ETHER_TYPE, ETH_P_ARP),
 	    leads_to(BH_V_GOTO, g->chains[GUARD_FROM_ARP]));
-	ADD(p, c, is(BH_LOAD_ETHER_TYPE, ETH_P_IP), in_set(g, BH_KEY_IIF, GUARD_DHCP),
-	    leads_to(BH_V_GOTO, g->chains[GUARD_FROM_DHCP]));
 	ADD(p, c, leads_to(BH_V_GOTO, g->chains[GUARD_FROM_OTHER]));
 }
 
@@ -349,6 +358,7 @@ static void build_netdev(struct bh_guard *g)
 
 	g->chains[GUARD_NO_POD] = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_NO_POD);
 	g->chains[GUARD_FROM_ARP] = new_chain(p, "from_arp");
+	g->chains[GUARD_FROM_IP4] = new_chain(p, "from_ip4");
 	g->chains[GUARD_FROM_IP6] = new_chain(p, "from_ip6");
 	g->chains[GUARD_ICMP6] = new_chain(p, "icmp6");
 	g->chains[GUARD_FROM_DHCP] = new_chain(p, "from_dhcp");
@@ -357,6 +367,7 @@ static void build_netdev(struct bh_guard *g)
 	g->chains[GUARD_WILD] = new_chain(p, "wild");
 	add_arp(g, spoofed);
 	add_by_type(g);
+	add_from_ip4(g);
 	add_from_ip6(g, spoofed, discovery);
 	add_from_dhcp(g, spoofed);
 	add_from_other(g, spoofed, frame);

@@ -12,6 +12,7 @@
 enum guard_chain {
 	/* netdev: from pods */
 	GUARD_FROM_ARP,
+	GUARD_FROM_IP4,
 	GUARD_FROM_IP6,
 	GUARD_ICMP6,
 	GUARD_FROM_DHCP,
@@ -33,7 +34,6 @@ enum guard_chain {
 
 enum guard_set {
 	/* netdev */
-	GUARD_OWN4,
 	GUARD_MACS,
 	GUARD_SRC4,
 	GUARD_SRC6,

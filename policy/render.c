@@ -295,6 +295,8 @@ static const struct {
 	[BH_LOAD_ETHER_SADDR] = { "ether saddr", NOTE_MAC },
 	[BH_LOAD_ETHER_DADDR] = { "ether daddr", NOTE_MAC },
 	[BH_LOAD_ETHER_TYPE] = { "ether type", NOTE_ETHER_TYPE },
+	[BH_LOAD_ETHER_FROM] = { "@ll,48,64", NOTE_BYTES },
+	[BH_LOAD_RAW_SADDR] = { NULL, NOTE_BYTES },
 	[BH_LOAD_ARP_HTYPE] = { "arp htype", NOTE_NUMBER },
 	[BH_LOAD_ARP_PTYPE] = { "arp ptype", NOTE_ETHER_TYPE },
 	[BH_LOAD_ARP_HLEN] = { "arp hlen", NOTE_NUMBER },
@@ -314,7 +316,10 @@ static void add_load(struct bh_buf *out, enum bh_load load, enum bh_family famil
 		bh_buf_puts(out, family == BH_IPV4 ? "ip " : "ip6 ");
 	if (load == BH_LOAD_SPORT || load == BH_LOAD_DPORT)
 		bh_buf_printf(out, "%s ", header);
-	bh_buf_puts(out, loads[load].name);
+	if (load == BH_LOAD_RAW_SADDR)
+		bh_buf_puts(out, family == BH_IPV4 ? "@nh,96,32" : "@nh,64,128");
+	else
+		bh_buf_puts(out, loads[load].name);
 }
 
 static void add_key(struct bh_buf *out, enum bh_lookup_key key, enum bh_family family)

@@ -66,6 +66,8 @@ static const struct source sources[] = {
 	[BH_LOAD_ETHER_SADDR] = FIELD(LL, 6),
 	[BH_LOAD_ETHER_DADDR] = FIELD(LL, 0),
 	[BH_LOAD_ETHER_TYPE] = FIELD(LL, ETHER_TYPE_OFFSET),
+	[BH_LOAD_ETHER_FROM] = FIELD(LL, 6),
+	[BH_LOAD_RAW_SADDR] = ADDR_FIELD(12, 8),
 	[BH_LOAD_ARP_HTYPE] = FIELD(NETWORK, 0),
 	[BH_LOAD_ARP_PTYPE] = FIELD(NETWORK, 2),
 	[BH_LOAD_ARP_HLEN] = FIELD(NETWORK, 4),
@@ -215,7 +217,9 @@ static void need(struct builder *b, enum bh_load load, enum bh_family family)
 	case BH_LOAD_LENGTH:
 	case BH_LOAD_IIF:
 	case BH_LOAD_OIF:
-	case BH_LOAD_TARGET: return;
+	case BH_LOAD_TARGET:
+	case BH_LOAD_ETHER_FROM:
+	case BH_LOAD_RAW_SADDR: return;
 	case BH_LOAD_SADDR:
 	case BH_LOAD_DADDR:
 		need_network(b, family == BH_IPV4 ? ETH_P_IP : ETH_P_IPV6, false);

@@ -31,7 +31,7 @@ egress: [{to: [{podSelector: {}}], ports: [{port: 7777, protocol: UDP}]}]
 YAML
 done
 agent_start
-eventually eval 'nft list set netdev bulkhead own4 | grep -q 10.244.0.12'
+eventually eval 'nft list set netdev bulkhead src4 | grep -q 10.244.0.12'
 # The rules stay, and nobody repairs them.
 agent_stop
 sysctl -qw net.netfilter.nf_conntrack_max=262144 2>/dev/null || true

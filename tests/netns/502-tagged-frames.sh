@@ -13,7 +13,7 @@ podSelector: {matchLabels: {app: attacker}}
 policyTypes: [Egress]
 YAML
 agent_start
-eventually eval 'nft list set netdev bulkhead own4 | grep -q 10.244.0.13'
+eventually eval 'nft list set netdev bulkhead src4 | grep -q 10.244.0.13'
 cat >$WORK/rx.py <<'PY'
 import socket, threading
 from frames import *

@@ -102,6 +102,18 @@ static bool has_key(struct fixture *f, enum bh_table t, const char *set,
 	return false;
 }
 
+/* The netdev chain whose name begins so, NULL: there is none. */
+static const struct bh_plan_chain *chain_of(struct fixture *f, const char *prefix)
+{
+	const struct bh_plan_chain *const *chains;
+	size_t n = bh_plan_chains(plan_of(f, BH_TABLE_NETDEV), &chains);
+
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(chains[i]->name, prefix, strlen(prefix)) == 0)
+			return chains[i];
+	return NULL;
+}
+
 static bool is_closed(struct fixture *f, uint32_t link)
 {
 	return has_key(f, BH_TABLE_BRIDGE, "closed", &(struct bh_key_values){ .link = link });
@@ -145,10 +157,7 @@ static void a_bridged_port_is_closed_if_an_enforced_policy_denies_ingress(void *
 static void a_port_follows_its_pod_and_leaves_nothing_behind(void **state)
 {
 	const struct bh_addr b4 = wt_addr("10.244.0.12");
-	const uint8_t mac[] = { 2, 0, 0, 0, 0, 9 };
-	const struct bh_key_values own = {
-		.link = 9, .mac = mac, .ether_type = 0x0800, .addr = &b4
-	};
+	const struct bh_key_values own = { .link = 9, .addr = &b4 };
 	const struct bh_key key = { .kind = BH_KIND_POD,
 				    .source = BH_SOURCE_NODE,
 				    .namespace = "shop",
@@ -165,9 +174,9 @@ static void a_port_follows_its_pod_and_leaves_nothing_behind(void **state)
 	n_chains = bh_plan_chains(plan_of(&f, BH_TABLE_NETDEV), &chains);
 	give_port(&f, "b", 9, "veth/odd name", 3);
 	update(&f);
-	assert_true(has_key(&f, BH_TABLE_NETDEV, "own4", &own));
+	assert_true(has_key(&f, BH_TABLE_NETDEV, "src4", &own));
 	assert_true(is_closed(&f, 9));
-	assert_non_null(bh_plan_chain(plan_of(&f, BH_TABLE_NETDEV), "port_9_veth_odd_name"));
+	assert_non_null(chain_of(&f, "port_9_veth_odd_name."));
 	assert_string_equal(bh_guard_pod_of(f.g, 9)->name, "b");
 
 	bh_world_remove(f.w, &key);
@@ -178,6 +187,51 @@ static void a_port_follows_its_pod_and_leaves_nothing_behind(void **state)
 		n = bh_plan_sets(plan_of(&f, t), &sets);
 		for (size_t i = 0; i < n; i++)
 			assert_int_equal(sets[i]->n, 0);
+	}
+	stop(&f);
+}
+
+static size_t count_compared(struct fixture *f, const char *chain)
+{
+	const struct bh_plan_chain *c = chain_of(f, chain);
+	size_t n = 0;
+
+	assert_non_null(c);
+	for (size_t i = 0; i < c->n_rules; i++)
+		n += c->rules[i].exprs[0].load == BH_LOAD_RAW_SADDR;
+	return n;
+}
+
+/* All are looked up too, for ARP and discovery; the chain is another when they change. */
+static void a_ports_chain_compares_its_pods_first_addresses(void **state)
+{
+	static const struct {
+		const char *pod;
+		size_t n_compared, n_looked_up;
+	} t[] = {
+		{ "pod shop/a 10.244.0.11 node=n1\n", 1, 1 },
+		{ "pod shop/a 10.244.0.11 fd00:244::11 node=n1\n", 2, 2 },
+		{ "pod shop/a 10.244.0.1 10.244.0.2 10.244.0.3 10.244.0.4 10.244.0.5 fd00::1 "
+		  "node=n1\n",
+		  4, 6 },
+	};
+	bh_auto_free char *name = NULL;
+	struct fixture f;
+
+	(void)state;
+	start(&f, "", &(struct bh_guard_config){ 0 });
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		world_text(f.w, BH_SOURCE_MANIFEST, t[i].pod);
+		give_port(&f, "a", 7, "v1", 3);
+		update(&f);
+		assert_int_equal(count_compared(&f, "port_7_v1."), t[i].n_compared);
+		assert_int_equal(bh_plan_set(plan_of(&f, BH_TABLE_NETDEV), "src4")->n +
+					 bh_plan_set(plan_of(&f, BH_TABLE_NETDEV), "src6")->n,
+				 t[i].n_looked_up);
+		if (name)
+			assert_null(bh_plan_chain(plan_of(&f, BH_TABLE_NETDEV), name));
+		free(name);
+		name = bh_strdup(chain_of(&f, "port_7_v1.")->name);
 	}
 	stop(&f);
 }
@@ -233,7 +287,7 @@ static void a_link_of_no_known_pod_sends_no_odd_frames_or_nothing_at_all(void **
 	plan = plan_of(&f, BH_TABLE_NETDEV);
 	assert_non_null(bh_plan_chain(plan, "wild_21_veth1"));
 	assert_non_null(bh_plan_chain(plan, "closed_22_veth2"));
-	assert_non_null(bh_plan_chain(plan, "port_7_v1"));
+	assert_non_null(chain_of(&f, "port_7_v1."));
 	assert_null(bh_plan_chain(plan, "closed_7_v1"));
 	assert_int_equal(bh_guard_stats(f.g).n_unknown, 2);
 	stop(&f);
@@ -312,6 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bridged_port_is_closed_if_an_enforced_policy_denies_ingress),
 		cmocka_unit_test(a_port_follows_its_pod_and_leaves_nothing_behind),
+		cmocka_unit_test(a_ports_chain_compares_its_pods_first_addresses),
 		cmocka_unit_test(open_to_every_peer_is_open_to_groups),
 		cmocka_unit_test(a_link_of_no_known_pod_sends_no_odd_frames_or_nothing_at_all),
 		cmocka_unit_test(the_kernel_takes_it_and_gives_it_back),

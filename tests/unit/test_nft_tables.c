@@ -55,6 +55,7 @@ static const struct {
 } matches[] = {
 #define INET   (1u << BH_TABLE_INET)
 #define FRAMES (1u << BH_TABLE_NETDEV | 1u << BH_TABLE_BRIDGE)
+#define NETDEV (1u << BH_TABLE_NETDEV)
 #define ALL    (INET | FRAMES)
 	{ INET, { IS(NFPROTO, AF_INET) }, "meta nfproto ipv4" },
 	{ INET, { NOT(NFPROTO, AF_INET6) }, "meta nfproto != ipv6" },
@@ -130,6 +131,16 @@ static const struct {
 	{ ALL,
 	  { BYTES(TARGET, .bytes = { 0xfe, 0x80, [15] = 10 }) },
 	  "@th,64,128 0xfe80000000000000000000000000000a" },
+	{ NETDEV,
+	  { BYTES(RAW_SADDR, .bytes = { 10, 244, 0, 11 }),
+	    BYTES(ETHER_FROM, .bytes = { 2, [5] = 9, [6] = 8 }) },
+	  "@nh,96,32 0xaf4000b @ll,48,64 0x200000000090800" },
+	{ NETDEV,
+	  { BYTES(RAW_SADDR, .family = BH_IPV6, .bytes = { 0xfe, 0x80, [15] = 10 }),
+	    BYTES(ETHER_FROM, .bytes = { 2, [5] = 9, [6] = 0x86, [7] = 0xdd }),
+	    NOT_RANGE(L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6) },
+	  "@nh,64,128 0xfe80000000000000000000000000000a @ll,48,64 0x2000000000986dd "
+	  "meta l4proto != ipv6-icmp" },
 	{ FRAMES,
 	  { BYTES(ETHER_DADDR, .bytes = { 1 }, .mask = { 1 }) },
 	  "ether daddr & 01:00:00:00:00:00 == 01:00:00:00:00:00" },
@@ -199,10 +210,6 @@ static const struct {
 	{ FRAMES, BH_SET_LINK_ADDR, BH_IPV4, BH_KEY_IIF_ARP_TPA, "iif . arp daddr ip" },
 	{ FRAMES, BH_SET_LINK_MAC, BH_IPV4, BH_KEY_IIF_ETHER_SADDR, "iif . ether saddr" },
 	{ FRAMES, BH_SET_LINK_MAC, BH_IPV4, BH_KEY_IIF_ARP_SHA, "iif . arp saddr ether" },
-	{ FRAMES, BH_SET_LINK_MAC_TYPE_ADDR, BH_IPV4, BH_KEY_IIF_ETHER_TYPE_SADDR,
-	  "iif . ether saddr . ether type . ip saddr" },
-	{ FRAMES, BH_SET_LINK_MAC_TYPE_ADDR, BH_IPV6, BH_KEY_IIF_ETHER_TYPE_SADDR,
-	  "iif . ether saddr . ether type . ip6 saddr" },
 	{ FRAMES, BH_SET_LINK_TYPE_ADDR, BH_IPV4, BH_KEY_OIF_TYPE_DADDR,
 	  "oif . ether type . ip daddr" },
 	{ FRAMES, BH_SET_LINK_TYPE_ADDR, BH_IPV6, BH_KEY_OIF_TYPE_DADDR,
@@ -626,15 +633,15 @@ static const struct {
 	  "}",
 	  "chain evil: does not belong here" },
 	{ N, "add element netdev bulkhead s09 { 5 }", "set s09: should not hold 5" },
-	{ N, "delete element netdev bulkhead s19 { 77 . 02:00:00:00:00:09 . ip . 10.0.0.0 }",
-	  "set s19: lacked 77 . 02:00:00:00:00:09 . ip . 10.0.0.0" },
-	{ B, "delete element bridge bulkhead s26 { 78 . 0x88cc }", "set s26: lacked 78 . 0x88cc" },
-	{ N, "delete element netdev bulkhead s23 { 77 . 0x9 }", "set s23: lacked 77 . ::9" },
+	{ N, "delete element netdev bulkhead s19 { 77 . ip . 10.0.0.0 }",
+	  "set s19: lacked 77 . ip . 10.0.0.0" },
+	{ B, "delete element bridge bulkhead s24 { 78 . 0x88cc }", "set s24: lacked 78 . 0x88cc" },
+	{ N, "delete element netdev bulkhead s21 { 77 . 0x9 }", "set s21: lacked 77 . ::9" },
 	{ N,
-	  "flush chain netdev bulkhead ask; delete set netdev bulkhead s27; "
-	  "add set netdev bulkhead s27 { type iface_index; flags dynamic,timeout; timeout 2m; "
+	  "flush chain netdev bulkhead ask; delete set netdev bulkhead s25; "
+	  "add set netdev bulkhead s25 { type iface_index; flags dynamic,timeout; timeout 2m; "
 	  "size 65535; }",
-	  "set s27: was of another kind" },
+	  "set s25: was of another kind" },
 	{ B, "add table bridge bulkhead { flags dormant; }", "was switched off" },
 	{ N, "add quota netdev bulkhead q { 10 mbytes }", "objects that are no counters" },
 #undef N
@@ -952,7 +959,8 @@ static void elements_are_added_and_their_lives_begin_anew(void **state)
 
 /* Which of the rules count a frame, by their numbers. */
 static const struct bh_expr judged[][BH_RULE_MAX_EXPRS] = {
-	{ { .kind = BH_EXPR_LOOKUP, .key = BH_KEY_IIF_ETHER_TYPE_SADDR } },
+	{ BYTES(RAW_SADDR, .bytes = { 10, 0, 0, 1 }),
+	  BYTES(ETHER_FROM, .bytes = { POD_MAC, ETH_P_IP >> 8, ETH_P_IP & 255 }) },
 	{ { .kind = BH_EXPR_LOOKUP, .key = BH_KEY_IIF_ARP_SHA } },
 	{ { .kind = BH_EXPR_LOOKUP, .key = BH_KEY_IIF_TARGET }, IS(ICMP6_TYPE, 135) },
 	{ IS(ETHER_TYPE, ETH_P_8021Q) },
@@ -1023,8 +1031,9 @@ static void put_pod(struct bh_plan *plan, struct bh_plan_set *set, uint32_t link
 
 static struct bh_plan *judging_plan(uint32_t link)
 {
-	static const enum bh_set_kind kinds[] = { BH_SET_LINK_MAC_TYPE_ADDR, BH_SET_LINK_MAC,
-						  BH_SET_LINK_TARGET };
+	static const enum bh_set_kind kinds[] = {
+		[SHA] = BH_SET_LINK_MAC, [TARGET] = BH_SET_LINK_TARGET
+	};
 	struct bh_plan *plan = bh_plan_new(BH_TABLE_NETDEV);
 	struct bh_plan_chain *c = bh_plan_add_ingress(plan, "p_one", "one", -500);
 
@@ -1039,7 +1048,7 @@ static struct bh_plan *judging_plan(uint32_t link)
 		bh_plan_add_counter(plan, name);
 		rule.exprs[rule.n_exprs++] =
 			(struct bh_expr){ .kind = BH_EXPR_COUNTER, .name = name };
-		if (i < BH_ARRAY_LEN(kinds)) {
+		if (rule.exprs[0].kind == BH_EXPR_LOOKUP) {
 			struct bh_plan_set *set = add_set(plan, name, kinds[i], BH_IPV4);
 
 			put_pod(plan, set, link);

@@ -93,7 +93,7 @@ static void every_field_has_its_place_in_a_key(void **state)
 	static const uint8_t flow[] = { 10, 0, 0, 1, 10, 0, 0, 2, 17, 0,
 					0,  0, 0, 5, 0,  0, 0, 9, 0,  0 };
 	static const uint8_t mac[] = { 2, 0, 0, 0, 0, 10 };
-	static const uint8_t own[] = { 2, 0, 0, 0, 0, 10, 0, 0, 0x08, 0x06, 0, 0, 10, 0, 0, 1 };
+	static const uint8_t own[] = { 2, 0, 0, 0, 0, 10, 0, 0 };
 	struct bh_key_values v = {
 		.protocol = 17, .port = 5, .port2 = 9, .link = 77, .mac = mac, .ether_type = 0x0806
 	};
@@ -110,7 +110,7 @@ static void every_field_has_its_place_in_a_key(void **state)
 	v.target = &target;
 	bh_plan_pack(BH_SET_CUT, &v, key);
 	assert_memory_equal(key, flow, sizeof(flow));
-	bh_plan_pack(BH_SET_LINK_MAC_TYPE_ADDR, &v, key);
+	bh_plan_pack(BH_SET_LINK_MAC, &v, key);
 	memcpy(&link, key, sizeof(link));
 	assert_int_equal(link, 77);
 	assert_memory_equal(key + 4, own, sizeof(own));
