@@ -4,11 +4,13 @@
  *	blast echo PORT                     answers datagrams that start with 'P'
  *	blast est COUNT DST PORT            one connection, primed by an answer
  *	blast new COUNT SRC DST PORT        a new connection with each packet
+ *	blast sink PORT                     reads what TCP connections send
+ *	blast bulk COUNT DST PORT           sends so many MiB over one of them
  *
  * On a veth pair the whole way to the receiver's socket, forwarding and its
  * rules included, runs in the sender's context, so wall time on a pinned core
- * is the cost of that way.  Prints nanoseconds per packet: the median of batches,
- * which leaves out those during which the scheduler ran something else.
+ * is the cost of that way.  Prints nanoseconds per packet, and of bulk per KiB: the median of
+ *batches, which leaves out those during which the scheduler ran something else.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,6 +30,7 @@
 #define BATCH       64u
 #define FIRST_PORT  1024u
 #define MAX_FLOWS   (65536u - FIRST_PORT)
+#define MIB         (1024u * 1024)
 #define MAX_BATCHES 16384u
 
 static int die(const char *what)
@@ -78,10 +81,11 @@ static int cmp_times(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static void print_median(struct times *t)
+/* @size: packets or KiB of a batch */
+static void print_median(struct times *t, unsigned int size)
 {
 	bh_sort(t->ns, t->n, sizeof(*t->ns), cmp_times);
-	printf("%.1f\n", t->n > 0 ? t->ns[t->n / 2] / BATCH : 0.0);
+	printf("%.1f\n", t->n > 0 ? t->ns[t->n / 2] / size : 0.0);
 }
 
 /* Sends all of @msgs; what the device refuses for lack of room is sent again. */
@@ -126,7 +130,7 @@ static int est(unsigned int count, const char *dst, const char *port)
 	for (i = 0; i + BATCH <= count && times.n < MAX_BATCHES; i += BATCH)
 		if (send_batch(fd, msgs, &times) < 0)
 			return die("send");
-	print_median(&times);
+	print_median(&times, BATCH);
 	return 0;
 }
 
@@ -175,7 +179,50 @@ static int new (unsigned int count, const char *src, const char *dst, const char
 		if (send_batch(fd, msgs, &times) < 0)
 			return die("send");
 	}
-	print_median(&times);
+	print_median(&times, BATCH);
+	return 0;
+}
+
+static int sink(const char *port)
+{
+	struct sockaddr_in me = to_addr("0.0.0.0", port);
+	bh_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	static char buf[MIB];
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&me, sizeof(me)) < 0 || listen(fd, 8) < 0)
+		return die("sink");
+	for (;;) {
+		bh_auto_close int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (peer < 0)
+			return die("accept");
+		while (recv(peer, buf, sizeof(buf), 0) > 0)
+			;
+	}
+}
+
+static int bulk(unsigned int count, const char *dst, const char *port)
+{
+	bh_auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in to = to_addr(dst, port);
+	static struct times times;
+	static char buf[MIB];
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		return die("connect");
+	while (count-- > 0 && times.n < MAX_BATCHES) {
+		const uint64_t start = bh_mono_ns();
+
+		for (size_t at = 0; at < sizeof(buf);) {
+			ssize_t n = send(fd, buf + at, sizeof(buf) - at, MSG_NOSIGNAL);
+
+			if (n < 0)
+				return die("send");
+			at += (size_t)n;
+		}
+		times.ns[times.n++] = (double)(bh_mono_ns() - start);
+	}
+	print_median(&times, MIB / 1024);
 	return 0;
 }
 
@@ -183,10 +230,16 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && strcmp(argv[1], "echo") == 0)
 		return echo(argv[2]);
+	if (argc == 3 && strcmp(argv[1], "sink") == 0)
+		return sink(argv[2]);
+	if (argc == 5 && strcmp(argv[1], "bulk") == 0)
+		return bulk((unsigned int)atoi(argv[2]), argv[3], argv[4]);
 	if (argc == 5 && strcmp(argv[1], "est") == 0)
 		return est((unsigned int)atoi(argv[2]), argv[3], argv[4]);
 	if (argc == 6 && strcmp(argv[1], "new") == 0)
 		return new ((unsigned int)atoi(argv[2]), argv[3], argv[4], argv[5]);
-	fputs("usage: blast echo PORT | est COUNT DST PORT | new COUNT SRC DST PORT\n", stderr);
+	fputs("usage: blast echo PORT | est COUNT DST PORT | new COUNT SRC DST PORT |\n"
+	      "       sink PORT | bulk COUNT DST PORT\n",
+	      stderr);
 	return 2;
 }

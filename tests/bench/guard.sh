@@ -26,8 +26,8 @@ for p in src dst; do
 	netpol bench/$p <<YAML
 podSelector: {matchLabels: {app: $p}}
 policyTypes: [Ingress, Egress]
-ingress: [{from: [{podSelector: {}}], ports: [{port: 7777, protocol: UDP}]}]
-egress: [{to: [{podSelector: {}}], ports: [{port: 7777, protocol: UDP}]}]
+ingress: [{from: [{podSelector: {}}], ports: [{port: 7777, protocol: UDP}, {port: 7778}]}]
+egress: [{to: [{podSelector: {}}], ports: [{port: 7777, protocol: UDP}, {port: 7778}]}]
 YAML
 done
 agent_start
@@ -36,6 +36,7 @@ eventually eval 'nft list set netdev bulkhead src4 | grep -q 10.244.0.12'
 agent_stop
 sysctl -qw net.netfilter.nf_conntrack_max=262144 2>/dev/null || true
 spawn bench/dst "$blast" echo 7777
+spawn bench/dst taskset -c 0 "$blast" sink 7778
 sleep 0.5
 
 set_guard() {
@@ -46,7 +47,7 @@ set_guard() {
 }
 
 measure() {
-	local est new try
+	local est new bulk try
 	set_guard "$1"
 	for try in 1 2 3 4 5 6; do
 		est=$(in_pod bench/src taskset -c 0 "$blast" est 100000 10.244.0.12 7777)
@@ -55,7 +56,8 @@ measure() {
 		conntrack -F >/dev/null 2>&1
 	done
 	conntrack -F >/dev/null 2>&1
-	echo "$est $new"
+	bulk=$(in_pod bench/src taskset -c 0 "$blast" bulk 300 10.244.0.12 7778)
+	echo "$est $new $bulk"
 }
 
 for round in $(seq 0 "$rounds"); do
@@ -67,7 +69,10 @@ python3 - "$WORK/runs" "$kind" <<'PY'
 import json, statistics, sys
 rows = [[float(n) for n in line.split()] for line in open(sys.argv[1])]
 med = lambda f: statistics.median(f(r) for r in rows)
-print(json.dumps({"bench": "guard", "ports": sys.argv[2], "rounds": len(rows),
-                  "established_ns": round(med(lambda r: r[2] - r[0])), "established_ratio": round(med(lambda r: r[2] / r[0]), 3),
-                  "new_ns": round(med(lambda r: r[3] - r[1])), "new_ratio": round(med(lambda r: r[3] / r[1]), 3)}))
+row = {"bench": "guard", "ports": sys.argv[2], "rounds": len(rows)}
+for at, name in enumerate(("established", "new", "bulk")):
+    unit = "ns_per_kib" if name == "bulk" else "ns"
+    row[f"{name}_{unit}"] = round(med(lambda r: r[at + 3] - r[at]), 1)
+    row[f"{name}_ratio"] = round(med(lambda r: r[at + 3] / r[at]), 3)
+print(json.dumps(row))
 PY

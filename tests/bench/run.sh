@@ -77,9 +77,9 @@ table("Packet path: cost against another layout (medians of ratios)",
       ["layout", "against", "established", "new flow", "new flow, ns"],
       [[r["layout"], r["base"], "%.2f" % r["established_ratio"], "%.2f" % r["new_ratio"], r["new_ns"]] for r in of("packet")])
 table("Guard of pods' ports: cost of the tables netdev and bridge, on against off (medians of pairs)",
-      ["ports", "established, ns", "ratio", "new flow, ns", "ratio"],
-      [[r["ports"], "%+d" % r["established_ns"], "%.3f" % r["established_ratio"], "%+d" % r["new_ns"], "%.3f" % r["new_ratio"]]
-       for r in of("guard")])
+      ["ports", "established, ns", "ratio", "new flow, ns", "ratio", "bulk TCP, ns/KiB", "ratio"],
+      [[r["ports"]] + ["%s" % r[k + unit] for k, u in (("established", "ns"), ("new", "ns"), ("bulk", "ns_per_kib"))
+                       for unit in ("_" + u, "_ratio")] for r in of("guard")])
 kinds = ["pod_added", "pod_removed", "pod_relabelled", "local_pod", "policy_changed"]
 table("Control path: decoded object to acknowledged transaction, us, p50 / p99",
       ["pods/policies"] + kinds,
