@@ -53,8 +53,8 @@ struct told {
 	char *id; /* key: kind, namespace, name */
 	char digest[BH_DIGEST_LEN + 1];
 	struct bh_key key;           /* owns its strings */
-	const struct object *object; /* while publishing */
-	const struct file *file;     /* while publishing */
+	const struct object *object; /* while publishing, and then until a file changes */
+	const struct file *file;     /* that has it */
 	bool is_new;
 	UT_hash_handle hh;
 };
@@ -65,6 +65,8 @@ struct store {
 	struct file *files; /* hash, kept sorted by path */
 	struct told *told;
 	bool keeps_texts;
+	/* The last scan saw regular files only, and each said what it says on its own. */
+	bool is_plain;
 };
 
 struct store *store_new(const char *path, const struct bh_sink *sink)
@@ -615,12 +617,21 @@ static void hold(struct store *s)
 	tell(s);
 }
 
+static bool are_plain(const struct store *s)
+{
+	for (const struct file *f = s->files; f; f = f->hh.next)
+		if (f->is_folder || f->is_recalled || f->trouble || f->error || f->clash)
+			return false;
+	return true;
+}
+
 int store_scan(struct store *s, struct scan *scan, struct bh_err *err)
 {
 	struct walk w;
 	int r;
 
 	scan->is_unsettled = false;
+	s->is_plain = false;
 	r = walk_tree(s->path, scan, &w, err);
 	if (r < 0 && !is_accepted_as_gone(scan, r)) {
 		hold(s);
@@ -629,9 +640,83 @@ int store_scan(struct store *s, struct scan *scan, struct bh_err *err)
 	if (r < 0)
 		w = (struct walk){ 0 };
 	read_files(s, &w, scan);
-	walk_done(&w);
 	tell(s);
+	s->is_plain = r == 0 && !w.has_links && w.n_troubles == 0 && are_plain(s);
+	walk_done(&w);
 	return r;
+}
+
+/* --- a few files ---------------------------------------------------------------- */
+
+/* Its objects are nobody's until they are claimed again. */
+static void disown(struct store *s, const struct file *f)
+{
+	for (struct told *t = s->told; t; t = t->hh.next) {
+		if (t->file != f)
+			continue;
+		t->object = NULL;
+		t->file = NULL;
+	}
+}
+
+/* False where another file has one of them. */
+static bool reclaim(struct store *s, struct file *f)
+{
+	for (size_t i = 0; i < f->load.n_objects; i++)
+		claim(s, f, &f->load.objects[i]);
+	return !f->clash;
+}
+
+/* The folder of @f has another file, so that it is no volume that is not mounted. */
+static bool has_neighbour(const struct store *s, const struct file *f)
+{
+	const char *slash = strrchr(f->path, '/');
+	bh_auto_free char *folder = bh_strndup(f->path, slash ? (size_t)(slash - f->path) : 0);
+
+	for (const struct file *other = s->files; other; other = other->hh.next)
+		if (other != f && is_below(other->path, folder) && exists(other->path))
+			return true;
+	return false;
+}
+
+static bool rescan_gone(struct store *s, struct file *f, const struct scan *scan)
+{
+	bh_auto_free char *rewrite = scan->accepts_empty ? NULL : rewrite_of(f->path);
+
+	if (rewrite || !has_neighbour(s, f))
+		return false;
+	disown(s, f);
+	forget_file(s, f);
+	return true;
+}
+
+/* False where the whole tree must be looked at. */
+static bool rescan_file(struct store *s, const char *path, struct scan *scan)
+{
+	struct file *f;
+	struct stat st;
+
+	HASH_FIND_STR(s->files, path, f);
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT && (!f || rescan_gone(s, f, scan));
+	if (!S_ISREG(st.st_mode) || (!f && HASH_COUNT(s->files) >= BH_MANIFEST_MAX_FILES))
+		return false;
+	f = f ? f : get_file(s, path);
+	disown(s, f);
+	read_file(s, f, scan);
+	return !f->trouble && !f->error && reclaim(s, f);
+}
+
+int store_rescan(struct store *s, char *const *paths, size_t n, struct scan *scan)
+{
+	scan->is_unsettled = false;
+	for (size_t i = 0; i < n && s->is_plain; i++)
+		s->is_plain = rescan_file(s, paths[i], scan);
+	if (!s->is_plain)
+		return -EAGAIN;
+	tell_objects(s);
+	tell_problems(s);
+	return 0;
 }
 
 void store_recall(struct store *s, const char *path, const char *text, size_t len)

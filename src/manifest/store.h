@@ -40,6 +40,11 @@ void store_texts(const struct store *s,
  * the tree is not there and @scan accepts that.
  */
 int store_scan(struct store *s, struct scan *scan, struct bh_err *err);
+/*
+ * The same after a scan where nothing can have changed but the files @paths of the tree,
+ * as paths of the walk.  -EAGAIN: more must be looked at, and the tree is to be scanned.
+ */
+int store_rescan(struct store *s, char *const *paths, size_t n, struct scan *scan);
 /* Files with a problem other than a warning. */
 size_t store_problems(const struct store *s);
 

@@ -20,12 +20,13 @@ struct trail {
 	int depth;
 };
 
-static bool has_suffix(const char *name)
+bool walk_is_manifest(const char *name)
 {
 	static const char *const suffixes[] = { ".yaml", ".yml", ".json" };
 	size_t i, len = strlen(name);
 
-	for (i = 0; i < BH_ARRAY_LEN(suffixes); i++) {
+	/* Hidden: editors' files, version control, ConfigMap volumes' ..data. */
+	for (i = 0; i < BH_ARRAY_LEN(suffixes) && name[0] != '.'; i++) {
 		size_t n = strlen(suffixes[i]);
 
 		if (len > n && strcmp(name + len - n, suffixes[i]) == 0)
@@ -56,7 +57,7 @@ static void tell_folder(const struct scan *scan, const char *path)
 }
 
 /* What a link leads to changes in another folder than the one that is read. */
-static void tell_link_target(const struct scan *scan, const char *path)
+static void tell_link_target(const struct scan *scan, struct walk *walk, const char *path)
 {
 	bh_auto_free char *target = NULL;
 	struct stat st;
@@ -64,6 +65,7 @@ static void tell_link_target(const struct scan *scan, const char *path)
 
 	if (!scan->on_folder || lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
 		return;
+	walk->has_links = true;
 	target = realpath(path, NULL);
 	slash = target ? strrchr(target, '/') : NULL;
 	if (!slash)
@@ -94,7 +96,7 @@ static void walk_entry(struct trail *t, const char *path, const char *name)
 	struct bh_err err = { 0 };
 	struct stat st;
 
-	tell_link_target(t->scan, path);
+	tell_link_target(t->scan, t->walk, path);
 	if (stat(path, &st) < 0) {
 		int code = -errno;
 
@@ -102,7 +104,7 @@ static void walk_entry(struct trail *t, const char *path, const char *name)
 		if (code == -ENOENT && lstat(path, &st) < 0 && errno == ENOENT)
 			return;
 		/* Reading the file will say what is wrong. */
-		if (has_suffix(name)) {
+		if (walk_is_manifest(name)) {
 			add_file(t->walk, path);
 			return;
 		}
@@ -112,7 +114,7 @@ static void walk_entry(struct trail *t, const char *path, const char *name)
 		return;
 	}
 	if (!S_ISDIR(st.st_mode)) {
-		if (has_suffix(name))
+		if (walk_is_manifest(name))
 			add_file(t->walk, path);
 		return;
 	}
@@ -148,7 +150,6 @@ static int walk_folder(struct trail *t, const char *path, struct bh_err *err)
 		return bh_err_wrap(err, -errno, "cannot read the folder");
 	record = add_folder(t->walk, path);
 	while (t->walk->n_files <= BH_MANIFEST_MAX_FILES) {
-		/* Hidden: editors' files, version control, ConfigMap volumes' ..data. */
 		bh_auto_free char *child = NULL;
 
 		errno = 0;
@@ -182,7 +183,7 @@ int walk_tree(const char *path, const struct scan *scan, struct walk *ret, struc
 	if (stat(path, &st) < 0)
 		return bh_err_wrap(err, -errno, "cannot read");
 	if (!S_ISDIR(st.st_mode)) {
-		tell_link_target(scan, path);
+		tell_link_target(scan, ret, path);
 		add_file(ret, path);
 		return 0;
 	}

@@ -34,8 +34,11 @@ struct walk {
 		char *path, *why;
 	} * troubles;
 	size_t n_troubles, cap_troubles;
+	bool has_links; /* known if the scan has on_folder */
 };
 
+/* By its name, which a file of the tree must have, and which is not hidden. */
+bool walk_is_manifest(const char *name);
 /* A negative errno with text if @path itself cannot be read. */
 int walk_tree(const char *path, const struct scan *scan, struct walk *ret, struct bh_err *err);
 void walk_done(struct walk *w);

@@ -1,8 +1,10 @@
 /*
- * Follows a folder.  inotify(7) only says that something happened; what it was
- * is found by scanning the tree again, which costs a stat(2) per file.  So a
- * lost event (queue overflow, a file system without inotify) costs time at
- * most: the tree is scanned every SLOW_MS anyway.
+ * Follows a folder.  inotify(7) says in which folders something happened; what it was
+ * is found by looking at the files.  Where the events name a few files of the tree, only
+ * these are looked at; else, and where links or files that cannot be used make one file
+ * depend on another, the tree is scanned, which costs some stat(2) per file.  A lost
+ * event (queue overflow, a file system without inotify) costs time at most: the tree is
+ * scanned every SLOW_MS anyway.
  *
  * Watched are all folders of the tree, the folders that links lead to, and the
  * folder around the tree, where the tree itself comes and goes.  A ConfigMap
@@ -30,6 +32,8 @@
 #define LOOK_MS  2000
 /* Of events in one go, while others write all the time. */
 #define MAX_READS 64
+/* From so many changed files on, a scan costs less. */
+#define MAX_CHANGED 64
 
 #define NAME_EVENTS   (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
 #define FOLDER_EVENTS (NAME_EVENTS | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -56,7 +60,12 @@ struct bh_manifest {
 	struct watch *watches;
 	unsigned int n_scans;
 	uint64_t burst_ms; /* when the first event since the last scan came; 0: none */
+	uint64_t scan_ms;  /* when the tree was scanned last */
 	bool is_unsettled; /* the last scan left a file for the next one */
+	/* What events named since, as paths of the tree; is_any_changed: that is not all. */
+	char **changed;
+	size_t n_changed;
+	bool is_any_changed;
 	bool is_synced;
 	bool is_accepted; /* an empty tree, by the operator */
 	struct bh_manifest_start start;
@@ -216,11 +225,35 @@ static void on_tree(struct bh_manifest *m)
 		tell_synced(m);
 }
 
+static void forget_changed(struct bh_manifest *m)
+{
+	for (size_t i = 0; i < m->n_changed; i++)
+		free(m->changed[i]);
+	m->n_changed = 0;
+	m->is_any_changed = false;
+}
+
+static void note_changed(struct bh_manifest *m, const struct watch *w, const char *name)
+{
+	bh_auto_free char *path = bh_asprintf("%s/%s", w->path, name);
+
+	for (size_t i = 0; i < m->n_changed; i++)
+		if (strcmp(m->changed[i], path) == 0)
+			return;
+	if (m->n_changed == MAX_CHANGED)
+		m->is_any_changed = true;
+	else
+		m->changed[m->n_changed++] = bh_take_ptr(path);
+}
+
 static void scan_now(struct bh_manifest *m, struct scan *scan)
 {
 	struct bh_err err = { 0 };
 	uint64_t delay_ms = SLOW_MS;
 	int code;
+
+	forget_changed(m);
+	m->scan_ms = uv_now(m->timer.loop);
 
 	scan->on_folder = on_folder;
 	scan->ctx = m;
@@ -242,11 +275,29 @@ static void scan_now(struct bh_manifest *m, struct scan *scan)
 	uv_timer_start(&m->timer, on_timer, delay_ms, 0);
 }
 
+/* False where the whole tree must be scanned. */
+static bool scan_changed(struct bh_manifest *m, struct scan *scan)
+{
+	uint64_t next_ms = m->scan_ms + SLOW_MS, now = uv_now(m->timer.loop);
+
+	if (m->is_any_changed || !m->is_synced || m->told || m->unknown || now >= next_ms ||
+	    store_rescan(m->store, m->changed, m->n_changed, scan) < 0)
+		return false;
+	m->burst_ms = 0;
+	m->is_unsettled = scan->is_unsettled;
+	if (!m->is_unsettled)
+		forget_changed(m);
+	uv_timer_start(&m->timer, on_timer, m->is_unsettled ? DEBOUNCE_MS : next_ms - now, 0);
+	return true;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
+	struct bh_manifest *m = bh_container_of(timer, struct bh_manifest, timer);
 	struct scan scan = { .wants_settled = true };
 
-	scan_now(bh_container_of(timer, struct bh_manifest, timer), &scan);
+	if (!scan_changed(m, &scan))
+		scan_now(m, &scan);
 }
 
 static void scan_soon(struct bh_manifest *m)
@@ -270,27 +321,46 @@ static void on_look(uv_timer_t *timer)
 		if (!w->path ||
 		    (stat(w->path, &st) == 0 && st.st_dev == w->dev && st.st_ino == w->ino))
 			continue;
+		m->is_any_changed = true;
 		scan_soon(m);
 		return;
 	}
 }
 
-/* Whether an event can have to do with the tree. */
+/*
+ * What leads to a folder, and a folder itself, is more than a file.  Other names are no
+ * manifests: a hidden one matters where links lead through it or where a file is in
+ * trouble, and there the store wants the tree scanned.
+ */
+static bool is_about_file(const struct watch *w, const struct inotify_event *e)
+{
+	return w->path && e->len > 0 && !(e->mask & IN_ISDIR);
+}
+
+/* Whether an event can have to do with the tree; notes what it names. */
 static bool is_ours(struct bh_manifest *m, const struct inotify_event *e)
 {
 	struct watch *w;
 
 	if (e->mask & IN_Q_OVERFLOW)
-		return true;
+		return m->is_any_changed = true;
 	HASH_FIND_INT(m->watches, &e->wd, w);
 	if (!w)
 		return false;
 	if (e->mask & IN_IGNORED) {
 		drop_watch(m, w);
-		return true;
+		return m->is_any_changed = true;
 	}
-	if (!w->is_folder)
-		return e->len > 0 && strcmp(e->name, m->base) == 0;
+	if (!w->is_folder) {
+		bool is_tree = e->len > 0 && strcmp(e->name, m->base) == 0;
+
+		m->is_any_changed |= is_tree;
+		return is_tree;
+	}
+	if (!is_about_file(w, e))
+		m->is_any_changed = true;
+	else if (walk_is_manifest(e->name))
+		note_changed(m, w, e->name);
 	return true;
 }
 
@@ -348,6 +418,7 @@ int bh_manifest_new(struct bh_manifest **ret, uv_loop_t *loop, const char *dir,
 		return bh_err(err, -EINVAL, "no folder of manifests is named");
 	m = bh_calloc(1, sizeof(*m));
 	m->sink = *sink;
+	m->changed = bh_calloc(MAX_CHANGED, sizeof(*m->changed));
 	m->store = store_new(dir, sink);
 	split_path(m, dir);
 	uv_timer_init(loop, &m->timer);
@@ -438,6 +509,8 @@ void bh_manifest_free(struct bh_manifest **m)
 	HASH_ITER (hh, (*m)->watches, w, next)
 		drop_watch(*m, w);
 	store_free(&(*m)->store);
+	forget_changed(*m);
+	free((*m)->changed);
 	free((*m)->told);
 	free((*m)->unknown);
 	free((*m)->path);

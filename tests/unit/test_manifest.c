@@ -9,6 +9,7 @@
 
 #include "bh/buf.h"
 #include "bh/file.h"
+#include "../../src/manifest/store.h"
 #include "bh/manifest.h"
 
 /* What a sink was told, one event a line. */
@@ -1184,6 +1185,98 @@ a_path_that_is_not_there_is_an_error_and_a_file_that_cannot_be_read_a_problem(vo
 	bh_buf_done(&s.log);
 }
 
+/* --- a few files of a tree --------------------------------------------------------- */
+
+static int cmp_line(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What was told since, in the order of the text; the caller frees it. */
+static char *take_sorted(struct seen *s)
+{
+	bh_auto_free char *text = bh_strdup(bh_buf_str(&s->log));
+	char *lines[64], *save = NULL;
+	struct bh_buf out = { 0 };
+	size_t n = 0;
+
+	bh_buf_reset(&s->log);
+	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		assert_true(n < BH_ARRAY_LEN(lines));
+		lines[n++] = l;
+	}
+	if (n)
+		bh_sort(lines, n, sizeof(lines[0]), cmp_line);
+	for (size_t i = 0; i < n; i++)
+		bh_buf_printf(&out, "%s\n", lines[i]);
+	return bh_buf_take(&out);
+}
+
+static unsigned int pick(uint32_t *seed, unsigned int n)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return (*seed >> 8) % n;
+}
+
+/* One change of one of a few files, whose path is stored. */
+static void change_at_random(const struct dir *d, uint32_t *seed, char *path, size_t size)
+{
+	static const char *const names[] = { "a.yaml", "b.yaml", "sub/c.yaml", "sub/d.yaml",
+					     "e.yaml" };
+	static const char *const texts[] = {
+		POD("a", "10.0.0.1"), POD("a", "10.0.0.2"), POD("b", "10.0.0.3"),
+		POD("c", "10.0.0.4") "---\n" POLICY("p", "{podSelector: {}}"),
+		POLICY("p", "{podSelector: {}, policyTypes: [Egress]}"),
+		POLICY("q", "{podSelector: {matchLabels: {k: 'not valid!'}}}"),
+		POD("d", "10.0.0.5"), POD("e", "10.0.0.6"), "[", "",
+	};
+	unsigned int which = pick(seed, BH_ARRAY_LEN(names));
+	bh_auto_free char *own = bh_asprintf(
+		"apiVersion: v1\nkind: Pod\nmetadata: {name: own%u, namespace: shop}\n"
+		"status: {podIP: 10.0.1.%u}\n",
+		which, pick(seed, 3));
+
+	snprintf(path, size, "%s/%s", d->path, names[which]);
+	if (pick(seed, 3) == 0)
+		unlink(path);
+	else
+		put_file(d, names[which],
+			 pick(seed, 10) ? own : texts[pick(seed, BH_ARRAY_LEN(texts))]);
+}
+
+/* Two stores that follow one tree, one by its changed files, the other as a whole. */
+static void a_look_at_the_changed_files_tells_what_a_scan_tells(void **state)
+{
+	const struct dir *d = *state;
+	struct seen by_file = { 0 }, by_scan = { 0 };
+	const struct bh_sink sinks[] = { sink_of(&by_file), sink_of(&by_scan) };
+	bh_auto(store_free) struct store *few = store_new(d->path, &sinks[0]);
+	bh_auto(store_free) struct store *whole = store_new(d->path, &sinks[1]);
+	uint32_t seed = 1;
+	size_t n_few = 0;
+
+	make_dir(d, "sub");
+	for (int i = 0; i < 3000; i++) {
+		struct scan scan = { 0 }, other = { 0 };
+		bh_auto_free char *told = NULL, *want = NULL;
+		char path[128], *paths[] = { path };
+		struct bh_err err = { 0 };
+
+		change_at_random(d, &seed, path, sizeof(path));
+		if (i > 0 && store_rescan(few, paths, 1, &scan) == 0)
+			n_few++;
+		else
+			assert_ok(store_scan(few, &scan, &err), &err);
+		assert_ok(store_scan(whole, &other, &err), &err);
+		told = take_sorted(&by_file);
+		want = take_sorted(&by_scan);
+		assert_string_equal(told, want);
+	}
+	assert_true(n_few > 300);
+	bh_buf_done(&by_file.log);
+	bh_buf_done(&by_scan.log);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -1228,6 +1321,7 @@ int main(void)
 		T(a_folder_that_is_empty_or_missing_at_a_restart_keeps_everything),
 		T(a_first_start_with_a_file_that_cannot_be_used_is_not_in_sync),
 		T(an_empty_folder_is_doubted_where_rules_of_an_earlier_run_are_in_force),
+		T(a_look_at_the_changed_files_tells_what_a_scan_tells),
 	};
 
 	return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);
