@@ -173,6 +173,8 @@ static void yield(const struct bh_ports *p, const struct entry *e, struct found 
 {
 	struct entry *other, *next;
 
+	if (f->n == 0 || e->netns)
+		return;
 	HASH_ITER (hh, p->entries, other, next) {
 		if (!is_stronger(other, e))
 			continue;
@@ -201,6 +203,8 @@ struct entry *bh_ports_rival(const struct bh_ports *p, const struct entry *e)
 {
 	struct entry *other, *next;
 
+	if (!e->ino && !e->n_claims)
+		return NULL;
 	HASH_ITER (hh, p->entries, other, next) {
 		if (other == e)
 			continue;

@@ -65,7 +65,7 @@ void bh_ports_free_pod(struct bh_ports *p, struct entry *e)
 
 static void remove_entry(struct bh_ports *p, struct entry *e)
 {
-	bool was_conflict = e->is_conflict;
+	bool was_conflict = e->is_conflict, had_links = e->n_ports || e->n_claims;
 
 	bh_ports_drop(p, e);
 	bh_ports_tell_gone(p, e);
@@ -73,7 +73,8 @@ static void remove_entry(struct bh_ports *p, struct entry *e)
 	if (was_conflict)
 		bh_ports_mark_conflicting(p);
 	/* A port of its may be that of a pod which has none. */
-	bh_ports_mark_portless(p);
+	if (had_links)
+		bh_ports_mark_portless(p);
 }
 
 static bool is_ours(const struct bh_ports *p, const struct entry *e, const struct bh_addr *a)
