@@ -51,6 +51,7 @@ struct bh_walk {
 	size_t n_conns;
 	struct bh_touched *asked; /* by whose address the kernel filters; NULL: by none */
 	enum bh_conn_side side;
+	bool has_listed_ipv6;
 	bool is_begun, is_end;
 	bool is_forgetting_slow; /* the kernel does not delete by address */
 	int result;

@@ -18,10 +18,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <libmnl/libmnl.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
@@ -304,37 +306,48 @@ int bh_conntrack_forget(struct bh_conntrack *ct, const struct bh_addr *addr, str
 	return r < 0 ? bh_err_wrap(err, r, "cannot delete the connections of an address") : 0;
 }
 
-/* "ipv4 2 tcp 6 117 TIME_WAIT src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=..." */
-static bool has_wanted(char *line, bool (*wants)(void *ctx, const struct bh_addr *addr), void *ctx)
+/* As ip_conntrack and nf_conntrack_standalone.c print it, between two blanks of a line. */
+static void format_word(const struct bh_addr *a, char ret[BH_ADDR_STRLEN + 2])
 {
-	char *save = NULL;
+	char text[BH_ADDR_STRLEN];
+	size_t n = 0;
 
-	for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-		struct bh_addr addr;
-
-		if (strncmp(word, "src=", 4) != 0 && strncmp(word, "dst=", 4) != 0)
-			continue;
-		if (bh_addr_parse(word + 4, &addr, NULL) == 0 && wants(ctx, &addr))
-			return true;
+	if (a->family == BH_IPV4) {
+		snprintf(ret, BH_ADDR_STRLEN + 2, "=%s ", bh_addr_format(a, text));
+		return;
 	}
-	return false;
+	/* %pI6: every digit. */
+	for (size_t i = 0; i < 16; i += 2)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%02x%02x", i ? ":" : "",
+				      a->bytes[i], a->bytes[i + 1]);
+	snprintf(ret, BH_ADDR_STRLEN + 2, "=%s ", text);
 }
 
-int bh_conntrack_peek(bool (*wants)(void *ctx, const struct bh_addr *addr), void *ctx)
+/* "ipv4 2 tcp 6 117 TIME_WAIT src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=..." */
+int bh_conntrack_peek(const struct bh_addr *addrs, size_t n)
 {
-	bh_auto_free char *line = NULL;
-	FILE *f = fopen("/proc/thread-self/net/nf_conntrack", "re");
-	size_t cap = 0;
-	int r = 0;
+	enum { ROOM = 65536 };
+	char words[BH_CONNTRACK_MAX_PEEK][BH_ADDR_STRLEN + 2];
+	bh_auto_close int fd = open("/proc/thread-self/net/nf_conntrack", O_RDONLY | O_CLOEXEC);
+	bh_auto_free char *buf = bh_malloc(ROOM);
+	size_t kept = 0;
+	ssize_t got;
 
-	if (!f)
+	if (fd < 0)
 		return -errno;
-	while (r == 0 && getline(&line, &cap, f) > 0)
-		r = has_wanted(line, wants, ctx);
-	if (r == 0 && ferror(f))
-		r = -EIO;
-	fclose(f);
-	return r;
+	for (size_t i = 0; i < n; i++)
+		format_word(&addrs[i], words[i]);
+	while ((got = read(fd, buf + kept, ROOM - kept)) > 0) {
+		size_t len = kept + (size_t)got;
+
+		for (size_t i = 0; i < n; i++)
+			if (memmem(buf, len, words[i], strlen(words[i])))
+				return 1;
+		/* A word may go on in the next part. */
+		kept = len < sizeof(words[0]) ? len : sizeof(words[0]);
+		memmove(buf, buf + len - kept, kept);
+	}
+	return got < 0 ? -errno : 0;
 }
 
 /* --- listing ------------------------------------------------------------------------ */

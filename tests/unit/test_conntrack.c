@@ -293,15 +293,10 @@ static void a_listing_can_be_of_one_address(void **state)
 		close(fds[i]);
 }
 
-static bool is_that(void *ctx, const struct bh_addr *addr)
-{
-	return bh_addr_eq(ctx, addr);
-}
-
 static void all_of_an_address_can_be_forgotten(void **state)
 {
 	bh_auto(bh_conntrack_free) struct bh_conntrack *ct = NULL;
-	struct bh_addr other, nobody;
+	struct bh_addr other, nobody, lo6, nobody6;
 	struct bh_err err = { 0 };
 	struct table t;
 	int fds[4], r;
@@ -310,15 +305,19 @@ static void all_of_an_address_can_be_forgotten(void **state)
 	in_tracked_netns();
 	assert_int_equal(bh_addr_parse("192.0.2.9", &other, NULL), 0);
 	assert_int_equal(bh_addr_parse("192.0.2.8", &nobody, NULL), 0);
+	assert_int_equal(bh_addr_parse("::1", &lo6, NULL), 0);
+	assert_int_equal(bh_addr_parse("2001:db8::1", &nobody6, NULL), 0);
 	fds[0] = listener(AF_INET, SOCK_DGRAM, "192.0.2.9", 53);
 	fds[1] = flow(AF_INET, SOCK_DGRAM, "127.0.0.1", 80);
 	fds[2] = flow(AF_INET, SOCK_DGRAM, "192.0.2.9", 53);
 	fds[3] = flow(AF_INET6, SOCK_DGRAM, "::1", 53);
 
-	r = bh_conntrack_peek(is_that, &other);
+	r = bh_conntrack_peek(&other, 1);
 	if (r >= 0) {
 		assert_int_equal(r, 1);
-		assert_int_equal(bh_conntrack_peek(is_that, &nobody), 0);
+		assert_int_equal(bh_conntrack_peek(&nobody, 1), 0);
+		assert_int_equal(bh_conntrack_peek((struct bh_addr[]){ nobody, lo6 }, 2), 1);
+		assert_int_equal(bh_conntrack_peek(&nobody6, 1), 0);
 	}
 	ct = open_table();
 	r = bh_conntrack_forget(ct, &other, &err);
