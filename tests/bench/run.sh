@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [packet|guard|control|flood|start|hostile|simulator|kube]...   measures, side by side in one run, and prints tables
+# run.sh [packet|guard|control|flood|start|events|hostile|simulator|kube]...   measures, side by side in one run, and prints tables
 #
 # Needs root; works in network namespaces of its own.  Quote the ratios and
 # medians, not single times: machines are noisy.  JSON lines go to
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 : "${BH_BUILD:=$PWD/build/release}"
 export BH_BUILD
 out=$BH_BUILD/bench.json
-what=${*:-packet guard control flood start hostile simulator kube}
+what=${*:-packet guard control flood start events hostile simulator kube}
 
 [ "$(id -u)" = 0 ] || { echo "measuring needs root (network namespaces)" >&2; exit 1; }
 : >"$out"
@@ -52,6 +52,7 @@ for w in $what; do
 		;;
 	kube) tests/bench/kube.sh >>"$out" ;;
 	start) tests/bench/start.sh "${PODS:-100}" >>"$out" ;;
+	events) tests/bench/pod_event.sh "${PODS:-1000}" >>"$out" ;;
 	hostile) tests/bench/hostile.py >>"$out" ;;
 	flood) "$BH_BUILD/tests/bench/nflog_bench" >>"$out" ;;
 	*)
@@ -106,6 +107,9 @@ table("The agent on a Kubernetes API server",
         r["change_cpu_percent"], r["change_kb_per_s"], r["change_mean_ms"]] for r in of("kube")])
 table("Start of a pod, us", ["pods", "event to kernel, p50", "p99", "fact to acknowledgement, mean", "agent's memory, MB"],
       [[r["pods"], r["p50_us"], r["p99_us"], r["agent_mean_us"], "%.1f" % (r["rss_kb"] / 1024)] for r in of("start")])
+table("A pod of this node comes or goes: the agent's processor time, all threads, ms",
+      ["by", "pods", "entries in conntrack", "comes", "goes"],
+      [[r["by"], r["pods"], r["entries"], r["come_ms"], r["go_ms"]] for r in of("pod_event")])
 table("Objects of 1.5 MB that a tenant may make to hurt others: edited in, and there at the start",
       ["kind", "moment", "in force, s", "CPU s", "another tenant's pod isolated, s", "another program's nft, s", "peak MB", "closed"],
       [[r["kind"], r["moment"], r["settle_s"], r["cpu_s"], r["other_tenant_s"], r["other_program_s"], r["peak_mb"],
