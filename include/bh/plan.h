@@ -168,8 +168,8 @@ enum bh_load {
 	BH_LOAD_ETHER_DADDR, /* ether daddr */
 	BH_LOAD_ETHER_TYPE,  /* ether type: that of a VLAN tag where the frame has one */
 	/*
-	 * Netdev tables: ether saddr and ether type in one load, @ll,48,64, and an address where IP has its
-	 * source, @nh,96,32 or @nh,64,128 by family.  They depend on no match before them,
+	 * Netdev tables: ether saddr and ether type in one load, @ll,48,64, and an address where IP
+	 * has its source, @nh,96,32 or @nh,64,128 by family.  They depend on no match before them,
 	 * and neither nft nor this project adds one: a rule that compares both costs a
 	 * third of a look-up of the same.
 	 */
