@@ -199,6 +199,34 @@ static void add_port(struct bh_compiler *c, struct bh_plan_chain *chain)
 	    { .kind = BH_EXPR_VMAP, .set = bh_plan_add_set(c->plan, &spec), .key = BH_KEY_OIF });
 }
 
+/*
+ * Copies for ports that a bridge told us of: the receiver's policies, which no address
+ * leads to.
+ */
+static void build_groups(struct bh_compiler *c)
+{
+	const struct bh_set_spec map = { .name = BH_GROUP_TO, .kind = BH_SET_PRIORITY_MAP };
+	const struct bh_set_spec limit = { .name = BH_GROUP_LIMIT,
+					   .kind = BH_SET_PRIORITY_LIMIT,
+					   .rate = c->config.log_rate,
+					   .burst = c->config.log_burst };
+
+	if (c->config.log_rate)
+		c->limits[BH_INGRESS].group = bh_plan_add_set(c->plan, &limit);
+	c->to_group = bh_plan_add_chain(c->plan, "to_group", NULL, BH_HOOK_NONE, 0);
+	ADD(c, c->to_group,
+	    { .kind = BH_EXPR_VMAP,
+	      .set = bh_plan_add_set(c->plan, &map),
+	      .key = BH_KEY_PRIORITY });
+	ADD(c, c->to_group, { .kind = BH_EXPR_PRIORITY });
+}
+
+static void add_groups(struct bh_compiler *c, struct bh_plan_chain *chain)
+{
+	ADD(c, chain, group_match(true),
+	    { .kind = BH_EXPR_VERDICT, .verdict = BH_V_JUMP, .chain = c->to_group });
+}
+
 static void add_forward(struct bh_compiler *c)
 {
 	struct bh_plan_chain *chain =
@@ -207,6 +235,7 @@ static void add_forward(struct bh_compiler *c)
 	add_known(c, chain);
 	add_port(c, chain);
 	add_both_ends(c, chain);
+	add_groups(c, chain);
 }
 
 /*
@@ -273,7 +302,7 @@ static void add_shared_sets(struct bh_compiler *c)
 
 			c->maps[dir][f] = bh_plan_add_set(c->plan, &map);
 			if (c->config.log_rate)
-				c->limits[dir][f] = bh_plan_add_set(c->plan, &limit);
+				c->limits[dir].addr[f] = bh_plan_add_set(c->plan, &limit);
 		}
 	}
 }
@@ -289,6 +318,7 @@ void base_build(struct bh_compiler *c)
 		bh_plan_add_counter(c->plan, counters[i]);
 	add_shared_sets(c);
 	add_cut(c);
+	build_groups(c);
 	build_discovery(c);
 	build_router_discovery(c);
 	unknown_build(c);

@@ -228,6 +228,25 @@ static struct bh_plan_chain *add_part(struct bh_compiler *c, struct profile *p, 
 	return add_chain(c, p, name, NULL);
 }
 
+struct bh_expr group_match(bool is_group)
+{
+	const uint32_t bit = BH_GROUP_BIT;
+	struct bh_expr e = { .kind = BH_EXPR_MATCH,
+			     .load = BH_LOAD_PRIORITY,
+			     .op = is_group ? BH_MATCH_BYTES : BH_MATCH_NOT_BYTES };
+
+	memcpy(e.bytes, &bit, sizeof(bit));
+	memcpy(e.mask, &bit, sizeof(bit));
+	return e;
+}
+
+struct log_rule {
+	const struct bh_expr *match;     /* NULL: every packet */
+	const struct bh_plan_set *limit; /* NULL: none */
+	enum bh_lookup_key key;          /* of the limit */
+	const char *counter, *prefix;
+};
+
 static void add_jump(struct bh_compiler *c, struct bh_plan_chain *chain, enum bh_plan_verdict v,
 		     const struct bh_plan_chain *to)
 {
@@ -239,48 +258,66 @@ static void add_jump(struct bh_compiler *c, struct bh_plan_chain *chain, enum bh
  * A packet over its pod's limit ends the logging rule and is dropped by the next
  * one, so the counters tell how many were not logged.
  */
-static void add_log(struct bh_compiler *c, struct bh_plan_chain *chain, enum bh_dir dir,
-		    const struct bh_plan_set *limit, const char *counter, const char *prefix)
+static void add_log(struct bh_compiler *c, struct bh_plan_chain *chain, const struct log_rule *rule)
 {
-	struct bh_expr exprs[3];
+	struct bh_expr exprs[4];
 	size_t n = 0;
 
-	if (limit)
-		exprs[n++] =
-			(struct bh_expr){ .kind = BH_EXPR_LIMIT,
-					  .set = limit,
-					  .key = dir == BH_INGRESS ? BH_KEY_DADDR : BH_KEY_SADDR };
-	exprs[n++] = (struct bh_expr){ .kind = BH_EXPR_COUNTER, .name = counter };
+	if (rule->match)
+		exprs[n++] = *rule->match;
+	if (rule->limit)
+		exprs[n++] = (struct bh_expr){ .kind = BH_EXPR_LIMIT,
+					       .set = rule->limit,
+					       .key = rule->key };
+	exprs[n++] = (struct bh_expr){ .kind = BH_EXPR_COUNTER, .name = rule->counter };
 	exprs[n++] = (struct bh_expr){ .kind = BH_EXPR_LOG,
-				       .name = prefix,
+				       .name = rule->prefix,
 				       .group = c->config.log_group,
 				       .snaplen = c->config.log_snaplen };
 	match_add_rule(c, chain, exprs, n);
 }
 
+/*
+ * Whoever sends to a group chooses its address, so that is no key of a limit: it would
+ * use up the room of pods' addresses.
+ */
 void denial_add(struct bh_compiler *c, struct bh_plan_chain *chain, const char *name,
-		enum bh_dir dir, struct bh_plan_set *const limits[BH_FAMILY_COUNT_], bool is_audit)
+		enum bh_dir dir, const struct denial_limits *limits, bool is_audit)
 {
-	const char *logged = is_audit ? BH_COUNTER_AUDIT_LOGGED : BH_COUNTER_LOGGED;
 	bh_auto_free char *prefix = bh_asprintf(BH_LOG_PREFIX "%c:%s", is_audit ? 'a' : 'd', name);
+	const struct bh_expr is_group = group_match(true), is_other = group_match(false);
+	struct log_rule rule = {
+		.key = dir == BH_INGRESS ? BH_KEY_DADDR : BH_KEY_SADDR,
+		.counter = is_audit ? BH_COUNTER_AUDIT_LOGGED : BH_COUNTER_LOGGED,
+		.prefix = prefix,
+		.match = limits->group ? &is_other : NULL,
+	};
+	struct log_rule group = rule;
 	struct bh_expr end[2] = {
 		{ .kind = BH_EXPR_COUNTER,
 		  .name = is_audit ? BH_COUNTER_AUDIT : BH_COUNTER_DENIED },
 		{ .kind = BH_EXPR_VERDICT, .verdict = is_audit ? BH_V_RETURN : BH_V_DROP },
 	};
-	enum bh_family f;
 
-	for (f = 0; f < BH_FAMILY_COUNT_ && c->config.log_rate; f++)
-		add_log(c, chain, dir, limits[f], logged, prefix);
+	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_ && c->config.log_rate; f++) {
+		rule.limit = limits->addr[f];
+		add_log(c, chain, &rule);
+	}
 	if (!c->config.log_rate)
-		add_log(c, chain, dir, NULL, logged, prefix);
+		add_log(c, chain, &rule);
+	if (limits->group) {
+		group.match = &is_group;
+		group.limit = limits->group;
+		group.key = BH_KEY_PRIORITY;
+		add_log(c, chain, &group);
+	}
 	match_add_rule(c, chain, end, 2);
 }
 
 static void add_denial(struct bh_compiler *c, const struct profile *p, struct bh_plan_chain *chain,
 		       bool is_audit)
 {
-	denial_add(c, chain, p->pub.name, p->pub.dir, c->limits[p->pub.dir], is_audit);
+	denial_add(c, chain, p->pub.name, p->pub.dir, &c->limits[p->pub.dir], is_audit);
 }
 
 static const struct bh_plan_chain *deny_chain(struct builder *b)
@@ -389,35 +426,6 @@ static bool can_audit_differ(const struct policy_list *enforced, const struct po
 	return audited->n > 0;
 }
 
-/* Only where NetworkPolicies alone decide: other tiers may deny before. */
-static void note_any_peer(struct profile *p, const struct policy_list *enforced,
-			  const struct bh_pod *pod)
-{
-	bh_auto(ports_done) struct port_set ports = { 0 };
-	struct bh_port_span *spans;
-
-	for (size_t i = 0; i < enforced->n; i++) {
-		const struct bh_policy *policy = enforced->items[i];
-		const struct bh_rules *rules = &policy->rules[p->pub.dir];
-
-		if (bh_policy_tier(policy) != BH_TIER_NETWORK_POLICY)
-			return;
-		if (policy->invalid || !bh_policy_isolates(policy, p->pub.dir))
-			continue;
-		for (size_t k = 0; k < rules->n; k++)
-			if (!rules->items[k].has_peers)
-				match_add_ports(&ports, &rules->items[k], p->pub.dir, pod);
-	}
-	ports_normalise(&ports);
-	spans = bh_arena_array(p->arena, ports.n_ranges, sizeof(*spans));
-	for (size_t i = 0; i < ports.n_ranges; i++)
-		spans[i] = (struct bh_port_span){ .protocol = ports.ranges[i].protocol,
-						  .first = ports.ranges[i].first,
-						  .last = ports.ranges[i].last };
-	p->pub.any_peer = spans;
-	p->pub.n_any_peer = ports.n_ranges;
-}
-
 bool chains_build(struct bh_compiler *c, struct profile *p, const struct policy_list *enforced,
 		  const struct policy_list *audited, const struct policy_list *all,
 		  const struct bh_pod *pod)
@@ -429,13 +437,12 @@ bool chains_build(struct bh_compiler *c, struct profile *p, const struct policy_
 
 	describe(p, &comment);
 	chain = add_chain(c, p, p->pub.name, bh_buf_str(&comment));
+	p->pub.chain = chain;
 	make_steps(&now, enforced, p->pub.dir, pod);
 	if (can_audit_differ(enforced, audited, p->pub.dir))
 		make_steps(&then, all, p->pub.dir, pod);
 	has_audit = then.admin.n || then.rest.n;
 	p->pub.is_denying = now.admin.n || now.rest.n;
-	if (p->pub.is_denying && p->pub.dir == BH_INGRESS)
-		note_any_peer(p, enforced, pod);
 	if (!has_audit) {
 		return build(c, p, chain, &now, pod, false);
 	} else if (now.admin.n == 0 && now.rest.n == 0) {
@@ -462,5 +469,6 @@ void chains_build_closed(struct bh_compiler *c, struct profile *p, bool is_audit
 		describe(p, &comment);
 	comment_cut(&comment);
 	chain = add_chain(c, p, p->pub.name, bh_buf_str(&comment));
+	p->pub.chain = chain;
 	add_denial(c, p, chain, is_audit);
 }

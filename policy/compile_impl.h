@@ -336,9 +336,6 @@ struct rule_run {
 	size_t n, cap;
 };
 
-/* Adds the ports of @rule; @pod resolves names in ingress. */
-void match_add_ports(struct port_set *to, const struct bh_rule *rule, enum bh_dir dir,
-		     const struct bh_pod *pod);
 /* Somebody's every packet matches. */
 bool run_is_unconditional(const struct rule_run *run, enum bh_dir dir, const struct bh_pod *pod);
 /* Adds to @chain the rules that give @verdict to what @run matches; false over budget. */
@@ -348,12 +345,21 @@ bool match_build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain 
 void match_add_rule(struct bh_compiler *c, struct bh_plan_chain *chain, const struct bh_expr *exprs,
 		    size_t n);
 
+/* Dynamic sets that limit log messages; all NULL where there is no rate. */
+struct denial_limits {
+	struct bh_plan_set *addr[BH_FAMILY_COUNT_]; /* by the judged pod's address */
+	struct bh_plan_set *group;                  /* by the port; NULL: no group comes here */
+};
+
 /*
  * Logs under the chain @name what comes here, as far as @limits let it, counts it, and
  * drops it or, in audit, returns.
  */
 void denial_add(struct bh_compiler *c, struct bh_plan_chain *chain, const char *name,
-		enum bh_dir dir, struct bh_plan_set *const limits[BH_FAMILY_COUNT_], bool is_audit);
+		enum bh_dir dir, const struct denial_limits *limits, bool is_audit);
+
+/* Matches what a bridge marked as a group's, or what it did not, see BH_GROUP_BIT. */
+struct bh_expr group_match(bool is_group);
 
 void base_build(struct bh_compiler *c);
 
@@ -396,7 +402,8 @@ struct bh_compiler {
 	bool is_primed; /* the first update took the whole world */
 
 	struct bh_plan_set *maps[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
-	struct bh_plan_set *limits[BH_DIR_COUNT_][BH_FAMILY_COUNT_];
+	struct denial_limits limits[BH_DIR_COUNT_];
+	struct bh_plan_chain *to_group; /* for what a bridge marked */
 	/* Neighbour discovery that is exempt from policy, and what only routers send of it. */
 	struct bh_plan_chain *discovery, *router_discovery;
 	struct bh_plan_set *local[BH_FAMILY_COUNT_];  /* addresses of this node's pods */

@@ -214,14 +214,6 @@ static struct port_set ports_of(const struct bh_rule *rule, enum bh_dir dir,
 	return ports;
 }
 
-void match_add_ports(struct port_set *to, const struct bh_rule *rule, enum bh_dir dir,
-		     const struct bh_pod *pod)
-{
-	bh_auto(ports_done) struct port_set ports = ports_of(rule, dir, pod);
-
-	ports_union(to, &ports);
-}
-
 bool run_is_unconditional(const struct rule_run *run, enum bh_dir dir, const struct bh_pod *pod)
 {
 	size_t i;

@@ -315,6 +315,7 @@ static void release(struct bh_compiler *c, struct profile *p)
 		sets_unuse(c, p->sets[i]);
 	free(p->chains);
 	free(p->sets);
+	p->pub.chain = NULL;
 	p->chains = NULL;
 	p->sets = NULL;
 	p->n_chains = p->chains_cap = 0;

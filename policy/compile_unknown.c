@@ -15,7 +15,7 @@
 /* Always the first link of a network namespace (net/core/dev.c, dev_index_reserve()). */
 #define LOOPBACK_INDEX 1
 
-static void add_sets(struct bh_compiler *c, struct bh_plan_set *limits[][BH_FAMILY_COUNT_])
+static void add_sets(struct bh_compiler *c, struct denial_limits limits[BH_DIR_COUNT_])
 {
 	static const char *const closed_names[BH_FAMILY_COUNT_] = { "closed4", "closed6" };
 	/* Not the pods' own: who scans a range must not use up what they have. */
@@ -38,7 +38,7 @@ static void add_sets(struct bh_compiler *c, struct bh_plan_set *limits[][BH_FAMI
 						     .rate = c->config.log_rate,
 						     .burst = c->config.log_burst };
 
-			limits[d][f] = bh_plan_add_set(c->plan, &limit);
+			limits[d].addr[f] = bh_plan_add_set(c->plan, &limit);
 		}
 	}
 }
@@ -49,7 +49,7 @@ void unknown_build(struct bh_compiler *c)
 		[BH_INGRESS] = BH_CHAIN_NO_POD_TO, [BH_EGRESS] = BH_CHAIN_NO_POD_FROM
 	};
 	const struct bh_expr count = { .kind = BH_EXPR_COUNTER, .name = BH_COUNTER_NO_POD };
-	struct bh_plan_set *limits[BH_DIR_COUNT_][BH_FAMILY_COUNT_] = { 0 };
+	struct denial_limits limits[BH_DIR_COUNT_] = { 0 };
 
 	if (!c->config.closes_unknown)
 		return;
@@ -58,7 +58,7 @@ void unknown_build(struct bh_compiler *c)
 	for (enum bh_dir d = 0; d < BH_DIR_COUNT_; d++) {
 		c->unknown[d] = bh_plan_add_chain(c->plan, names[d], "no pod yet", BH_HOOK_NONE, 0);
 		match_add_rule(c, c->unknown[d], &count, 1);
-		denial_add(c, c->unknown[d], names[d], d, limits[d],
+		denial_add(c, c->unknown[d], names[d], d, &limits[d],
 			   bh_world_mode(c->w) == BH_AUDIT);
 	}
 }

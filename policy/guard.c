@@ -22,9 +22,6 @@
  */
 #define MAX_COMPARED 4
 
-/* An any-peer rule for more ports than this does not open groups: each is an element. */
-#define MAX_ANY_PEER 64
-
 bool bh_guard_is_reason(const char *chain)
 {
 	static const char *const reasons[] = { BH_GUARD_SPOOFED, BH_GUARD_FRAME, BH_GUARD_DISCOVERY,
@@ -48,8 +45,7 @@ struct port_facts {
 	size_t n_addrs;
 	const struct bh_cidr *extra;
 	size_t n_extra;
-	const struct bh_port_span *any_peer;
-	size_t n_any_peer;
+	const struct bh_plan_chain *ingress;
 };
 
 /* --- elements ------------------------------------------------------------------------------ */
@@ -60,22 +56,27 @@ struct writer {
 	bool is_put;
 };
 
-/* @chain: of a map's element. */
-static void change(const struct writer *wr, enum guard_set set, const struct bh_key_values *values,
-		   const struct bh_plan_chain *chain)
+static void change_elem(const struct writer *wr, enum guard_set set,
+			const struct bh_key_values *values, struct bh_elem e)
 {
 	struct bh_guard *g = wr->g;
 	struct bh_plan_set *s = g->sets[set];
 	enum bh_table table = set >= GUARD_PORT_TO ? BH_TABLE_INET
 			      : set >= GUARD_TO4   ? BH_TABLE_BRIDGE
 						   : BH_TABLE_NETDEV;
-	struct bh_elem e = { .chain = chain };
 
 	bh_plan_pack(s->spec.kind, values, e.key);
 	if (wr->is_put)
 		bh_plan_put(g->plans[table], s, &e);
 	else
 		bh_plan_drop(g->plans[table], s, &e);
+}
+
+/* @chain: of a map's element. */
+static void change(const struct writer *wr, enum guard_set set, const struct bh_key_values *values,
+		   const struct bh_plan_chain *chain)
+{
+	change_elem(wr, set, values, (struct bh_elem){ .chain = chain });
 }
 
 static void change_type(const struct writer *wr, enum guard_set set, const struct guard_port *p,
@@ -112,16 +113,16 @@ static void change_from(const struct writer *wr, const struct guard_port *p)
 		change_from_addr(wr, p, &p->addrs[i]);
 }
 
-static void change_any_peer(const struct writer *wr, const struct guard_port *p)
+/* The bridge marks copies of groups' packets, and the mark leads to the pod's policies. */
+static void change_group(const struct writer *wr, const struct guard_port *p)
 {
-	for (size_t i = 0; i < p->n_any_peer; i++)
-		for (uint32_t port = p->any_peer[i].first; port <= p->any_peer[i].last; port++) {
-			const struct bh_key_values v = { .link = p->ifindex,
-							 .protocol = p->any_peer[i].protocol,
-							 .port = (uint16_t)port };
+	const uint32_t priority = BH_GROUP_BIT | p->ifindex;
+	const struct bh_key_values v = { .link = p->ifindex, .priority = priority };
 
-			change(wr, GUARD_ANY_PEER, &v, NULL);
-		}
+	if (!p->ingress)
+		return;
+	change_elem(wr, GUARD_GROUP, &v, (struct bh_elem){ .value = priority });
+	change(wr, GUARD_GROUP_TO, &v, p->ingress);
 }
 
 static void change_to_bridged(const struct writer *wr, const struct guard_port *p)
@@ -138,6 +139,9 @@ static void change_to_bridged(const struct writer *wr, const struct guard_port *
 
 		change(wr, p->addrs[i].family == BH_IPV4 ? GUARD_TO4 : GUARD_DST6, &v, NULL);
 	}
+	change_group(wr, p);
+	if (!is_closed && p->ingress)
+		change_type(wr, GUARD_TO, p, ETH_P_IP, GUARD_TO_IP4_OPEN);
 	if (!is_closed)
 		return;
 	change(wr, GUARD_CLOSED, &link, NULL);
@@ -145,7 +149,6 @@ static void change_to_bridged(const struct writer *wr, const struct guard_port *
 	change_type(wr, GUARD_TO, p, ETH_P_IP, GUARD_TO_IP4);
 	change_type(wr, GUARD_ROUTED, p, ETH_P_IP, GUARD_NODE_IP4);
 	change_type(wr, GUARD_ROUTED, p, ETH_P_IPV6, GUARD_NODE_IP6);
-	change_any_peer(wr, p);
 }
 
 static void change_to_routed(const struct writer *wr, const struct guard_port *p)
@@ -421,7 +424,6 @@ static void free_arrays(struct guard_port *p)
 {
 	free(p->addrs);
 	free(p->extra);
-	free(p->any_peer);
 }
 
 static void drop_port(struct bh_guard *g, struct guard_port *p)
@@ -467,9 +469,8 @@ static bool is_same(const struct guard_port *p, const struct port_facts *f)
 {
 	return has_same_chain(p, f) && p->is_bridged == f->is_bridged &&
 	       memcmp(p->is_denying, f->is_denying, sizeof(p->is_denying)) == 0 &&
-	       is_same_array(p->addrs, p->n_addrs, f->addrs, f->n_addrs, sizeof(*p->addrs)) &&
-	       is_same_array(p->any_peer, p->n_any_peer, f->any_peer, f->n_any_peer,
-			     sizeof(*p->any_peer));
+	       p->ingress == f->ingress &&
+	       is_same_array(p->addrs, p->n_addrs, f->addrs, f->n_addrs, sizeof(*p->addrs));
 }
 
 static void *copy_array(const void *from, size_t n, size_t size)
@@ -493,8 +494,7 @@ static void take_facts(struct guard_port *p, const struct port_facts *f)
 	p->n_addrs = f->n_addrs;
 	p->extra = copy_array(f->extra, f->n_extra, sizeof(*f->extra));
 	p->n_extra = f->n_extra;
-	p->any_peer = copy_array(f->any_peer, f->n_any_peer, sizeof(*f->any_peer));
-	p->n_any_peer = f->n_any_peer;
+	p->ingress = f->ingress;
 }
 
 static void set_port(struct bh_guard *g, uint32_t ifindex, const struct port_facts *f)
@@ -535,34 +535,14 @@ static void set_name(struct port_facts *f, const char *name)
 	memcpy(f->name, name, len);
 }
 
-/* UDP only: nothing else is sent to groups and has ports. */
-static size_t take_any_peer(const struct bh_profile *profile, struct bh_port_span *ret)
-{
-	size_t n = 0, n_ports = 0;
-
-	for (size_t i = 0; profile && i < profile->n_any_peer; i++) {
-		const struct bh_port_span *s = &profile->any_peer[i];
-
-		if (s->protocol != IPPROTO_UDP)
-			continue;
-		n_ports += (size_t)(s->last - s->first) + 1;
-		if (n_ports > MAX_ANY_PEER)
-			return 0;
-		ret[n++] = *s;
-	}
-	return n;
-}
-
 static void set_pod(struct bh_guard *g, const struct bh_pod *pod)
 {
-	struct bh_port_span any_peer[MAX_ANY_PEER];
 	struct port_facts want = {
 		.pod = pod,
 		.addrs = pod->addrs,
 		.n_addrs = pod->n_addrs,
 		.extra = pod->extra,
 		.n_extra = pod->n_extra,
-		.any_peer = any_peer,
 	};
 	bool has_port = false;
 
@@ -571,7 +551,7 @@ static void set_pod(struct bh_guard *g, const struct bh_pod *pod)
 
 		want.is_denying[dir] = p && p->is_denying;
 		if (dir == BH_INGRESS)
-			want.n_any_peer = take_any_peer(p, any_peer);
+			want.ingress = p ? p->chain : NULL;
 	}
 	for (size_t i = 0; i < pod->n_pod_ports; i++) {
 		const struct bh_pod_port *port = &pod->pod_ports[i];

@@ -20,6 +20,9 @@
 /* A router solicitation with its link-layer address (RFC 4861 4.1). */
 #define RS_MAX_LEN 16
 
+/* Before br_netfilter, which takes packets to the inet table's hook at -1. */
+#define FORWARD_PRIORITY (-10)
+
 static const struct {
 	enum bh_table table;
 	const char *name;
@@ -35,12 +38,13 @@ static const struct {
 	[GUARD_DST6] = { BH_TABLE_BRIDGE, "dst6", BH_SET_LINK_ADDR, BH_IPV6 },
 	[GUARD_PODS] = { BH_TABLE_BRIDGE, "pods", BH_SET_LINK, BH_IPV4 },
 	[GUARD_CLOSED] = { BH_TABLE_BRIDGE, "closed", BH_SET_LINK, BH_IPV4 },
-	[GUARD_ANY_PEER] = { BH_TABLE_BRIDGE, "any_peer", BH_SET_LINK_PROTO_PORT, BH_IPV4 },
+	[GUARD_GROUP] = { BH_TABLE_BRIDGE, "group", BH_SET_LINK_PRIORITY, BH_IPV4 },
 	[GUARD_TO] = { BH_TABLE_BRIDGE, "to", BH_SET_LINK_TYPE_MAP, BH_IPV4 },
 	[GUARD_ROUTED] = { BH_TABLE_BRIDGE, "routed", BH_SET_LINK_TYPE_MAP, BH_IPV4 },
 	[GUARD_PORT_TO] = { BH_TABLE_INET, BH_PORT_TO, BH_SET_LINK_MAP, BH_IPV4 },
 	[GUARD_PORT_ADDR4] = { BH_TABLE_INET, BH_PORT_ADDR4, BH_SET_LINK_ADDR, BH_IPV4 },
 	[GUARD_PORT_ADDR6] = { BH_TABLE_INET, BH_PORT_ADDR6, BH_SET_LINK_ADDR, BH_IPV6 },
+	[GUARD_GROUP_TO] = { BH_TABLE_INET, BH_GROUP_TO, BH_SET_PRIORITY_MAP, BH_IPV4 },
 };
 
 /* --- rules ------------------------------------------------------------------------------- */
@@ -409,12 +413,37 @@ static struct bh_plan_chain *add_pod_icmp6(struct bh_guard *g, const struct bh_p
 	return c;
 }
 
-/* Pods' own addresses are judged by policy afterwards, in table inet. */
+/*
+ * What is for a group gets the port in its priority, and is judged in table inet, too.  A
+ * port without an ingress profile has no such mark, and what is for it goes on as it is.
+ * A directed broadcast (RFC 919) shows in the MAC only.
+ */
+static void add_to_group(struct bh_guard *g, struct bh_plan_chain *c, enum bh_family family)
+{
+	struct bh_plan *p = g->plans[BH_TABLE_BRIDGE];
+	const struct bh_expr mark = { .kind = BH_EXPR_PRIORITY,
+				      .key = BH_KEY_OIF,
+				      .set = g->sets[GUARD_GROUP] };
+
+	ADD(p, c, is_in(BH_LOAD_DADDR, family == BH_IPV4 ? "224.0.0.0/4" : "ff00::/8"), mark,
+	    verdict(BH_V_ACCEPT));
+	if (family == BH_IPV4)
+		ADD(p, c, is_group_mac(), mark, verdict(BH_V_ACCEPT));
+}
+
+/*
+ * Pods' own addresses are judged by policy afterwards, in table inet: br_netfilter calls
+ * that at priorities of -1 and 0.
+ */
 static void add_forward(struct bh_guard *g, const struct bh_plan_chain *unlisted,
 			const struct bh_plan_chain *silent)
 {
 	struct bh_plan *p = g->plans[BH_TABLE_BRIDGE];
-	struct bh_plan_chain *c = bh_plan_add_chain(p, "forward", NULL, BH_HOOK_FORWARD, 0);
+	struct bh_plan_chain *c =
+		bh_plan_add_chain(p, "forward", NULL, BH_HOOK_FORWARD, FORWARD_PRIORITY);
+	struct bh_plan_chain *open4 = g->chains[GUARD_TO_IP4_OPEN];
+	struct bh_plan_chain *open6 = g->chains[GUARD_TO_IP6_OPEN];
+	struct bh_plan_chain *to4 = g->chains[GUARD_TO_IP4], *to6 = g->chains[GUARD_TO_IP6];
 	const struct bh_plan_chain *icmp6 = add_pod_icmp6(g, silent);
 	const struct bh_expr accept = verdict(BH_V_ACCEPT), deny = leads_to(BH_V_GOTO, unlisted);
 	const struct bh_expr discovery[] = { is(BH_LOAD_L4PROTO, IPPROTO_ICMPV6),
@@ -425,20 +454,25 @@ static void add_forward(struct bh_guard *g, const struct bh_plan_chain *unlisted
 	ADD(p, c, in_set(g, BH_KEY_OIF, GUARD_CLOSED), deny);
 
 	ADD(p, g->chains[GUARD_TO_PASS], accept);
-	add_rule(p, g->chains[GUARD_TO_IP6_OPEN], discovery, BH_ARRAY_LEN(discovery));
-	ADD(p, g->chains[GUARD_TO_IP6_OPEN], accept);
-	add_rule(p, g->chains[GUARD_TO_IP6], discovery, BH_ARRAY_LEN(discovery));
-	ADD(p, g->chains[GUARD_TO_IP6], in_set(g, BH_KEY_OIF_DADDR, GUARD_DST6), accept);
-	ADD(p, g->chains[GUARD_TO_IP6], in_set(g, BH_KEY_OIF_PROTO_PORT, GUARD_ANY_PEER), accept);
-	ADD(p, g->chains[GUARD_TO_IP6], deny);
-	ADD(p, g->chains[GUARD_TO_IP4], in_set(g, BH_KEY_OIF_PROTO_PORT, GUARD_ANY_PEER), accept);
+	add_to_group(g, open4, BH_IPV4);
+	ADD(p, open4, accept);
+	add_rule(p, open6, discovery, BH_ARRAY_LEN(discovery));
+	add_to_group(g, open6, BH_IPV6);
+	ADD(p, open6, accept);
+	add_rule(p, to6, discovery, BH_ARRAY_LEN(discovery));
+	ADD(p, to6, in_set(g, BH_KEY_OIF_DADDR, GUARD_DST6), accept);
+	add_to_group(g, to6, BH_IPV6);
+	ADD(p, to6, deny);
 	/* Answers to a client without an address (RFC 2131 4.1), not from other pods. */
 	if (g->config.allows_dhcp) {
-		ADD(p, g->chains[GUARD_TO_IP4], in_set(g, BH_KEY_IIF, GUARD_PODS), deny);
-		ADD(p, g->chains[GUARD_TO_IP4], is(BH_LOAD_L4PROTO, IPPROTO_UDP),
-		    is(BH_LOAD_SPORT, 67), is(BH_LOAD_DPORT, 68), accept);
+		struct bh_expr not_pods = in_set(g, BH_KEY_IIF, GUARD_PODS);
+
+		not_pods.is_negated = true;
+		ADD(p, to4, not_pods, is(BH_LOAD_L4PROTO, IPPROTO_UDP), is(BH_LOAD_SPORT, 67),
+		    is(BH_LOAD_DPORT, 68), accept);
 	}
-	ADD(p, g->chains[GUARD_TO_IP4], deny);
+	add_to_group(g, to4, BH_IPV4);
+	ADD(p, to4, deny);
 }
 
 /* From the node itself, and what it routes: groups are the node's own to reach. */
@@ -470,6 +504,7 @@ static void build_bridge(struct bh_guard *g)
 	g->chains[GUARD_TO_IP6] = new_chain(p, "to_ip6");
 	g->chains[GUARD_TO_IP6_OPEN] = new_chain(p, "to_ip6_open");
 	g->chains[GUARD_TO_IP4] = new_chain(p, "to_ip4");
+	g->chains[GUARD_TO_IP4_OPEN] = new_chain(p, "to_ip4_open");
 	g->chains[GUARD_NODE_IP4] = new_chain(p, "node_ip4");
 	g->chains[GUARD_NODE_IP6] = new_chain(p, "node_ip6");
 	add_forward(g, unlisted, silent);

@@ -25,6 +25,7 @@ enum guard_chain {
 	GUARD_TO_IP6,
 	GUARD_TO_IP6_OPEN,
 	GUARD_TO_IP4,
+	GUARD_TO_IP4_OPEN,
 	GUARD_NODE_IP4,
 	GUARD_NODE_IP6,
 	/* inet: to routed ports */
@@ -44,13 +45,14 @@ enum guard_set {
 	GUARD_DST6,
 	GUARD_PODS,
 	GUARD_CLOSED,
-	GUARD_ANY_PEER,
+	GUARD_GROUP,
 	GUARD_TO,
 	GUARD_ROUTED,
 	/* inet */
 	GUARD_PORT_TO,
 	GUARD_PORT_ADDR4,
 	GUARD_PORT_ADDR6,
+	GUARD_GROUP_TO,
 	GUARD_SET_COUNT_
 };
 
@@ -67,8 +69,7 @@ struct guard_port {
 	size_t n_addrs;
 	struct bh_cidr *extra;
 	size_t n_extra;
-	struct bh_port_span *any_peer; /* UDP ports */
-	size_t n_any_peer;
+	const struct bh_plan_chain *ingress; /* the pod's profile; NULL: none */
 	struct bh_plan_chain *chain;
 	/* NULL: no such networks; by_type in place of the common one where there are. */
 	struct bh_plan_chain *extra_chains[BH_FAMILY_COUNT_], *extra_arp, *by_type;

@@ -15,6 +15,8 @@ void plan_set_init(struct bh_plan_set_priv *s)
 	s->stride = s->id_len;
 	if (bh_set_shape_of(set->spec.kind)->is_map)
 		s->stride += sizeof(struct bh_plan_chain *);
+	if (bh_set_shape_of(set->spec.kind)->has_values)
+		s->stride += sizeof(uint32_t);
 }
 
 void plan_set_done(struct bh_plan_set_priv *s)
@@ -54,7 +56,9 @@ static void pack(const struct bh_plan_set_priv *s, const struct bh_elem *elem, u
 	memcpy(ret, elem->key, key_len);
 	if (s->set->spec.is_interval)
 		memcpy(ret + key_len, elem->end, key_len);
-	if (s->stride > s->id_len)
+	if (bh_set_shape_of(s->set->spec.kind)->has_values)
+		memcpy(ret + s->id_len, &elem->value, sizeof(elem->value));
+	else if (s->stride > s->id_len)
 		memcpy(ret + s->id_len, &elem->chain, sizeof(elem->chain));
 }
 
@@ -66,7 +70,9 @@ void plan_unpack(const struct bh_plan_set_priv *s, const uint8_t *record, struct
 	memcpy(ret->key, record, key_len);
 	if (s->set->spec.is_interval)
 		memcpy(ret->end, record + key_len, key_len);
-	if (s->stride > s->id_len)
+	if (bh_set_shape_of(s->set->spec.kind)->has_values)
+		memcpy(&ret->value, record + s->id_len, sizeof(ret->value));
+	else if (s->stride > s->id_len)
 		memcpy(&ret->chain, record + s->id_len, sizeof(ret->chain));
 }
 

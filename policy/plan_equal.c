@@ -65,7 +65,7 @@ static bool elems_equal(const struct bh_plan_set *a, const struct bh_plan_set *b
 	struct bh_elem p, q;
 	size_t i;
 
-	if (x->stride == x->id_len)
+	if (!bh_set_shape_of(a->spec.kind)->is_map)
 		return x->now.n == 0 || memcmp(x->now.data, y->now.data, x->now.n * x->stride) == 0;
 	for (i = 0; i < a->n; i++) {
 		bh_plan_elem(a, i, &p);

@@ -14,7 +14,7 @@ struct records {
 };
 
 /*
- * A record is the key, for intervals the end, for maps the chain's pointer.
+ * A record is the key, for intervals the end, for maps the chain's pointer or the value.
  * The first id_len bytes (key and end) tell elements apart.
  *
  * Puts and drops are gathered in @pending and worked into @now in one walk when

@@ -24,8 +24,9 @@ const char *bh_table_str(enum bh_table table)
 
 /* 0: by the family. */
 static const uint8_t field_lens[] = {
-	[BH_FIELD_ADDR] = 0, [BH_FIELD_PROTO] = 1,      [BH_FIELD_PORT] = 2,    [BH_FIELD_LINK] = 4,
-	[BH_FIELD_MAC] = 6,  [BH_FIELD_ETHER_TYPE] = 2, [BH_FIELD_TARGET] = 16,
+	[BH_FIELD_ADDR] = 0,    [BH_FIELD_PROTO] = 1,    [BH_FIELD_PORT] = 2,
+	[BH_FIELD_LINK] = 4,    [BH_FIELD_MAC] = 6,      [BH_FIELD_ETHER_TYPE] = 2,
+	[BH_FIELD_TARGET] = 16, [BH_FIELD_PRIORITY] = 4,
 };
 static_assert(BH_ARRAY_LEN(field_lens) == BH_FIELD_COUNT_, "every field has a length");
 
@@ -43,13 +44,14 @@ size_t bh_field_width(enum bh_field field, enum bh_family family)
 	.fields = { __VA_ARGS__ },                                                                 \
 	.n_fields = sizeof((const enum bh_field[]){ __VA_ARGS__ }) / sizeof(enum bh_field)
 
-#define ADDR   BH_FIELD_ADDR
-#define PROTO  BH_FIELD_PROTO
-#define PORT   BH_FIELD_PORT
-#define LINK   BH_FIELD_LINK
-#define MAC    BH_FIELD_MAC
-#define TYPE   BH_FIELD_ETHER_TYPE
-#define TARGET BH_FIELD_TARGET
+#define ADDR     BH_FIELD_ADDR
+#define PROTO    BH_FIELD_PROTO
+#define PORT     BH_FIELD_PORT
+#define LINK     BH_FIELD_LINK
+#define MAC      BH_FIELD_MAC
+#define TYPE     BH_FIELD_ETHER_TYPE
+#define TARGET   BH_FIELD_TARGET
+#define PRIORITY BH_FIELD_PRIORITY
 
 static const struct bh_set_shape shapes[] = {
 	[BH_SET_ADDR] = { SHAPE(ADDR) },
@@ -65,10 +67,12 @@ static const struct bh_set_shape shapes[] = {
 	[BH_SET_LINK_MAC] = { SHAPE(LINK, MAC) },
 	[BH_SET_LINK_TYPE_ADDR] = { SHAPE(LINK, TYPE, ADDR) },
 	[BH_SET_LINK_TARGET] = { SHAPE(LINK, TARGET) },
-	[BH_SET_LINK_PROTO_PORT] = { SHAPE(LINK, PROTO, PORT) },
 	[BH_SET_LINK_MAP] = { SHAPE(LINK), .is_map = true },
 	[BH_SET_LINK_TYPE_MAP] = { SHAPE(LINK, TYPE), .is_map = true },
 	[BH_SET_LINK_LIMIT] = { SHAPE(LINK), .is_dynamic = true },
+	[BH_SET_LINK_PRIORITY] = { SHAPE(LINK), .has_values = true },
+	[BH_SET_PRIORITY_MAP] = { SHAPE(PRIORITY), .is_map = true },
+	[BH_SET_PRIORITY_LIMIT] = { SHAPE(PRIORITY), .is_dynamic = true },
 };
 static_assert(BH_ARRAY_LEN(shapes) == BH_SET_KIND_COUNT_, "every kind of set has a shape");
 
@@ -116,7 +120,7 @@ static const struct bh_key_loads keys[] = {
 	[BH_KEY_OIF_DADDR] = LOADS(BH_LOAD_OIF, BH_LOAD_DADDR),
 	[BH_KEY_OIF_TYPE] = LOADS(BH_LOAD_OIF, BH_LOAD_ETHER_TYPE),
 	[BH_KEY_OIF_TYPE_DADDR] = LOADS(BH_LOAD_OIF, BH_LOAD_ETHER_TYPE, BH_LOAD_DADDR),
-	[BH_KEY_OIF_PROTO_PORT] = LOADS(BH_LOAD_OIF, BH_LOAD_L4PROTO, BH_LOAD_DPORT),
+	[BH_KEY_PRIORITY] = LOADS(BH_LOAD_PRIORITY),
 };
 static_assert(BH_ARRAY_LEN(keys) == BH_KEY_COUNT_, "every key has loads");
 
@@ -136,7 +140,7 @@ static const uint8_t load_lens[] = {
 	[BH_LOAD_ARP_HTYPE] = 2,   [BH_LOAD_ARP_PTYPE] = 2,   [BH_LOAD_ARP_HLEN] = 1,
 	[BH_LOAD_ARP_PLEN] = 1,    [BH_LOAD_ARP_OP] = 2,      [BH_LOAD_ARP_SHA] = 6,
 	[BH_LOAD_ARP_SPA] = 4,     [BH_LOAD_ARP_TPA] = 4,     [BH_LOAD_ETHER_FROM] = 8,
-	[BH_LOAD_RAW_SADDR] = 0,
+	[BH_LOAD_RAW_SADDR] = 0,   [BH_LOAD_PRIORITY] = 4,
 };
 static_assert(BH_ARRAY_LEN(load_lens) == BH_LOAD_COUNT_, "every load has a length");
 
@@ -200,6 +204,7 @@ void bh_plan_pack(enum bh_set_kind kind, const struct bh_key_values *v, uint8_t 
 		case BH_FIELD_MAC: memcpy(ret + at, v->mac, len); break;
 		case BH_FIELD_ETHER_TYPE: put_u16(ret + at, v->ether_type); break;
 		case BH_FIELD_TARGET: memcpy(ret + at, v->target->bytes, len); break;
+		case BH_FIELD_PRIORITY: memcpy(ret + at, &v->priority, len); break;
 		case BH_FIELD_COUNT_: abort();
 		}
 		at += bh_field_width(s->fields[i], family);

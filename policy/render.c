@@ -133,6 +133,12 @@ static void add_target(struct bh_buf *out, const uint8_t *target, size_t len)
 		bh_buf_printf(out, "%02x", target[i]);
 }
 
+/* As handles of traffic classes are written. */
+static void add_priority_value(struct bh_buf *out, uint32_t priority)
+{
+	bh_buf_printf(out, "%x:%x", priority >> 16, priority & UINT16_MAX);
+}
+
 /* --- sets --------------------------------------------------------------------*/
 
 static const char *field_type(enum bh_field field, enum bh_family family)
@@ -141,6 +147,7 @@ static const char *field_type(enum bh_field field, enum bh_family family)
 		[BH_FIELD_PROTO] = "inet_proto",      [BH_FIELD_PORT] = "inet_service",
 		[BH_FIELD_LINK] = "iface_index",      [BH_FIELD_MAC] = "ether_addr",
 		[BH_FIELD_ETHER_TYPE] = "ether_type", [BH_FIELD_TARGET] = "@th,64,128",
+		[BH_FIELD_PRIORITY] = "classid",
 	};
 	static_assert(BH_ARRAY_LEN(names) == BH_FIELD_COUNT_, "every field has a type");
 
@@ -171,13 +178,15 @@ static void add_type(struct bh_buf *out, const struct bh_set_spec *spec)
 		bh_buf_printf(out, "%s%s", i ? " . " : "",
 			      is_typeof && shape->fields[i] == BH_FIELD_LINK ? "iif" : type);
 	}
-	bh_buf_puts(out, shape->is_map ? " : verdict\n" : "\n");
+	bh_buf_puts(out, shape->is_map       ? " : verdict\n"
+			 : shape->has_values ? " : classid\n"
+					     : "\n");
 }
 
 static void add_field(struct bh_buf *out, enum bh_field field, enum bh_family family,
 		      const uint8_t *first, const uint8_t *last)
 {
-	uint32_t link;
+	uint32_t number;
 
 	switch (field) {
 	case BH_FIELD_ADDR: add_addr_range(out, family, first, last); return;
@@ -188,8 +197,12 @@ static void add_field(struct bh_buf *out, enum bh_field field, enum bh_family fa
 			bh_buf_printf(out, "-%u", get_u16(last));
 		return;
 	case BH_FIELD_LINK:
-		memcpy(&link, first, sizeof(link));
-		bh_buf_printf(out, "%u", link);
+		memcpy(&number, first, sizeof(number));
+		bh_buf_printf(out, "%u", number);
+		return;
+	case BH_FIELD_PRIORITY:
+		memcpy(&number, first, sizeof(number));
+		add_priority_value(out, number);
 		return;
 	case BH_FIELD_MAC: add_mac(out, first); return;
 	case BH_FIELD_ETHER_TYPE: add_ether_type(out, get_u16(first)); return;
@@ -214,6 +227,10 @@ static void add_elem(struct bh_buf *out, const struct bh_plan_set *set, const st
 	}
 	if (shape->is_map)
 		bh_buf_printf(out, " : jump %s", e->chain->name);
+	if (shape->has_values) {
+		bh_buf_puts(out, " : ");
+		add_priority_value(out, e->value);
+	}
 }
 
 /* As nft has it: "20m", "1m30s". */
@@ -238,7 +255,8 @@ static void add_set(struct bh_buf *out, const struct bh_plan_set *set)
 	struct bh_elem e;
 	size_t i;
 
-	bh_buf_printf(out, "\t%s %s {\n\t\t", shape->is_map ? "map" : "set", spec->name);
+	bh_buf_printf(out, "\t%s %s {\n\t\t", shape->is_map || shape->has_values ? "map" : "set",
+		      spec->name);
 	add_type(out, spec);
 	if (shape->is_dynamic) {
 		bh_buf_printf(out, "\t\tsize %u\n\t\tflags dynamic,timeout\n\t\ttimeout ",
@@ -271,6 +289,7 @@ enum notation {
 	NOTE_ADDR,
 	NOTE_MAC,
 	NOTE_BYTES,
+	NOTE_PRIORITY,
 };
 
 static const struct {
@@ -282,6 +301,7 @@ static const struct {
 	[BH_LOAD_LENGTH] = { "meta length", NOTE_NUMBER },
 	[BH_LOAD_IIF] = { "iif", NOTE_NUMBER },
 	[BH_LOAD_OIF] = { "oif", NOTE_NUMBER },
+	[BH_LOAD_PRIORITY] = { "meta priority", NOTE_PRIORITY },
 	[BH_LOAD_SADDR] = { "saddr", NOTE_ADDR },
 	[BH_LOAD_DADDR] = { "daddr", NOTE_ADDR },
 	[BH_LOAD_SPORT] = { "sport", NOTE_NUMBER },
@@ -446,7 +466,13 @@ static int mask_len(const uint8_t *mask, size_t len)
 
 static void add_bytes(struct bh_buf *out, const struct bh_expr *e, const uint8_t *bytes, size_t len)
 {
+	uint32_t priority;
+
 	switch (loads[e->load].notation) {
+	case NOTE_PRIORITY:
+		memcpy(&priority, bytes, sizeof(priority));
+		add_priority_value(out, priority);
+		return;
 	case NOTE_MAC: add_mac(out, bytes); return;
 	case NOTE_BYTES: add_target(out, bytes, len); return;
 	default: add_addr(out, len == 4 ? BH_IPV4 : BH_IPV6, bytes); return;
@@ -516,6 +542,15 @@ static void add_expr(struct bh_buf *out, const struct bh_expr *e, const char *he
 			bh_buf_printf(out, " limit rate %u/second burst %u packets",
 				      e->set->spec.rate, e->set->spec.burst);
 		bh_buf_puts(out, " }");
+		return;
+	case BH_EXPR_PRIORITY:
+		bh_buf_puts(out, "meta priority set ");
+		if (!e->set) {
+			bh_buf_puts(out, "none");
+			return;
+		}
+		add_key(out, e->key, e->set->spec.family);
+		bh_buf_printf(out, " map @%s", e->set->spec.name);
 		return;
 	case BH_EXPR_LOG:
 		bh_buf_printf(out, "log prefix \"%s\" group %u", e->name, e->group);

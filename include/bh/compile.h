@@ -129,6 +129,17 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
 #define BH_PORT_LIMIT "lim_port"
 
 /*
+ * A bridge copies a packet to a group (multicast, broadcast) to many ports, and which one
+ * the copy is for shows only in the bridge's own table.  That one says so in the packet's
+ * priority, which nothing else uses there, to the inet table, where the profiles' chains
+ * are: BH_GROUP_BIT and the index of the port's link.  The map leads from it to the
+ * chain of the pod's ingress profile; behind that the priority is none again.
+ */
+#define BH_GROUP_BIT   0x80000000u
+#define BH_GROUP_TO    "group_to"
+#define BH_GROUP_LIMIT "lim_group" /* of log messages about groups, by priority */
+
+/*
  * NFLOG prefix: BH_LOG_PREFIX, 'd' (denied) or 'a' (audit), ':' and the name of
  * the profile's chain.
  */
@@ -187,18 +198,14 @@ struct bh_policy_id {
 	const char *namespace, *name, *uid;
 };
 
-/* Ports of one protocol, in host byte order, inclusive. */
-struct bh_port_span {
-	uint8_t protocol;
-	uint16_t first, last;
-};
-
 /*
  * What a chain name stands for.  Kept for a while after the last pod left it,
  * so that packets it denied can still be explained.
  */
 struct bh_profile {
 	const char *name; /* of the chain */
+	/* In the plan, until the next update; NULL where it is gone. */
+	const struct bh_plan_chain *chain;
 	enum bh_dir dir;
 	const struct bh_policy_id *enforced; /* isolating or with rules, in evaluation order */
 	size_t n_enforced;
@@ -209,12 +216,6 @@ struct bh_profile {
 	const struct bh_policy_id *blamed;
 	size_t n_pods;   /* local pods in it now */
 	bool is_denying; /* an enforced policy denies some packet in this direction */
-	/*
-	 * Ingress: the ports that NetworkPolicies open to every peer, where no
-	 * other tier decides before; for groups, whose senders are not looked at.
-	 */
-	const struct bh_port_span *any_peer;
-	size_t n_any_peer;
 };
 
 /*

@@ -12,14 +12,14 @@
  *                   4861), router solicitations and MLD reports (RFC 3810) to their
  *                   groups; never router advertisements and redirects
  *   to the pod      if its ingress is isolated, only packets to addresses that it
- *                   owns, which policy then judges, ARP and neighbour discovery; and
- *                   multicast and broadcast to ports that are open to every peer
+ *                   owns, and multicast and broadcast, which policy then judges; ARP
+ *                   and neighbour discovery
  *
  * and on links that may be pods' ports but belong to no known pod, frames of other
  * kinds and router advertisements do not pass either.
  *
  * The guard is two tables of its own, netdev (from pods) and bridge (to pods), and
- * a few sets of the compiler's inet table (to routed ports).
+ * a few sets of the compiler's inet table (to routed ports, and of copies for groups).
  */
 #ifndef BH_GUARD_H
 #define BH_GUARD_H

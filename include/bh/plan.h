@@ -53,6 +53,7 @@ enum bh_field {
 	BH_FIELD_ETHER_TYPE, /* ether_type: 2 bytes, network byte order */
 	BH_FIELD_TARGET,     /* 16 bytes from offset 8 of the transport header: the target of
 				neighbour discovery (RFC 4861 4.3, 4.4); nft: @th,64,128 */
+	BH_FIELD_PRIORITY,   /* classid: 4 bytes, host byte order */
 	BH_FIELD_COUNT_
 };
 /* Bytes of the field without padding. */
@@ -75,10 +76,12 @@ enum bh_set_kind {
 	BH_SET_LINK_MAC,        /* link . MAC */
 	BH_SET_LINK_TYPE_ADDR,  /* link . EtherType . address */
 	BH_SET_LINK_TARGET,     /* link . target */
-	BH_SET_LINK_PROTO_PORT, /* link . protocol . port */
 	BH_SET_LINK_MAP,        /* link : verdict */
 	BH_SET_LINK_TYPE_MAP,   /* link . EtherType : verdict */
 	BH_SET_LINK_LIMIT,      /* link; dynamic: a rate limit each */
+	BH_SET_LINK_PRIORITY,   /* link : priority */
+	BH_SET_PRIORITY_MAP,    /* priority : verdict */
+	BH_SET_PRIORITY_LIMIT,  /* priority; dynamic: a rate limit each */
 	BH_SET_KIND_COUNT_
 };
 
@@ -93,6 +96,7 @@ struct bh_set_shape {
 	enum bh_field fields[BH_SET_MAX_FIELDS];
 	size_t n_fields;
 	bool is_map;     /* elements lead to a chain, always by a jump */
+	bool has_values; /* elements have a priority */
 	bool is_dynamic; /* filled outside of the plan, and never compared with it */
 };
 const struct bh_set_shape *bh_set_shape_of(enum bh_set_kind kind);
@@ -108,6 +112,7 @@ struct bh_elem {
 	uint8_t key[BH_KEY_MAX];
 	uint8_t end[BH_KEY_MAX];           /* interval sets: the last key, inclusive per field */
 	const struct bh_plan_chain *chain; /* maps: where to jump */
+	uint32_t value;                    /* sets with values: the priority */
 };
 
 struct bh_set_spec {
@@ -138,6 +143,7 @@ enum bh_expr_kind {
 	BH_EXPR_COUNTER,   /* named counter name */
 	BH_EXPR_LIMIT,     /* update @set { key limit rate .. }; over the limit: rule ends */
 	BH_EXPR_UPDATE,    /* update @set { key }: the element's life begins anew */
+	BH_EXPR_PRIORITY,  /* meta priority set key map @set, or none where set is NULL */
 	BH_EXPR_LOG,       /* prefix name, group, snaplen */
 	BH_EXPR_VERDICT,
 	BH_EXPR_KIND_COUNT_
@@ -154,6 +160,7 @@ enum bh_load {
 	BH_LOAD_LENGTH,      /* meta length: bytes of the packet, from the network header on */
 	BH_LOAD_IIF,         /* meta iif: index of the input link */
 	BH_LOAD_OIF,         /* meta oif: index of the output link */
+	BH_LOAD_PRIORITY,    /* meta priority: of the packet, host byte order */
 	BH_LOAD_SADDR,       /* ip saddr or ip6 saddr, by family */
 	BH_LOAD_DADDR,       /* ip daddr or ip6 daddr, by family */
 	BH_LOAD_SPORT,       /* th sport */
@@ -192,7 +199,8 @@ size_t bh_load_len(enum bh_load load, enum bh_family family);
 enum bh_match_op {
 	BH_MATCH_RANGE,     /* first-last, inclusive; one value where they are equal */
 	BH_MATCH_NOT_RANGE, /* outside of it */
-	BH_MATCH_BYTES,     /* (packet & mask) == bytes; addresses, MACs, target, TCP flags */
+	BH_MATCH_BYTES,     /* (packet & mask) == bytes; addresses, MACs, target, TCP flags,
+			       priority */
 	BH_MATCH_NOT_BYTES,
 	BH_MATCH_OP_COUNT_
 };
@@ -218,7 +226,7 @@ enum bh_lookup_key {
 	BH_KEY_OIF_DADDR,
 	BH_KEY_OIF_TYPE,       /* oif . ether type */
 	BH_KEY_OIF_TYPE_DADDR, /* oif . ether type . daddr */
-	BH_KEY_OIF_PROTO_PORT, /* oif . l4proto . dport */
+	BH_KEY_PRIORITY,
 	BH_KEY_COUNT_
 };
 
@@ -242,8 +250,8 @@ struct bh_expr {
 	enum bh_family family;             /* MATCH of an address */
 	uint32_t value, last;              /* CT_STATE mask; MATCH of a range, host byte order */
 	uint8_t bytes[16], mask[16];       /* MATCH of bytes; a mask of zeros means all ones */
-	const struct bh_plan_set *set;     /* LOOKUP, VMAP, LIMIT, UPDATE */
-	enum bh_lookup_key key;            /* LOOKUP, VMAP, LIMIT, UPDATE */
+	const struct bh_plan_set *set;     /* LOOKUP, VMAP, LIMIT, UPDATE, PRIORITY */
+	enum bh_lookup_key key;            /* LOOKUP, VMAP, LIMIT, UPDATE, PRIORITY */
 	bool is_negated;                   /* LOOKUP: key is not in the set */
 	const char *name;                  /* COUNTER: its name; LOG: the prefix (<= 127) */
 	uint16_t group, snaplen;           /* LOG */
@@ -360,6 +368,7 @@ struct bh_key_values {
 	uint32_t link;        /* index */
 	const uint8_t *mac;   /* 6 bytes */
 	uint16_t ether_type;  /* ETH_P_*, host byte order */
+	uint32_t priority;
 };
 void bh_plan_pack(enum bh_set_kind kind, const struct bh_key_values *values,
 		  uint8_t ret[BH_KEY_MAX]);

@@ -104,10 +104,13 @@ bool flow_is_no_pod(const char *chain)
 	return strcmp(chain, BH_CHAIN_NO_POD_FROM) == 0 || strcmp(chain, BH_CHAIN_NO_POD_TO) == 0;
 }
 
-static bool has_chain(const struct flow_sources *s, const struct flow_sample *sample)
+static bool has_chain(const struct flow_sources *s, const struct flow_sample *sample,
+		      const struct bh_pod *receiver)
 {
-	const struct bh_pod *pod = bh_world_pod_by_addr(
-		s->world, sample->dir == BH_INGRESS ? &sample->dst : &sample->src);
+	const struct bh_pod *pod =
+		receiver ? receiver
+			 : bh_world_pod_by_addr(s->world, sample->dir == BH_INGRESS ? &sample->dst
+										    : &sample->src);
 	const struct bh_profile *p =
 		pod ? bh_compiler_profile_of(s->compiler, pod, sample->dir) : NULL;
 
@@ -124,17 +127,20 @@ static bool agrees(const struct bh_dir_verdict *v, enum flow_book book)
 static void explain(const struct flow_sources *s, const struct flow_sample *sample,
 		    const struct flow_attribution *a, struct flow_reason *ret)
 {
+	/* NULL unless the address is a group's. */
+	const struct bh_pod *receiver = bh_guard_pod_of(s->guard, sample->copy_to);
 	const struct bh_flow flow = {
 		.src = sample->src,
 		.dst = sample->dst,
 		.protocol = sample->protocol,
 		.dst_port = sample->dst_port,
+		.dst_pod = receiver,
 	};
 
 	*ret = (struct flow_reason){ 0 };
 	ret->profile = bh_compiler_profile(s->compiler, sample->chain);
 	if (!a->src.is_current || !a->dst.is_current || !has_needed_port(sample) ||
-	    !has_chain(s, sample))
+	    !has_chain(s, sample, receiver))
 		return;
 	bh_eval_dir(s->world, &flow, sample->dir, &ret->verdict);
 	ret->is_evaluated = agrees(&ret->verdict, sample->book);
@@ -151,6 +157,7 @@ static void attribute_port(const struct flow_sources *s, uint32_t link, struct f
 		return;
 	id = identity_of(pod);
 	set_pod(ret, &id, true);
+	ret->is_current = true;
 }
 
 static void attribute_guarded(const struct flow_sources *s, const struct flow_sample *sample,
@@ -179,6 +186,9 @@ void flow_attribute(const struct flow_sources *s, const struct flow_sample *samp
 	}
 
 	flow_attribute_end(s, &sample->src, sample->at_ns, !is_ingress, &ret->src);
-	flow_attribute_end(s, &sample->dst, sample->at_ns, is_ingress, &ret->dst);
+	if (sample->copy_to)
+		attribute_port(s, sample->copy_to, &ret->dst);
+	else
+		flow_attribute_end(s, &sample->dst, sample->at_ns, is_ingress, &ret->dst);
 	explain(s, sample, ret, &ret->reason);
 }

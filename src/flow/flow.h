@@ -35,6 +35,8 @@ struct flow_sample {
 	struct bh_addr src, dst; /* family BH_FAMILY_COUNT_: not known */
 	uint16_t ether_type;
 	uint32_t link; /* a port that the guard judged; 0: policy judged the packet */
+	/* The port to which a bridge would have copied a packet for a group; 0: no such copy. */
+	uint32_t copy_to;
 	uint8_t protocol;
 	bool has_ports, has_icmp;
 	uint16_t src_port, dst_port;

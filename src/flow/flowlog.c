@@ -64,14 +64,14 @@ struct pod_limit {
 
 /* Hashed up to the end of the chain's name; no padding before it. */
 struct flow_key {
-	uint32_t link; /* see struct flow_sample */
+	uint32_t link, copy_to; /* see struct flow_sample */
 	uint16_t ether_type;
 	uint16_t port; /* destination port, or ICMP type and code */
 	struct bh_addr src, dst;
 	uint8_t protocol, book, has_ports, has_icmp;
 	char chain[BH_NAME_MAX];
 };
-static_assert(offsetof(struct flow_key, chain) == 2 * sizeof(struct bh_addr) + 12,
+static_assert(offsetof(struct flow_key, chain) == 2 * sizeof(struct bh_addr) + 16,
 	      "flow keys have no padding");
 
 struct flow {
@@ -362,6 +362,7 @@ static void publish_flow(struct bh_flowlog *fl, const struct flow *f, uint64_t a
 		.dst = k->dst,
 		.ether_type = k->ether_type,
 		.link = k->link,
+		.copy_to = k->copy_to,
 		.protocol = k->protocol,
 		.has_ports = k->has_ports,
 		.has_icmp = k->has_icmp,
@@ -529,11 +530,12 @@ static void count_repeat(struct bh_flowlog *fl, struct flow *f, uint64_t at_ns)
 /* Whatever addresses a pod forges, its records are its own. */
 static struct pod_limit *judged_limit(struct bh_flowlog *fl, const struct flow_key *key)
 {
+	const uint32_t port = key->link ? key->link : key->copy_to;
 	const struct bh_pod *pod;
 
-	if (!key->link)
+	if (!port)
 		return limit_of(fl, dir_of(fl, key) == BH_INGRESS ? &key->dst : &key->src);
-	pod = bh_guard_pod_of(fl->sources.guard, key->link);
+	pod = bh_guard_pod_of(fl->sources.guard, port);
 	return pod && pod->n_addrs > 0 ? limit_of(fl, &pod->addrs[0]) : &fl->shared;
 }
 
@@ -563,6 +565,17 @@ static uint32_t link_of(const struct bh_nflog_msg *msg, const char *chain)
 	if (strcmp(chain, BH_GUARD_UNLISTED) != 0)
 		return msg->in_ifindex;
 	return msg->physout_ifindex ? msg->physout_ifindex : msg->out_ifindex;
+}
+
+/* A group's address is no pod's, so whose policies denied a copy shows by its port. */
+static uint32_t copy_of(const struct bh_flowlog *fl, const struct bh_nflog_msg *msg,
+			const struct flow_key *key)
+{
+	if (key->link || dir_of(fl, key) != BH_INGRESS || flow_is_no_pod(key->chain) ||
+	    !bh_guard_pod_of(fl->sources.guard, msg->physout_ifindex) ||
+	    bh_world_pod_by_addr(fl->sources.world, &key->dst))
+		return 0;
+	return msg->physout_ifindex;
 }
 
 static uint16_t ether_type_of(const struct bh_nflog_msg *msg)
@@ -596,6 +609,7 @@ void bh_flowlog_packet(struct bh_flowlog *fl, const struct bh_nflog_msg *msg, ui
 	}
 	fl->stats.received[book]++;
 	make_key(&p, link, book, chain, &key);
+	key.copy_to = copy_of(fl, msg, &key);
 	HASH_FIND(hh, fl->flows, &key, key_len(&key), f);
 	if (f)
 		count_repeat(fl, f, time_of(msg, now_ns));

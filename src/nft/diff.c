@@ -259,8 +259,10 @@ static void unpack(const struct nft_state_set *have, size_t i, struct bh_elem *r
 	memcpy(ret->key, record, key_len);
 	if (have->id_len > key_len)
 		memcpy(ret->end, record + key_len, key_len);
-	if (have->stride > have->id_len)
+	if (have->shape.is_map)
 		memcpy(ret_chain, record + have->id_len, sizeof(*ret_chain));
+	else if (have->shape.data_type)
+		memcpy(&ret->value, record + have->id_len, sizeof(ret->value));
 }
 
 static bool leads_alike(const struct differ *d, const char *have, const struct bh_plan_chain *want)
@@ -269,6 +271,13 @@ static bool leads_alike(const struct differ *d, const char *have, const struct b
 		return true;
 	return have && strcmp(have, want->name) == 0 &&
 	       !(d->n_replaced && chain_fate(d, want) == FATE_REPLACED);
+}
+
+/* Of elements with the same key. */
+static bool has_same_data(const struct differ *d, const struct bh_elem *old, const char *chain,
+			  const struct bh_elem *new)
+{
+	return old->value == new->value &&leads_alike(d, chain, new->chain);
 }
 
 static int cmp_elem(const struct bh_elem *a, const struct bh_elem *b)
@@ -296,9 +305,9 @@ static void compare_elems(const struct differ *d, const struct nft_state_set *ha
 		if (w < want->n)
 			bh_plan_elem(want, w, &new);
 		c = h == have->n ? 1 : w == want->n ? -1 : cmp_elem(&old, &new);
-		if (c < 0 || (c == 0 && !leads_alike(d, chain, new.chain)))
+		if (c < 0 || (c == 0 && !has_same_data(d, &old, chain, &new)))
 			collect(del, &old);
-		if (c > 0 || (c == 0 && !leads_alike(d, chain, new.chain)))
+		if (c > 0 || (c == 0 && !has_same_data(d, &old, chain, &new)))
 			collect(add, &new);
 		h += c <= 0;
 		w += c >= 0;

@@ -56,7 +56,7 @@ static void put_ether_type(struct bh_buf *out, uint32_t type)
 static void put_field(struct bh_buf *out, enum bh_field field, enum bh_family family,
 		      const uint8_t *first, const uint8_t *last)
 {
-	uint32_t link;
+	uint32_t number;
 
 	switch (field) {
 	case BH_FIELD_ADDR: put_addr(out, family, first, last); return;
@@ -68,8 +68,12 @@ static void put_field(struct bh_buf *out, enum bh_field field, enum bh_family fa
 			bh_buf_printf(out, "-%u", get_u16(last));
 		return;
 	case BH_FIELD_LINK:
-		memcpy(&link, first, sizeof(link));
-		bh_buf_printf(out, "%u", link);
+		memcpy(&number, first, sizeof(number));
+		bh_buf_printf(out, "%u", number);
+		return;
+	case BH_FIELD_PRIORITY:
+		memcpy(&number, first, sizeof(number));
+		bh_buf_printf(out, "%x:%x", number >> 16, number & UINT16_MAX);
 		return;
 	case BH_FIELD_MAC: put_mac(out, first); return;
 	case BH_FIELD_ETHER_TYPE: put_ether_type(out, get_u16(first)); return;

@@ -38,6 +38,7 @@
 #define TYPE_INET_PROTO   12u
 #define TYPE_INET_SERVICE 13u
 #define TYPE_IFACE_INDEX  20u
+#define TYPE_CLASSID      23u
 #define TYPE_BITS         6
 
 /* Its byte orders, which it keeps in the set's user data in order to print elements. */
@@ -195,6 +196,7 @@ static uint32_t field_type(enum bh_field field, enum bh_family family)
 		[BH_FIELD_PROTO] = TYPE_INET_PROTO,      [BH_FIELD_PORT] = TYPE_INET_SERVICE,
 		[BH_FIELD_LINK] = TYPE_IFACE_INDEX,      [BH_FIELD_MAC] = TYPE_ETHER_ADDR,
 		[BH_FIELD_ETHER_TYPE] = TYPE_ETHER_TYPE, [BH_FIELD_TARGET] = TYPE_INTEGER,
+		[BH_FIELD_PRIORITY] = TYPE_CLASSID,
 	};
 	static_assert(BH_ARRAY_LEN(types) == BH_FIELD_COUNT_, "every field has a type");
 
@@ -215,6 +217,10 @@ struct nft_set_shape nft_set_shape(const struct bh_set_spec *spec)
 	for (size_t i = 0; i < shape->n_fields; i++)
 		s.key_type = s.key_type << TYPE_BITS | field_type(shape->fields[i], spec->family);
 	if (shape->is_map)
+		s.data_type = NFT_DATA_VERDICT;
+	else if (shape->has_values)
+		s.data_type = TYPE_CLASSID;
+	if (s.data_type)
 		s.flags |= NFT_SET_MAP;
 	if (shape->is_dynamic) {
 		s.flags |= NFT_SET_EVAL | NFT_SET_TIMEOUT;
@@ -235,8 +241,9 @@ struct nft_set_shape nft_set_shape(const struct bh_set_spec *spec)
 bool nft_set_shape_equal(const struct nft_set_shape *a, const struct nft_set_shape *b)
 {
 	return a->flags == b->flags && a->key_type == b->key_type && a->key_len == b->key_len &&
-	       a->is_map == b->is_map && a->size == b->size && a->timeout_ms == b->timeout_ms &&
-	       a->n_fields == b->n_fields && memcmp(a->fields, b->fields, a->n_fields) == 0;
+	       a->data_type == b->data_type && a->size == b->size &&
+	       a->timeout_ms == b->timeout_ms && a->n_fields == b->n_fields &&
+	       memcmp(a->fields, b->fields, a->n_fields) == 0;
 }
 
 size_t nft_comment_len(const char *comment)
@@ -314,7 +321,9 @@ static uint32_t byte_order(const struct bh_set_shape *shape)
 {
 	if (shape->n_fields > 1)
 		return BYTEORDER_NONE;
-	return shape->fields[0] == BH_FIELD_LINK ? BYTEORDER_HOST : BYTEORDER_BIG;
+	return shape->fields[0] == BH_FIELD_LINK || shape->fields[0] == BH_FIELD_PRIORITY
+		       ? BYTEORDER_HOST
+		       : BYTEORDER_BIG;
 }
 
 static void put_set_udata(struct nftnl_set *s, const struct bh_set_spec *spec)
@@ -325,6 +334,8 @@ static void put_set_udata(struct nftnl_set *s, const struct bh_set_spec *spec)
 	nftnl_udata_put_u32(u, NFTNL_UDATA_SET_KEYBYTEORDER, byte_order(shape));
 	if (shape->is_map)
 		nftnl_udata_put_u32(u, NFTNL_UDATA_SET_DATABYTEORDER, BYTEORDER_NONE);
+	else if (shape->has_values)
+		nftnl_udata_put_u32(u, NFTNL_UDATA_SET_DATABYTEORDER, BYTEORDER_HOST);
 	if (spec->kind == BH_SET_LINK_TARGET)
 		put_typeof_target(u);
 	put_comment(u, NFTNL_UDATA_SET_COMMENT, spec->comment);
@@ -347,9 +358,9 @@ static struct nftnl_set *new_set(const struct bh_set_spec *spec, uint32_t id)
 	nftnl_set_set_u32(s, NFTNL_SET_FLAGS, shape.flags);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_TYPE, shape.key_type);
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, shape.key_len);
-	if (shape.is_map) {
-		nftnl_set_set_u32(s, NFTNL_SET_DATA_TYPE, NFT_DATA_VERDICT);
-		nftnl_set_set_u32(s, NFTNL_SET_DATA_LEN, 0);
+	if (shape.data_type) {
+		nftnl_set_set_u32(s, NFTNL_SET_DATA_TYPE, shape.data_type);
+		nftnl_set_set_u32(s, NFTNL_SET_DATA_LEN, shape.is_map ? 0 : sizeof(uint32_t));
 	}
 	if (shape.size)
 		nftnl_set_set_u32(s, NFTNL_SET_DESC_SIZE, shape.size);
@@ -447,6 +458,8 @@ static void put_elem(struct nlmsghdr *h, const struct bh_plan_set *set, const st
 		put_value(h, NFTA_SET_ELEM_KEY_END, e->end, set->key_len);
 	if (shape->is_map && is_add)
 		put_jump(h, e->chain);
+	if (shape->has_values && is_add)
+		put_value(h, NFTA_SET_ELEM_DATA, (const uint8_t *)&e->value, sizeof(e->value));
 	mnl_attr_nest_end(h, nest);
 }
 

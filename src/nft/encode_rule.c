@@ -53,6 +53,7 @@ static const struct source sources[] = {
 	[BH_LOAD_LENGTH] = META(LEN),
 	[BH_LOAD_IIF] = META(IIF),
 	[BH_LOAD_OIF] = META(OIF),
+	[BH_LOAD_PRIORITY] = META(PRIORITY),
 	[BH_LOAD_SADDR] = ADDR_FIELD(12, 8),
 	[BH_LOAD_DADDR] = ADDR_FIELD(16, 24),
 	[BH_LOAD_SPORT] = FIELD(TRANSPORT, 0),
@@ -217,6 +218,7 @@ static void need(struct builder *b, enum bh_load load, enum bh_family family)
 	case BH_LOAD_LENGTH:
 	case BH_LOAD_IIF:
 	case BH_LOAD_OIF:
+	case BH_LOAD_PRIORITY:
 	case BH_LOAD_TARGET:
 	case BH_LOAD_ETHER_FROM:
 	case BH_LOAD_RAW_SADDR: return;
@@ -446,7 +448,7 @@ static void add_fib_local(struct builder *b)
 	add_cmp(b, NFT_CMP_EQ, &local, sizeof(local));
 }
 
-static void add_lookup(struct builder *b, const struct bh_expr *x)
+static struct nftnl_expr *add_lookup(struct builder *b, const struct bh_expr *x)
 {
 	struct nftnl_expr *e;
 
@@ -458,6 +460,23 @@ static void add_lookup(struct builder *b, const struct bh_expr *x)
 	if (x->is_negated)
 		nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
 	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, x->set->spec.name);
+	return e;
+}
+
+static void add_priority(struct builder *b, const struct bh_expr *x)
+{
+	struct nftnl_expr *e;
+
+	if (x->set) {
+		nftnl_expr_set_u32(add_lookup(b, x), NFTNL_EXPR_LOOKUP_DREG, NFT_REG_1);
+	} else {
+		e = add(b, "immediate");
+		nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
+		nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DATA, 0);
+	}
+	e = add(b, "meta");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, NFT_META_PRIORITY);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, NFT_REG_1);
 }
 
 static struct nftnl_expr *add_update(struct builder *b, const struct bh_expr *x)
@@ -536,10 +555,11 @@ static void add_expr(struct builder *b, const struct bh_expr *x)
 	case BH_EXPR_MATCH: add_match(b, x); return;
 	case BH_EXPR_FIB_LOCAL: add_fib_local(b); return;
 	case BH_EXPR_LOOKUP:
-	case BH_EXPR_VMAP: add_lookup(b, x); return;
+	case BH_EXPR_VMAP: (void)add_lookup(b, x); return;
 	case BH_EXPR_COUNTER: add_counter(b, x->name); return;
 	case BH_EXPR_LIMIT: add_limit(b, x); return;
 	case BH_EXPR_UPDATE: (void)add_update(b, x); return;
+	case BH_EXPR_PRIORITY: add_priority(b, x); return;
 	case BH_EXPR_LOG: add_log(b, x); return;
 	case BH_EXPR_VERDICT: add_verdict(b, x); return;
 	case BH_EXPR_KIND_COUNT_: break;

@@ -74,7 +74,8 @@ struct nlmsghdr *nft_put_request(void *buf, uint16_t type, uint8_t family, uint1
 struct nft_set_shape {
 	uint32_t flags; /* NFT_SET_* */
 	uint32_t key_type, key_len;
-	bool is_map;
+	uint32_t data_type; /* 0: none */
+	bool is_map;        /* of verdicts */
 	uint32_t size;
 	uint64_t timeout_ms;
 	uint8_t fields[BH_SET_MAX_FIELDS]; /* interval concatenations: bytes of each field */
@@ -110,7 +111,7 @@ void nft_format_elem(struct bh_buf *out, const struct bh_set_spec *spec, const u
 
 /*
  * Elements are packed as in the plan: key, for intervals the last key, for maps
- * the chain's name (NULL for verdicts that are no jump).
+ * the chain's name (NULL for verdicts that are no jump) or the value.
  */
 struct nft_state_set {
 	const char *name;

@@ -263,12 +263,12 @@ static struct nft_set_shape read_shape(const struct nft_attrs *n)
 		.flags = nft_get_u32(n, NFTA_SET_FLAGS),
 		.key_type = nft_get_u32(n, NFTA_SET_KEY_TYPE),
 		.key_len = nft_get_u32(n, NFTA_SET_KEY_LEN),
-		.is_map = n->attrs[NFTA_SET_DATA_TYPE] &&
-			  nft_get_u32(n, NFTA_SET_DATA_TYPE) == NFT_DATA_VERDICT,
+		.data_type = nft_get_u32(n, NFTA_SET_DATA_TYPE),
 		.size = nft_get_u32(&desc, NFTA_SET_DESC_SIZE),
 		.timeout_ms = nft_get_u64(n, NFTA_SET_TIMEOUT),
 	};
 
+	s.is_map = s.data_type == NFT_DATA_VERDICT;
 	if (desc.attrs[NFTA_SET_DESC_CONCAT])
 		(void)mnl_attr_parse_nested(desc.attrs[NFTA_SET_DESC_CONCAT], on_field, &s);
 	return s;
@@ -294,7 +294,9 @@ static int on_set(struct nft_reader *r, const struct nlmsghdr *msg)
 		set.id_len = set.shape.key_len;
 		if (set.shape.flags & NFT_SET_INTERVAL)
 			set.id_len *= 2;
-		set.stride = set.id_len + (set.shape.is_map ? sizeof(char *) : 0);
+		set.stride = set.id_len;
+		if (set.shape.data_type)
+			set.stride += set.shape.is_map ? sizeof(char *) : sizeof(uint32_t);
 	}
 	bh_grow(&s->sets, &s->sets_cap, s->n_sets, sizeof(*s->sets));
 	s->sets[s->n_sets++] = set;
@@ -373,7 +375,7 @@ static int on_rule(struct nft_reader *r, const struct nlmsghdr *msg)
 
 struct elem_attrs {
 	size_t key_len;
-	const uint8_t *key, *end;
+	const uint8_t *key, *end, *value;
 	const char *chain;
 	uint32_t verdict, flags;
 	bool is_open; /* nft's mark of an interval up to the end of all keys */
@@ -428,7 +430,10 @@ static int on_elem_attr(const struct nlattr *a, void *ctx)
 	switch (mnl_attr_get_type(a)) {
 	case NFTA_SET_ELEM_KEY: e->key = get_value(a, e->key_len); break;
 	case NFTA_SET_ELEM_KEY_END: e->end = get_value(a, e->key_len); break;
-	case NFTA_SET_ELEM_DATA: (void)mnl_attr_parse_nested(a, on_data, e); break;
+	case NFTA_SET_ELEM_DATA:
+		(void)mnl_attr_parse_nested(a, on_data, e);
+		e->value = get_value(a, sizeof(uint32_t));
+		break;
 	case NFTA_SET_ELEM_PAD: break;
 	case NFTA_SET_ELEM_FLAGS:
 		if (mnl_attr_validate(a, MNL_TYPE_U32) == 0)
@@ -471,7 +476,8 @@ static void add_elem(struct nft_reader *r, struct nft_state_set *set, const stru
 	uint8_t *record;
 
 	(void)mnl_attr_parse_nested(attr, on_elem_attr, &e);
-	if (!e.key || e.is_odd || (e.flags & ~known_flags) || (e.is_open && !has_halves(set))) {
+	if (!e.key || e.is_odd || (e.flags & ~known_flags) || (e.is_open && !has_halves(set)) ||
+	    (set->shape.data_type && !set->shape.is_map && !e.value)) {
 		set->is_odd = true;
 		return;
 	}
@@ -485,6 +491,8 @@ static void add_elem(struct nft_reader *r, struct nft_state_set *set, const stru
 		chain = e.verdict == (uint32_t)NFT_JUMP && e.chain ? find_chain(r, e.chain) : NULL;
 		name = chain ? chain->name : NULL;
 		memcpy(record + set->id_len, &name, sizeof(name));
+	} else if (set->shape.data_type) {
+		memcpy(record + set->id_len, e.value, sizeof(uint32_t));
 	}
 }
 

@@ -71,7 +71,7 @@ step "an egress-isolated pod reaches nobody by a group"
 send shop/quiet quiet >/dev/null
 ! grep "GOT quiet" $WORK/log/got-free || fail "free heard quiet"
 eventually logged "action == 'flow-denied' and src == 'shop/quiet' and r['destination.address'] == '255.255.255.255'"
-eventually logged "action == 'flow-denied' and dst == 'shop/db' and r['policy.reason'] == 'unlisted'"
+eventually logged "action == 'flow-denied' and src == 'shop/attacker' and dst == 'shop/db' and r['destination.address'] == '255.255.255.255' and by == ['shop/db']"
 
 step "an ipBlock opens a group to its sender, an any-peer rule to its receiver"
 netpol shop/quiet <<YAML
@@ -89,6 +89,29 @@ for to in 10.244.0.255 224.0.0.1; do
 	for p in free db; do grep -q "GOT again $to" $WORK/log/got-$p || fail "$p did not hear quiet at $to"; done
 done
 ! grep -E "GOT again (255|ff02)" $WORK/log/got-free || fail "free heard what the rule does not name"
+
+step "an ingress rule for certain peers opens groups for these, on any number of ports"
+netpol shop/quiet <<YAML
+podSelector: {matchLabels: {app: quiet}}
+policyTypes: [Egress]
+egress: [{}]
+YAML
+netpol shop/db <<YAML
+podSelector: {matchLabels: {app: db}}
+ingress:
+- from: [{podSelector: {matchLabels: {app: quiet}}}, {ipBlock: {cidr: 10.244.0.14/32}}]
+  ports: [{port: 1000, endPort: 60000, protocol: UDP}]
+YAML
+settle
+send shop/quiet peer >/dev/null
+send shop/free byaddr >/dev/null
+send shop/attacker other >/dev/null
+for to in 10.244.0.255 255.255.255.255 224.0.0.1 ff02::1; do
+	grep -q "GOT peer $to" $WORK/log/got-db || fail "db did not hear quiet at $to"
+done
+grep -q "GOT byaddr 224.0.0.1" $WORK/log/got-db || fail "db did not hear free at 224.0.0.1"
+! grep -E "GOT (other|byaddr ff02)" $WORK/log/got-db || fail "db heard whom no rule names"
+eventually logged "action == 'flow-denied' and dir == 'ingress' and src == 'shop/attacker' and dst == 'shop/db' and r['destination.address'] == '224.0.0.1' and near"
 
 step "policy that allows all allows groups"
 netpol shop/quiet <<YAML

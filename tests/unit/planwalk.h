@@ -90,6 +90,8 @@ static inline bool walk_match(const struct packet *p, const struct bh_expr *e)
 	case BH_LOAD_L4PROTO: return p->protocol == e->value;
 	case BH_LOAD_HOPLIMIT:
 	case BH_LOAD_ICMP6_TYPE: return false;
+	/* No copy for a group, which a bridge makes. */
+	case BH_LOAD_PRIORITY: return e->op == BH_MATCH_NOT_BYTES;
 	/* They open something. */
 	case BH_LOAD_TCP_FLAGS: return p->protocol == IPPROTO_TCP && e->op == BH_MATCH_BYTES;
 	default: abort();
@@ -116,7 +118,8 @@ static inline bool walk_expr(const struct walk *w, const struct bh_expr *e, enum
 		return false;
 	case BH_EXPR_COUNTER:
 	case BH_EXPR_LIMIT:
-	case BH_EXPR_UPDATE: return true;
+	case BH_EXPR_UPDATE:
+	case BH_EXPR_PRIORITY: return true;
 	case BH_EXPR_LOG:
 		dir = strncmp(e->name + 5, "in_", 3) == 0 ? BH_INGRESS : BH_EGRESS;
 		if (e->name[3] == 'a')

@@ -236,35 +236,54 @@ static void a_ports_chain_compares_its_pods_first_addresses(void **state)
 	stop(&f);
 }
 
-static void open_to_every_peer_is_open_to_groups(void **state)
+static const struct bh_plan_chain *group_chain(struct fixture *f, uint32_t link)
+{
+	const struct bh_plan_set *s = bh_plan_set(plan_of(f, BH_TABLE_INET), BH_GROUP_TO);
+	struct bh_elem e;
+	uint32_t priority;
+
+	for (size_t i = 0; i < s->n; i++) {
+		bh_plan_elem(s, i, &e);
+		memcpy(&priority, e.key, sizeof(priority));
+		if (priority == (BH_GROUP_BIT | link))
+			return e.chain;
+	}
+	return NULL;
+}
+
+static void groups_are_led_to_the_profile_of_the_port_they_are_copied_to(void **state)
 {
 	static const struct {
-		const char *rules;
-		uint16_t port;
-		bool is_open;
+		const char *policy;
+		bool is_judged, is_closed;
 	} t[] = {
-		{ "in port=UDP:5353\n", 5353, true },
-		{ "in port=UDP:5353\n", 5354, false },
-		{ "in port=UDP:5350-5360\n", 5355, true },
-		{ "in port=UDP:5000-9000\n", 5355, false }, /* too many to list: closed */
-		{ "in port=TCP:5353\n", 5353, false },
-		{ "in peer=pods/app=b port=UDP:5353\n", 5353, false },
-		{ "in port=UDP:5353\ncluster x tier=admin\nin deny peer=ns/*\n", 5353, false },
+		{ "", false, false },
+		{ "policy shop/p pods=app=a types=egress\n", false, false },
+		{ "policy shop/p pods=app=a types=ingress\n", true, true },
+		{ "policy shop/p pods=app=a types=ingress\nin peer=pods/app=b port=UDP:1-60000\n",
+		  true, true },
+		/* What would be denied is written down. */
+		{ "policy shop/p pods=app=a types=ingress audit\n", true, false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
-		bh_auto_free char *world = bh_asprintf(
-			"%spolicy shop/p pods=app=a types=ingress\n%s", WORLD, t[i].rules);
-		const struct bh_key_values v = { .link = 7,
-						 .protocol = IPPROTO_UDP,
-						 .port = t[i].port };
+		bh_auto_free char *world = bh_asprintf("%s%s", WORLD, t[i].policy);
+		const struct bh_key_values ip = { .link = 7, .ether_type = 0x0800 };
+		const struct bh_profile *profile;
 		struct fixture f;
 
 		start(&f, world, &(struct bh_guard_config){ 0 });
 		give_port(&f, "a", 7, "v1", 3);
 		update(&f);
-		assert_int_equal(has_key(&f, BH_TABLE_BRIDGE, "any_peer", &v), t[i].is_open);
+		profile = bh_compiler_profile_of(f.c, bh_guard_pod_of(f.g, 7), BH_INGRESS);
+		assert_int_equal(profile != NULL, t[i].is_judged);
+		assert_ptr_equal(group_chain(&f, 7), profile ? profile->chain : NULL);
+		assert_int_equal(
+			has_key(&f, BH_TABLE_BRIDGE, "group", &(struct bh_key_values){ .link = 7 }),
+			t[i].is_judged);
+		assert_int_equal(has_key(&f, BH_TABLE_BRIDGE, "to", &ip), t[i].is_judged);
+		assert_int_equal(is_closed(&f, 7), t[i].is_closed);
 		stop(&f);
 	}
 }
@@ -367,7 +386,7 @@ int main(void)
 		cmocka_unit_test(a_bridged_port_is_closed_if_an_enforced_policy_denies_ingress),
 		cmocka_unit_test(a_port_follows_its_pod_and_leaves_nothing_behind),
 		cmocka_unit_test(a_ports_chain_compares_its_pods_first_addresses),
-		cmocka_unit_test(open_to_every_peer_is_open_to_groups),
+		cmocka_unit_test(groups_are_led_to_the_profile_of_the_port_they_are_copied_to),
 		cmocka_unit_test(a_link_of_no_known_pod_sends_no_odd_frames_or_nothing_at_all),
 		cmocka_unit_test(the_kernel_takes_it_and_gives_it_back),
 	};

@@ -47,6 +47,18 @@
 		__VA_ARGS__                                                                        \
 	}
 #define FF8 255, 255, 255, 255, 255, 255, 255, 255
+/* 8000:0 in host byte order. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define PRIORITY_BIT                                                                               \
+	{                                                                                          \
+		[3] = 0x80                                                                         \
+	}
+#else
+#define PRIORITY_BIT                                                                               \
+	{                                                                                          \
+		0x80                                                                               \
+	}
+#endif
 
 static const struct {
 	unsigned int tables; /* 1 << enum bh_table */
@@ -172,6 +184,10 @@ static const struct {
 	  "arp operation reply arp saddr ether 02:00:00:00:00:0a arp saddr ip 10.0.0.1 "
 	  "arp daddr ip 10.0.0.2" },
 	{ FRAMES, { RANGE(ARP_OP, 1, 2) }, "arp operation 1-2" },
+	{ ALL,
+	  { BYTES(PRIORITY, .bytes = PRIORITY_BIT, .mask = PRIORITY_BIT) },
+	  "meta priority & 8000:0 == 8000:0" },
+	{ ALL, { { .kind = BH_EXPR_PRIORITY } }, "meta priority set none" },
 	{ INET, { { .kind = BH_EXPR_FIB_LOCAL } }, "fib saddr type local" },
 	{ INET,
 	  { { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
@@ -215,11 +231,12 @@ static const struct {
 	{ FRAMES, BH_SET_LINK_TYPE_ADDR, BH_IPV6, BH_KEY_OIF_TYPE_DADDR,
 	  "oif . ether type . ip6 daddr" },
 	{ ALL, BH_SET_LINK_TARGET, BH_IPV6, BH_KEY_IIF_TARGET, "iif . @th,64,128" },
-	{ ALL, BH_SET_LINK_PROTO_PORT, BH_IPV4, BH_KEY_OIF_PROTO_PORT,
-	  "oif . meta l4proto . th dport" },
 	{ ALL, BH_SET_LINK_MAP, BH_IPV4, BH_KEY_OIF, "oif" },
 	{ FRAMES, BH_SET_LINK_TYPE_MAP, BH_IPV4, BH_KEY_OIF_TYPE, "oif . ether type" },
 	{ ALL, BH_SET_LINK_LIMIT, BH_IPV4, BH_KEY_IIF, "iif" },
+	{ ALL, BH_SET_LINK_PRIORITY, BH_IPV4, BH_KEY_OIF, "oif" },
+	{ ALL, BH_SET_PRIORITY_MAP, BH_IPV4, BH_KEY_PRIORITY, "meta priority" },
+	{ ALL, BH_SET_PRIORITY_LIMIT, BH_IPV4, BH_KEY_PRIORITY, "meta priority" },
 	{ INET, BH_SET_CUT_PAIR, BH_IPV4, BH_KEY_PAIR, "ip saddr . ip daddr . meta l4proto" },
 	{ INET, BH_SET_CUT_PAIR, BH_IPV6, BH_KEY_PAIR, "ip6 saddr . ip6 daddr . meta l4proto" },
 	{ INET, BH_SET_PROTO, BH_IPV4, BH_KEY_PROTO, "meta l4proto" },
@@ -247,7 +264,7 @@ static void fill(struct bh_plan *plan, struct bh_plan_set *set, const struct bh_
 	for (uint8_t i = 0; i < 2; i++) {
 		struct bh_addr a = { .family = (uint8_t)set->spec.family, .bytes = { 10, i } };
 		struct bh_addr target = { .family = BH_IPV6, .bytes = { [13] = i, [15] = 9 } };
-		struct bh_elem e = { .chain = to };
+		struct bh_elem e = { .chain = to, .value = 0x80000000 | i };
 
 		bh_plan_pack(set->spec.kind,
 			     &(struct bh_key_values){ .addr = &a,
@@ -256,7 +273,8 @@ static void fill(struct bh_plan *plan, struct bh_plan_set *set, const struct bh_
 						      .port = 53,
 						      .link = LINK + i,
 						      .mac = (const uint8_t[]){ 2, 0, i, 0, 0, 9 },
-						      .ether_type = types[i] },
+						      .ether_type = types[i],
+						      .priority = 0x80000000 | i },
 			     e.key);
 		bh_plan_put(plan, set, &e);
 	}
@@ -298,11 +316,11 @@ static void add_keys(struct bh_plan *plan, struct bh_plan_chain *c, const struct
 		e[0].set = set;
 		if (!shape->is_dynamic)
 			fill(plan, set, to);
-		e[0].kind = shape->is_map                       ? BH_EXPR_VMAP
-			    : is_updated(keys[i].kind)          ? BH_EXPR_UPDATE
-			    : keys[i].kind == BH_SET_LOG_LIMIT  ? BH_EXPR_LIMIT
-			    : keys[i].kind == BH_SET_LINK_LIMIT ? BH_EXPR_LIMIT
-								: BH_EXPR_LOOKUP;
+		e[0].kind = shape->is_map              ? BH_EXPR_VMAP
+			    : shape->has_values        ? BH_EXPR_PRIORITY
+			    : is_updated(keys[i].kind) ? BH_EXPR_UPDATE
+			    : shape->is_dynamic        ? BH_EXPR_LIMIT
+						       : BH_EXPR_LOOKUP;
 		add_rule(plan, c, e);
 		if (e[0].kind != BH_EXPR_LOOKUP && !is_updated(keys[i].kind))
 			continue;
@@ -635,13 +653,24 @@ static const struct {
 	{ N, "add element netdev bulkhead s09 { 5 }", "set s09: should not hold 5" },
 	{ N, "delete element netdev bulkhead s19 { 77 . ip . 10.0.0.0 }",
 	  "set s19: lacked 77 . ip . 10.0.0.0" },
-	{ B, "delete element bridge bulkhead s24 { 78 . 0x88cc }", "set s24: lacked 78 . 0x88cc" },
+	{ B, "delete element bridge bulkhead s23 { 78 . 0x88cc }", "set s23: lacked 78 . 0x88cc" },
+	{ B,
+	  "delete element bridge bulkhead s25 { 77 }; add element bridge bulkhead s25 { 77 : 1:1 }",
+	  "set s25: lacked 77" },
+	{ B,
+	  "delete element bridge bulkhead s26 { 8000:1 }; "
+	  "add element bridge bulkhead s26 { 8000:1 : jump match }",
+	  "set s26: lacked 8000:1" },
+	{ B,
+	  "flush chain bridge bulkhead ask; delete map bridge bulkhead s25; "
+	  "add map bridge bulkhead s25 { type iface_index : mark; }",
+	  "set s25: was of another kind" },
 	{ N, "delete element netdev bulkhead s21 { 77 . 0x9 }", "set s21: lacked 77 . ::9" },
 	{ N,
-	  "flush chain netdev bulkhead ask; delete set netdev bulkhead s25; "
-	  "add set netdev bulkhead s25 { type iface_index; flags dynamic,timeout; timeout 2m; "
+	  "flush chain netdev bulkhead ask; delete set netdev bulkhead s24; "
+	  "add set netdev bulkhead s24 { type iface_index; flags dynamic,timeout; timeout 2m; "
 	  "size 65535; }",
-	  "set s25: was of another kind" },
+	  "set s24: was of another kind" },
 	{ B, "add table bridge bulkhead { flags dormant; }", "was switched off" },
 	{ N, "add quota netdev bulkhead q { 10 mbytes }", "objects that are no counters" },
 #undef N
