@@ -1224,17 +1224,22 @@ static void change_at_random(const struct dir *d, uint32_t *seed, char *path, si
 	static const char *const names[] = { "a.yaml", "b.yaml", "sub/c.yaml", "sub/d.yaml",
 					     "e.yaml" };
 	static const char *const texts[] = {
-		POD("a", "10.0.0.1"), POD("a", "10.0.0.2"), POD("b", "10.0.0.3"),
+		POD("a", "10.0.0.1"),
+		POD("a", "10.0.0.2"),
+		POD("b", "10.0.0.3"),
 		POD("c", "10.0.0.4") "---\n" POLICY("p", "{podSelector: {}}"),
 		POLICY("p", "{podSelector: {}, policyTypes: [Egress]}"),
 		POLICY("q", "{podSelector: {matchLabels: {k: 'not valid!'}}}"),
-		POD("d", "10.0.0.5"), POD("e", "10.0.0.6"), "[", "",
+		POD("d", "10.0.0.5"),
+		POD("e", "10.0.0.6"),
+		"[",
+		"",
 	};
 	unsigned int which = pick(seed, BH_ARRAY_LEN(names));
-	bh_auto_free char *own = bh_asprintf(
-		"apiVersion: v1\nkind: Pod\nmetadata: {name: own%u, namespace: shop}\n"
-		"status: {podIP: 10.0.1.%u}\n",
-		which, pick(seed, 3));
+	bh_auto_free char *own =
+		bh_asprintf("apiVersion: v1\nkind: Pod\nmetadata: {name: own%u, namespace: shop}\n"
+			    "status: {podIP: 10.0.1.%u}\n",
+			    which, pick(seed, 3));
 
 	snprintf(path, size, "%s/%s", d->path, names[which]);
 	if (pick(seed, 3) == 0)
