@@ -7,7 +7,11 @@
 
 void selector_canonical(const struct peer_selector *s, struct bh_buf *out)
 {
-	bh_buf_puts(out, s->kind == ATOM_NODES ? "nodes" : "pods");
+	static const char *const kinds[] = {
+		[ATOM_PODS] = "pods", [ATOM_NODES] = "nodes", [ATOM_UNDECIDED] = "undecided"
+	};
+
+	bh_buf_puts(out, kinds[s->kind]);
 	if (s->kind == ATOM_PODS && s->own_ns)
 		bh_buf_printf(out, " %zu'%s'", strlen(s->own_ns), s->own_ns);
 	else if (s->kind == ATOM_PODS)
@@ -17,6 +21,10 @@ void selector_canonical(const struct peer_selector *s, struct bh_buf *out)
 
 void selector_describe(const struct peer_selector *s, struct bh_buf *out)
 {
+	if (s->kind == ATOM_UNDECIDED) {
+		bh_buf_puts(out, "undecided pods");
+		return;
+	}
 	if (s->kind == ATOM_NODES) {
 		bh_buf_puts(out, "nodes");
 	} else if (s->own_ns) {

@@ -77,6 +77,11 @@ bool is_peer(const struct bh_pod *pod)
 	return pod && pod->n_addrs && !pod->is_host_network && !pod->is_finished;
 }
 
+bool atom_takes(const struct atom *a, const struct bh_pod *pod)
+{
+	return a->selector.kind == ATOM_UNDECIDED ? bh_pod_is_closed(pod) : !pod->is_contested;
+}
+
 struct follow {
 	struct bh_compiler *c;
 	const struct bh_pod *pod;
@@ -97,7 +102,7 @@ static void change_in_atom(void *ctx, struct atom *a)
 	const struct follow *f = ctx;
 	size_t i;
 
-	if (!bh_selector_matches_pod(&a->selector.pods, f->pod) ||
+	if (!bh_selector_matches_pod(&a->selector.pods, f->pod) || !atom_takes(a, f->pod) ||
 	    !is_in_namespace(a, f->pod, f->ns))
 		return;
 	for (i = 0; i < a->n_uses; i++)
@@ -169,7 +174,7 @@ static bool is_same_peer(const struct bh_pod *a, const struct bh_pod *b)
 		return is_peer(a) == is_peer(b);
 	/* Pods share labels and ports while they are the same. */
 	if (a->labels.items != b->labels.items || bh_pod_is_closed(a) != bh_pod_is_closed(b) ||
-	    a->ports != b->ports || a->n_addrs != b->n_addrs)
+	    a->is_contested != b->is_contested || a->ports != b->ports || a->n_addrs != b->n_addrs)
 		return false;
 	for (i = 0; i < a->n_addrs; i++) {
 		if (!bh_addr_eq(&a->addrs[i], &b->addrs[i]))

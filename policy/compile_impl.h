@@ -112,7 +112,11 @@ bool join_by_port(const struct join_block *blocks, size_t n, struct join_limit l
 
 /* --- sets ------------------------------------------------------------------------ */
 
-enum atom_kind { ATOM_PODS, ATOM_NODES };
+enum atom_kind {
+	ATOM_PODS,
+	ATOM_NODES,
+	ATOM_UNDECIDED, /* closed pods, which may be any peer of a rule that denies */
+};
 
 /* Whom one peer of a rule selects.  Borrowed from policies until it is an atom. */
 struct peer_selector {
@@ -208,6 +212,8 @@ typedef void elem_fn(struct bh_plan *plan, struct bh_plan_set *set, const struct
 
 /* Host-network and finished pods own no addresses, and are no peers. */
 bool is_peer(const struct bh_pod *pod);
+/* Whether @pod, which @a's labels and namespaces select, is one of it. */
+bool atom_takes(const struct atom *a, const struct bh_pod *pod);
 /* Everything that @pod brings through @use. */
 void elems_of_pod(struct bh_compiler *c, const struct set_use *use, const struct bh_pod *pod,
 		  elem_fn *fn);
@@ -415,6 +421,10 @@ struct bh_compiler {
 	struct atom *atoms;
 	struct atom_index index;
 	struct shared_set *sets;
+	/* What each_closed_pod() found, until sets_collect(). */
+	const struct bh_pod **closed_pods;
+	size_t n_closed_pods, closed_pods_cap;
+	bool has_closed_pods;
 	struct shared_set **unused_sets;
 	size_t n_unused_sets, unused_sets_cap;
 	struct shared_set **crossing_sets;

@@ -90,6 +90,7 @@ struct match {
 	enum bh_dir dir;
 	const struct bh_pod *pod;
 	const struct bh_expr *verdict;
+	bool is_denying;
 	struct port_set anybody;
 	struct peer *peers;
 	struct block *blocks;
@@ -285,6 +286,21 @@ static void add_anybody(struct match *m, struct port_group *group)
 		add_peer(m, &every_pod, names_of(m, group));
 }
 
+/* A closed pod may be whom the rule denies, and whatever port of it may have the name. */
+static void add_undecided(struct match *m, const struct bh_rule *r, struct port_group *group)
+{
+	static const struct peer_selector undecided = { .kind = ATOM_UNDECIDED };
+	struct port_set all = { .is_all = true };
+	bool has_pods = false;
+
+	for (size_t i = 0; r->has_peers && i < r->n_peers; i++)
+		has_pods |= r->peers[i].kind == BH_PEER_PODS;
+	if (group->ports.n_names > 0 && (has_pods || !r->has_peers))
+		add_peer(m, &undecided, group_of(m, all));
+	else if (has_pods)
+		add_peer(m, &undecided, group);
+}
+
 static void add_rule(struct match *m, const struct run_rule *r)
 {
 	struct port_group *group = group_of(m, ports_of(r->rule, m->dir, m->pod));
@@ -292,6 +308,8 @@ static void add_rule(struct match *m, const struct run_rule *r)
 
 	if (ports_is_empty(&group->ports))
 		return;
+	if (m->is_denying)
+		add_undecided(m, r->rule, group);
 	if (!r->rule->has_peers)
 		add_anybody(m, group);
 	for (i = 0; r->rule->has_peers && i < r->rule->n_peers; i++) {
@@ -954,7 +972,13 @@ bool match_build(struct bh_compiler *c, struct profile *p, struct bh_plan_chain 
 		 const struct bh_expr *verdict)
 {
 	bh_auto(match_done) struct match m = {
-		.c = c, .p = p, .chain = chain, .dir = p->pub.dir, .pod = pod, .verdict = verdict
+		.c = c,
+		.p = p,
+		.chain = chain,
+		.dir = p->pub.dir,
+		.pod = pod,
+		.verdict = verdict,
+		.is_denying = run->action == BH_DENY,
 	};
 
 	if (!lay_out(&m, run))

@@ -119,11 +119,36 @@ static void on_member(void *ctx, const struct bh_pod *pod)
 	const struct fill *f = ctx;
 	struct shared_set *s = f->use.set;
 
-	if (!is_peer(pod) || is_counted_enough(f->c, s))
+	if (!is_peer(pod) || !atom_takes(s->entries[f->use.entry].atom, pod) ||
+	    is_counted_enough(f->c, s))
 		return;
 	elems_of_pod(f->c, &f->use, pod, bh_plan_put);
 	if (s->n_brought > sets_limit(f->c, s))
 		remove_plan_sets(f->c, s);
+}
+
+static void on_any_pod(void *ctx, const struct bh_pod *pod)
+{
+	struct bh_compiler *c = ctx;
+
+	if (!bh_pod_is_closed(pod))
+		return;
+	bh_grow(&c->closed_pods, &c->closed_pods_cap, c->n_closed_pods,
+		sizeof(const struct bh_pod *));
+	c->closed_pods[c->n_closed_pods++] = pod;
+}
+
+/* Mostly there are none; else they are looked for once in an update. */
+static void each_closed_pod(struct bh_compiler *c,
+			    void (*on_pod)(void *ctx, const struct bh_pod *pod), void *ctx)
+{
+	static const struct bh_selector everything = { 0 };
+
+	if (!c->has_closed_pods && bh_world_stats(c->w).n_closed > 0)
+		bh_world_find_pods(c->w, NULL, &everything, &everything, on_any_pod, c);
+	c->has_closed_pods = true;
+	for (size_t i = 0; i < c->n_closed_pods; i++)
+		on_pod(ctx, c->closed_pods[i]);
 }
 
 static void fill_entry(struct bh_compiler *c, struct shared_set *s, size_t entry)
@@ -133,6 +158,8 @@ static void fill_entry(struct bh_compiler *c, struct shared_set *s, size_t entry
 
 	if (a->selector.kind == ATOM_NODES)
 		elems_put_nodes(c, a, &f.use, 1);
+	else if (a->selector.kind == ATOM_UNDECIDED)
+		each_closed_pod(c, on_member, &f);
 	else
 		bh_world_find_pods(c->w, a->selector.own_ns, &a->selector.namespaces,
 				   &a->selector.pods, on_member, &f);
@@ -434,6 +461,9 @@ void sets_collect(struct bh_compiler *c)
 			free_set(c, s);
 	}
 	c->n_unused_sets = 0;
+	/* The world is about to change. */
+	c->n_closed_pods = 0;
+	c->has_closed_pods = false;
 }
 
 void sets_done(struct bh_compiler *c)
@@ -444,5 +474,6 @@ void sets_done(struct bh_compiler *c)
 		free_set(c, s);
 	free(c->unused_sets);
 	free(c->crossing_sets);
+	free(c->closed_pods);
 	index_done(&c->index);
 }

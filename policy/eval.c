@@ -51,11 +51,27 @@ static bool has_port_numbers(uint8_t protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
 }
 
+/*
+ * What cannot be decided about the other end counts for rules that deny and not for
+ * those that allow or pass.
+ */
+static bool is_undecided(const struct query *q)
+{
+	return q->other.entity == BH_ENTITY_POD && bh_pod_is_closed(q->other.pod);
+}
+
+static bool counts_undecided(const struct query *q, const struct bh_rule *r)
+{
+	return r->action == BH_DENY && is_undecided(q);
+}
+
 /* Whether the destination's port of that name is the one of the flow. */
 static bool is_named_port(const struct query *q, const char *name)
 {
 	size_t i;
 
+	if (q->dst_pod && q->dst_pod->is_contested)
+		return false;
 	for (i = 0; q->dst_pod && i < q->dst_pod->n_ports; i++) {
 		const struct bh_port *p = &q->dst_pod->ports[i];
 
@@ -87,6 +103,9 @@ static enum ports match_ports(const struct query *q, const struct bh_rule *r, bo
 	for (i = 0; i < r->n_ports; i++) {
 		const struct bh_policy_port *p = &r->ports[i];
 
+		/* Which port has the name is not known, either. */
+		if (p->name && may_resolve && q->dir == BH_EGRESS && counts_undecided(q, r))
+			return PORTS_MATCH;
 		if (p->protocol && p->protocol != q->flow->protocol)
 			continue;
 		if (port_matches(q, p, may_resolve))
@@ -98,13 +117,15 @@ static enum ports match_ports(const struct query *q, const struct bh_rule *r, bo
 
 /* --- peers -------------------------------------------------------------------------- */
 
-static bool peer_matches(const struct query *q, const struct bh_policy *p,
+static bool peer_matches(const struct query *q, const struct bh_policy *p, const struct bh_rule *r,
 			 const struct bh_peer *peer)
 {
 	switch (peer->kind) {
 	case BH_PEER_PODS:
-		return q->other.entity == BH_ENTITY_POD &&
-		       bh_world_peer_is(q->w, p, peer, q->other.pod);
+		if (q->other.entity != BH_ENTITY_POD)
+			return false;
+		return r->action == BH_DENY ? bh_world_peer_may_be(q->w, p, peer, q->other.pod)
+					    : bh_world_peer_is(q->w, p, peer, q->other.pod);
 	case BH_PEER_CIDR: return q->addr && bh_peer_has_addr(peer, q->addr);
 	case BH_PEER_NODES:
 		return q->other.entity == BH_ENTITY_NODE && q->other.node &&
@@ -133,7 +154,7 @@ static bool rule_matches(const struct query *q, const struct bh_policy *p, const
 	if (!r->has_peers)
 		return true;
 	for (i = 0; i < r->n_peers; i++)
-		if (peer_matches(q, p, &r->peers[i]) &&
+		if (peer_matches(q, p, r, &r->peers[i]) &&
 		    match_ports(q, r, may_resolve(q, &r->peers[i])) == PORTS_MATCH)
 			return true;
 	return false;
@@ -142,16 +163,17 @@ static bool rule_matches(const struct query *q, const struct bh_policy *p, const
 /* --- near misses ---------------------------------------------------------------------- */
 
 static enum bh_miss miss_of_peer(const struct query *q, const struct bh_policy *p,
-				 const struct bh_peer *peer)
+				 const struct bh_rule *r, const struct bh_peer *peer)
 {
 	struct bh_peer any_pod = *peer;
 
 	if (peer->kind == BH_PEER_CIDR)
 		return BH_MISS_IP_BLOCK;
-	if (peer->kind == BH_PEER_NOTHING)
+	if (peer->kind == BH_PEER_NOTHING ||
+	    (q->other.entity == BH_ENTITY_POD && q->other.pod->is_contested))
 		return BH_MISS_COUNT_;
 	any_pod.pods = (struct bh_selector){ 0 };
-	return peer_matches(q, p, &any_pod) ? BH_MISS_POD_SELECTOR : BH_MISS_NAMESPACE_SELECTOR;
+	return peer_matches(q, p, r, &any_pod) ? BH_MISS_POD_SELECTOR : BH_MISS_NAMESPACE_SELECTOR;
 }
 
 /* What alone is missing for the rule to match; BH_MISS_COUNT_ if it is more. */
@@ -166,8 +188,8 @@ static enum bh_miss miss_of_rule(const struct query *q, const struct bh_policy *
 	for (i = 0; i < r->n_peers && !is_peer; i++) {
 		enum bh_miss miss;
 
-		is_peer = peer_matches(q, p, &r->peers[i]);
-		miss = miss_of_peer(q, p, &r->peers[i]);
+		is_peer = peer_matches(q, p, r, &r->peers[i]);
+		miss = miss_of_peer(q, p, r, &r->peers[i]);
 		best = miss < best ? miss : best;
 	}
 	if (is_peer)

@@ -443,6 +443,7 @@ struct bh_world_stats bh_world_stats(const struct bh_world *w)
 	return (struct bh_world_stats){
 		.n_pods = w->n_live[BH_KIND_POD],
 		.n_local_pods = w->n_local,
+		.n_closed = w->n_closed,
 		.n_namespaces = w->n_live[BH_KIND_NAMESPACE],
 		.n_nodes = w->n_live[BH_KIND_NODE],
 		.n_policies = w->n_live[BH_KIND_POLICY],

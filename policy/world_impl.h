@@ -217,7 +217,7 @@ struct bh_world {
 	size_t n_cluster, cap_cluster;
 	uint64_t cluster_stamp; /* grows with each change of them or of namespaces' labels */
 
-	size_t n_live[BH_KIND_COUNT_], n_local;
+	size_t n_live[BH_KIND_COUNT_], n_local, n_closed;
 	uint64_t last_told;
 	const char *name_key; /* kubernetes.io/metadata.name, interned */
 

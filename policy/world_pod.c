@@ -282,6 +282,7 @@ static void attach(struct bh_world *w, struct bh_pod_obj *p)
 		bh_claims_add(w, p->claims, p->n_claims, 0);
 	w->n_live[BH_KIND_POD]++;
 	w->n_local += p->pub.is_local;
+	w->n_closed += bh_pod_is_closed(&p->pub);
 	p->class->space->n_quarantined += p->pub.is_quarantined;
 }
 
@@ -293,6 +294,7 @@ static void detach(struct bh_world *w, struct bh_pod_obj *p)
 	bh_class_del_pod(w, p);
 	w->n_live[BH_KIND_POD]--;
 	w->n_local -= p->pub.is_local;
+	w->n_closed -= bh_pod_is_closed(&p->pub);
 	p->class->space->n_quarantined -= p->pub.is_quarantined;
 }
 

@@ -344,6 +344,14 @@ bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p, const
 bool bh_world_peer_is(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_peer *peer, const struct bh_pod *pod)
 {
-	return peer->kind == BH_PEER_PODS &&
+	return peer->kind == BH_PEER_PODS && !pod->is_contested &&
 	       selects(w, p, peer->has_namespaces ? &peer->namespaces : NULL, &peer->pods, pod);
+}
+
+bool bh_world_peer_may_be(const struct bh_world *w, const struct bh_policy *p,
+			  const struct bh_peer *peer, const struct bh_pod *pod)
+{
+	if (bh_pod_is_closed(pod))
+		return peer->kind == BH_PEER_PODS && is_selectable(pod);
+	return bh_world_peer_is(w, p, peer, pod);
 }

@@ -183,18 +183,25 @@ size_t bh_world_policies_of(const struct bh_world *w, const char *ns,
 bool bh_world_selects(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_pod *pod);
 /*
- * Whether @peer, in a rule of @p, is @pod; never host-network and finished pods.  A
- * pod of which no labels are known is where none are asked for, so that it does not
- * escape a rule that denies its whole namespace.
+ * Whether @peer, in a rule of @p, is @pod for sure; never host-network and finished
+ * pods.  A pod of which no labels are known is where none are asked for; a contested
+ * one, which may be another pod of another namespace, is no peer for sure.
  */
 bool bh_world_peer_is(const struct bh_world *w, const struct bh_policy *p,
 		      const struct bh_peer *peer, const struct bh_pod *pod);
+/*
+ * The same for rules that deny, which count where it cannot be decided: a closed pod
+ * (bh_pod_is_closed()) may be any.
+ */
+bool bh_world_peer_may_be(const struct bh_world *w, const struct bh_policy *p,
+			  const struct bh_peer *peer, const struct bh_pod *pod);
 
 /*
  * Indexed search for the compiler: calls @on_pod for every pod that @ns and
  * @pods select (@own_ns not NULL: only that namespace, @ns ignored), without a
  * look at all pods where an index helps.  The pods are those that
- * bh_world_peer_is() would accept, in no particular order.
+ * bh_world_peer_is() would accept, and contested ones where no labels are asked for, in
+ * no particular order.
  */
 void bh_world_find_pods(const struct bh_world *w, const char *own_ns, const struct bh_selector *ns,
 			const struct bh_selector *pods,
@@ -245,6 +252,7 @@ void bh_world_conflicts(const struct bh_world *w,
 
 struct bh_world_stats {
 	size_t n_pods, n_local_pods, n_namespaces, n_nodes, n_policies;
+	size_t n_closed; /* pods for which bh_pod_is_closed() */
 };
 struct bh_world_stats bh_world_stats(const struct bh_world *w);
 

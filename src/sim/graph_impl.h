@@ -55,6 +55,7 @@ size_t bh_ids_sort(uint32_t *list, size_t n);
 struct bh_g_matcher {
 	const struct bh_policy *policy; /* of the first rule that has it */
 	const struct bh_peer *peer;
+	bool is_denying; /* of rules that deny, which count where it cannot be decided */
 	bool is_used[BH_DIR_COUNT_];
 	/* Views that it matches, each once. */
 	uint32_t *views;

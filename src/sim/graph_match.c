@@ -105,17 +105,23 @@ void bh_g_peer_text(const struct bh_policy *p, const struct bh_peer *peer, struc
 }
 
 static uint32_t matcher_of(struct bh_graph *g, const struct bh_policy *p,
-			   const struct bh_peer *peer, enum bh_dir dir)
+			   const struct bh_peer *peer, bool is_denying, enum bh_dir dir)
 {
 	bh_auto(bh_buf_done) struct bh_buf key = { 0 };
 	struct bh_g_matcher *m;
 	uint32_t id;
 
+	/* Blocks and nodes are the same for all rules. */
+	is_denying &= peer->kind == BH_PEER_PODS;
+	if (is_denying)
+		bh_buf_puts(&key, "maybe ");
 	bh_g_peer_text(p, peer, &key);
 	id = bh_ids_get(&g->matcher_ids, g->arena, bh_buf_str(&key), key.len);
 	if (id == g->n_matchers) {
 		bh_grow(&g->matchers, &g->cap_matchers, id, sizeof(*g->matchers));
-		g->matchers[g->n_matchers++] = (struct bh_g_matcher){ .policy = p, .peer = peer };
+		g->matchers[g->n_matchers++] = (struct bh_g_matcher){ .policy = p,
+								      .peer = peer,
+								      .is_denying = is_denying };
 	}
 	m = &g->matchers[id];
 	m->is_used[dir] = true;
@@ -140,7 +146,7 @@ static void compile_rule(struct bh_graph *g, const struct bh_policy *p, enum bh_
 	}
 	ret->matchers = bh_arena_array(g->arena, rule->n_peers, sizeof(*ret->matchers));
 	for (i = 0; rule->has_peers && i < rule->n_peers; i++)
-		ret->matchers[i] = matcher_of(g, p, &rule->peers[i], dir);
+		ret->matchers[i] = matcher_of(g, p, &rule->peers[i], rule->action == BH_DENY, dir);
 }
 
 const struct bh_g_policy *bh_g_policy_of(struct bh_graph *g, const struct bh_policy *policy)
@@ -355,17 +361,29 @@ static void index_done(struct index *index)
 	free(index->everywhere.items);
 }
 
+static bool matches(const struct bh_graph *g, const struct bh_g_matcher *m,
+		    const struct bh_pod *pod)
+{
+	return m->is_denying ? bh_world_peer_may_be(g->source.world, m->policy, m->peer, pod)
+			     : bh_world_peer_is(g->source.world, m->policy, m->peer, pod);
+}
+
 static void match_some(const struct bh_graph *g, const struct numbers *candidates,
 		       const struct bh_pod *pod, struct numbers *ret)
 {
 	size_t i;
 
-	for (i = 0; i < candidates->n; i++) {
-		const struct bh_g_matcher *m = &g->matchers[candidates->items[i]];
-
-		if (bh_world_peer_is(g->source.world, m->policy, m->peer, pod))
+	for (i = 0; i < candidates->n; i++)
+		if (matches(g, &g->matchers[candidates->items[i]], pod))
 			add_number(ret, candidates->items[i]);
-	}
+}
+
+/* One that may be any pod is matched by rules about other namespaces than its own. */
+static void match_closed(const struct bh_graph *g, const struct bh_pod *pod, struct numbers *ret)
+{
+	for (uint32_t i = 0; i < g->n_matchers; i++)
+		if (matches(g, &g->matchers[i], pod))
+			add_number(ret, i);
 }
 
 /* Nodes are few: no index. */
@@ -402,9 +420,13 @@ void bh_g_match_classes(struct bh_graph *g)
 		}
 		matched.n = 0;
 		HASH_FIND_STR(index.own, c->pod->namespace, own);
-		if (own)
-			match_some(g, &own->matchers, c->pod, &matched);
-		match_some(g, &index.everywhere, c->pod, &matched);
+		if (bh_pod_is_closed(c->pod)) {
+			match_closed(g, c->pod, &matched);
+		} else {
+			if (own)
+				match_some(g, &own->matchers, c->pod, &matched);
+			match_some(g, &index.everywhere, c->pod, &matched);
+		}
 		c->matched = bh_g_list_of(g, matched.items, matched.n);
 	}
 	free(matched.items);
@@ -415,7 +437,8 @@ void bh_g_match_classes(struct bh_graph *g)
 
 static uint32_t view_of(struct bh_graph *g, const struct bh_g_view *v, uint32_t ports)
 {
-	uint32_t key[] = { v->entity, v->matched, v->cell_matched, ports };
+	uint32_t doubt = !v->pod ? 0 : bh_pod_is_closed(v->pod) + v->pod->is_contested;
+	uint32_t key[] = { v->entity, v->matched, v->cell_matched, ports, doubt };
 	uint32_t id = bh_ids_get(&g->view_ids, g->arena, key, sizeof(key));
 
 	if (id < g->n_views)

@@ -144,14 +144,21 @@ static const struct bh_conns *resolve(struct bh_graph *g, const struct bh_g_rule
 	return conns;
 }
 
-/* Named ports are looked up in the destination; a block of addresses has no pod for that. */
+/*
+ * Named ports are looked up in the destination; a block of addresses has no pod for that.
+ * Of a pod that cannot be told from others, any port may have the name.
+ */
 static const struct bh_conns *conns_of(struct bh_graph *g, const struct bh_g_profile *p,
 				       const struct bh_g_rule *r, const struct bh_peer *peer,
 				       const struct bh_pod *other)
 {
 	if (p->dir == BH_INGRESS)
 		return resolve(g, r, p->subject);
-	return peer && peer->kind == BH_PEER_CIDR ? r->fixed : resolve(g, r, other);
+	if ((peer && peer->kind == BH_PEER_CIDR) || !r->has_names)
+		return r->fixed;
+	if (other && bh_pod_is_closed(other) && r->rule->action == BH_DENY)
+		return bh_conns_all(g->table);
+	return other && other->is_contested ? r->fixed : resolve(g, r, other);
 }
 
 const struct bh_conns *bh_g_rule_conns(struct bh_graph *g, const struct bh_g_profile *p,
@@ -244,7 +251,8 @@ static void sweep_everybody(struct sweep *s, struct bh_g_hit *h, const struct bh
 	size_t i;
 
 	for (v = 0; differs && v < s->g->n_views; v++)
-		if (s->g->views[v].pod && s->g->views[v].pod->n_ports > 0)
+		if (s->g->views[v].pod &&
+		    (s->g->views[v].pod->n_ports > 0 || bh_pod_is_closed(s->g->views[v].pod)))
 			touch(s, v);
 	for (i = 0; i < s->n_touched; i++) {
 		h->conns = conns_of(s->g, s->p, r, NULL, s->g->views[s->touched[i]].pod);

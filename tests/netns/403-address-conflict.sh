@@ -72,4 +72,46 @@ if [ "$NODE_KIND" = bridge ]; then
 	settle
 	open shop/other tcp shop/bare 5432
 fi
+
+if [ "$NODE_KIND" = bridge ]; then
+	step "two pods of other nodes: a denial is about both, nothing by labels allows either"
+	outside 192.0.2.10 2001:db8::10
+	serve out tcp:80
+	policy denial <<-YAML
+		apiVersion: policy.networking.k8s.io/v1alpha2
+		kind: ClusterNetworkPolicy
+		metadata: {name: denial}
+		spec:
+		  tier: Admin
+		  priority: 10
+		  subject: {namespaces: {matchLabels: {kubernetes.io/metadata.name: shop}}}
+		  egress:
+		  - name: bad
+		    action: Deny
+		    to: [{pods: {namespaceSelector: {}, podSelector: {matchLabels: {app: bad}}}}]
+	YAML
+	claim remote/good there 192.0.2.10 2026-02-01T00:00:00Z
+	settle
+	FAMILIES=4 open shop/other tcp out 80
+	claim remote/bad elsewhere 192.0.2.10 2026-01-01T00:00:00Z
+	sed -i '/^metadata:/a\  labels: {app: bad}' "$POLICIES/claim-$(netns_of remote/bad).yaml"
+	settle
+	FAMILIES=4 blocked shop/other tcp out 80
+	unpolicy denial
+	settle
+	FAMILIES=4 open shop/other tcp out 80
+	netpol shop/other <<-YAML
+		podSelector: {matchLabels: {app: other}}
+		policyTypes: [Egress]
+		egress: [{to: [{namespaceSelector: {}}]}]
+	YAML
+	settle
+	FAMILIES=4 blocked shop/other tcp out 80
+	rm "$POLICIES/claim-$(netns_of remote/bad).yaml"
+	settle
+	FAMILIES=4 open shop/other tcp out 80
+	unpolicy shop.other
+	rm "$POLICIES"/claim-*
+	settle
+fi
 [ "$(status .address_conflicts)" = "[]" ] || fail "$(status .address_conflicts)"

@@ -501,6 +501,71 @@ static void tiers_speak_in_order(void **state)
 
 /* --- quarantine ------------------------------------------------------------------------- */
 
+/* Two pods of other nodes claim one address, the one with app=bad or the one without. */
+#define TWO                                                                                        \
+	"pod red/a 10.0.9.9 label=app:good port=dns:UDP:53 node=node-b at=2\n"                     \
+	"pod blue/b 10.0.9.9 label=app:bad port=dns:UDP:54 node=node-c at=1\n"
+
+static void who_cannot_be_told_is_everybody_for_denials_and_nobody_else(void **state)
+{
+	static const struct {
+		const char *what, *world, *flow;
+		enum bh_dir dir;
+		enum bh_reason reason;
+		enum bh_verdict verdict;
+	} rows[] = {
+		{ "a denial by labels that only one of them has",
+		  ADMIN(1) "in deny peer=ns/*&pods/app=bad", "10.0.9.9 shop/web TCP:80", BH_INGRESS,
+		  RULE, DENY },
+		{ "... or the other", ADMIN(1) "eg deny peer=ns/*&pods/app=good",
+		  "shop/web 10.0.9.9 TCP:80", BH_EGRESS, RULE, DENY },
+		{ "... goes before what another tier allows",
+		  ADMIN(1) "in deny peer=ns/*&pods/app=bad\n" WEB("in"), "10.0.9.9 shop/web TCP:80",
+		  BH_INGRESS, RULE, DENY },
+		{ "... and by namespaces", ADMIN(1) "in deny peer=ns/none=such",
+		  "10.0.9.9 shop/web TCP:80", BH_INGRESS, RULE, DENY },
+		{ "... by a Baseline rule too", BASE(1) "in deny peer=ns/*&pods/app=bad",
+		  "10.0.9.9 shop/web TCP:80", BH_INGRESS, RULE, DENY },
+		{ "... on the ports of the rule only",
+		  ADMIN(1) "in deny peer=ns/*&pods/app=bad port=TCP:81", "10.0.9.9 shop/web TCP:80",
+		  BH_INGRESS, OPEN, OK },
+		{ "... on all where a port has a name, whose number is not known either",
+		  ADMIN(1) "eg deny peer=ns/*&pods/app=bad port=UDP:dns",
+		  "shop/web 10.0.9.9 UDP:54", BH_EGRESS, RULE, DENY },
+		{ "... so too without peers", ADMIN(1) "eg deny port=UDP:dns",
+		  "shop/web 10.0.9.9 UDP:54", BH_EGRESS, RULE, DENY },
+		{ "no rule allows by labels", WEB("in peer=ns/*&pods/app=good"),
+		  "10.0.9.9 shop/web TCP:80", BH_INGRESS, SHUT, DENY },
+		{ "... or namespaces", WEB("in peer=ns/*"), "10.0.9.9 shop/web TCP:80", BH_INGRESS,
+		  SHUT, DENY },
+		{ "... or the name of a port",
+		  "policy shop/p pods=app=web types=egress\neg port=UDP:dns",
+		  "shop/web 10.0.9.9 UDP:53", BH_EGRESS, SHUT, DENY },
+		{ "... but by address", WEB("in peer=cidr/10.0.9.0/24"), "10.0.9.9 shop/web TCP:80",
+		  BH_INGRESS, RULE, OK },
+		{ "... or to everybody", WEB("in"), "10.0.9.9 shop/web TCP:80", BH_INGRESS, RULE,
+		  OK },
+		{ "no rule passes", ADMIN(1) "in pass peer=ns/*\n" ADMIN(2) "in deny",
+		  "10.0.9.9 shop/web TCP:80", BH_INGRESS, RULE, DENY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		bh_auto(bh_world_free) struct bh_world *w = bh_world_new(&node_a);
+		struct bh_dir_verdict v;
+		struct bh_flow f;
+
+		world_text(w, BH_SOURCE_KUBE, PODS TWO);
+		world_text(w, BH_SOURCE_KUBE, rows[i].world);
+		assert_true(bh_world_pod_by_name(w, "red", "a")->is_contested);
+		f = flow_of(w, rows[i].flow);
+		bh_eval_dir(w, &f, rows[i].dir, &v);
+		if (v.verdict != rows[i].verdict || v.reason != rows[i].reason)
+			fail_msg("%s: got %s, %s", rows[i].what, bh_verdict_str(v.verdict),
+				 bh_reason_str(v.reason));
+	}
+}
+
 static void cut_off(struct bh_world *w, const char *name, const char *pod, const char *allow)
 {
 	struct bh_peer peer = { .kind = BH_PEER_CIDR };
@@ -895,6 +960,7 @@ int main(void)
 		cmocka_unit_test(ports_are_those_of_the_destination_pod),
 		cmocka_unit_test(nodes_are_exempt_towards_their_own_pods_only),
 		cmocka_unit_test(tiers_speak_in_order),
+		cmocka_unit_test(who_cannot_be_told_is_everybody_for_denials_and_nobody_else),
 		cmocka_unit_test(a_quarantine_goes_before_everything),
 		cmocka_unit_test(a_world_in_audit_denies_nothing_for_unknown_labels),
 		cmocka_unit_test(audited_policies_count_as_absent_but_are_reported),

@@ -3,8 +3,8 @@
  *
  * Few names, labels, addresses and ports, so that what can meet does meet: pods
  * take over each other's addresses, policies select each other's peers, ports of
- * one name have different numbers.  Everything lives on node n1 or n2; n1 is the
- * world's own.
+ * one name have different numbers.  Everything lives on node n1, n2 or n3; n1 is
+ * the world's own, and who of the others has an address is not always known.
  */
 #ifndef BH_WORLDGEN_H
 #define BH_WORLDGEN_H
@@ -232,7 +232,9 @@ static inline void gen_pod(struct gen *g, uint32_t i)
 	f.pod = (struct bh_pod){ .namespace = key.namespace,
 				 .name = key.name,
 				 .uid = key.uid,
-				 .node = gen_chance(g, 70) ? "n1" : "n2",
+				 .node = gen_chance(g, 70)   ? "n1"
+					 : gen_chance(g, 70) ? "n2"
+							     : "n3",
 				 .labels = gen_labels(g),
 				 .ports = ports,
 				 .addrs = addrs,
