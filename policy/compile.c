@@ -114,7 +114,10 @@ static void change_elem(struct bh_compiler *c, struct bh_plan_set *set, const st
 		bh_plan_drop(c->plan, set, e);
 }
 
-/* The pod's addresses as those of this node. */
+/*
+ * The pod's addresses as those of this node.  One that routes may tell errors of connections
+ * that are not its own.
+ */
 static void change_local(struct bh_compiler *c, const struct bh_pod *pod, bool is_put)
 {
 	for (size_t i = 0; i < pod->n_addrs; i++) {
@@ -122,6 +125,13 @@ static void change_local(struct bh_compiler *c, const struct bh_pod *pod, bool i
 
 		bh_plan_key(BH_SET_ADDR, &pod->addrs[i], 0, 0, e.key);
 		change_elem(c, c->local[pod->addrs[i].family], &e, is_put);
+		if (pod->n_extra > 0)
+			continue;
+		bh_plan_pack(
+			BH_SET_ADDR_PAIR,
+			&(struct bh_key_values){ .addr = &pod->addrs[i], .addr2 = &pod->addrs[i] },
+			e.key);
+		change_elem(c, c->self[pod->addrs[i].family], &e, is_put);
 	}
 }
 

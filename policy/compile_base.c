@@ -24,17 +24,40 @@
 		       BH_ARRAY_LEN(((const struct bh_expr[]){ __VA_ARGS__ })))
 
 /*
- * Replies, and ICMP errors about allowed flows.  Other related connections come
- * from connection tracking helpers and are judged like any other.  Then what only
- * looks like an opening.
+ * ICMP errors about allowed flows.  Connection tracking takes any that quotes a packet
+ * of the receiver's (nf_conntrack_inet_error()), whoever sends it: a pod would have
+ * a way to every pod whose connections it can guess, and could change their path MTU.
+ * So a pod of this node tells errors of its own connections only; routers and hosts,
+ * which are no pods of this node, and pods that route, of any.  What is not taken here is
+ * judged like any other packet, as are related connections, which come from
+ * connection tracking helpers.
  */
+static void build_related(struct bh_compiler *c)
+{
+	static const uint8_t protocols[] = { [BH_IPV4] = IPPROTO_ICMP, [BH_IPV6] = IPPROTO_ICMPV6 };
+	static const enum bh_lookup_key ends[] = { BH_KEY_SADDR_CT_REPLY,
+						   BH_KEY_SADDR_CT_ORIGINAL };
+
+	c->related = bh_plan_add_chain(c->plan, "related", NULL, BH_HOOK_NONE, 0);
+	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++) {
+		ADD(c, c->related, IS(BH_LOAD_L4PROTO, protocols[f], protocols[f]),
+		    { .kind = BH_EXPR_LOOKUP,
+		      .set = c->self[f],
+		      .key = BH_KEY_SADDR_TWICE,
+		      .is_negated = true },
+		    ACCEPT);
+		for (size_t i = 0; i < BH_ARRAY_LEN(ends); i++)
+			ADD(c, c->related, IS(BH_LOAD_L4PROTO, protocols[f], protocols[f]),
+			    { .kind = BH_EXPR_LOOKUP, .set = c->self[f], .key = ends[i] }, ACCEPT);
+	}
+}
+
+/* Replies, and errors about allowed flows.  Then what only looks like an opening. */
 static void add_known(struct bh_compiler *c, struct bh_plan_chain *chain)
 {
 	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_ESTABLISHED }, ACCEPT);
 	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
-	    IS(BH_LOAD_L4PROTO, IPPROTO_ICMP, IPPROTO_ICMP), ACCEPT);
-	ADD(c, chain, { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
-	    IS(BH_LOAD_L4PROTO, IPPROTO_ICMPV6, IPPROTO_ICMPV6), ACCEPT);
+	    { .kind = BH_EXPR_VERDICT, .verdict = BH_V_JUMP, .chain = c->related });
 	ADD(c, chain, { .kind = BH_EXPR_LOOKUP, .set = c->cut_proto, .key = BH_KEY_PROTO },
 	    { .kind = BH_EXPR_VERDICT, .verdict = BH_V_JUMP, .chain = c->cut });
 }
@@ -278,16 +301,21 @@ static void add_shared_sets(struct bh_compiler *c)
 		[BH_INGRESS] = { "lim_in4", "lim_in6" },
 		[BH_EGRESS] = { "lim_eg4", "lim_eg6" },
 	};
+	static const char *const self_names[BH_FAMILY_COUNT_] = { "self4", "self6" };
 	static const char *const local_names[BH_FAMILY_COUNT_] = BH_LOCAL_SETS;
 	enum bh_dir dir;
 	enum bh_family f;
 
 	for (f = 0; f < BH_FAMILY_COUNT_; f++) {
+		struct bh_set_spec self = { .name = self_names[f],
+					    .kind = BH_SET_ADDR_PAIR,
+					    .family = f };
 		struct bh_set_spec local = { .name = local_names[f],
 					     .kind = BH_SET_ADDR,
 					     .family = f };
 
 		c->local[f] = bh_plan_add_set(c->plan, &local);
+		c->self[f] = bh_plan_add_set(c->plan, &self);
 	}
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
 		for (f = 0; f < BH_FAMILY_COUNT_; f++) {
@@ -319,6 +347,7 @@ void base_build(struct bh_compiler *c)
 	add_shared_sets(c);
 	add_cut(c);
 	build_groups(c);
+	build_related(c);
 	build_discovery(c);
 	build_router_discovery(c);
 	unknown_build(c);

@@ -412,7 +412,9 @@ struct bh_compiler {
 	struct bh_plan_chain *to_group; /* for what a bridge marked */
 	/* Neighbour discovery that is exempt from policy, and what only routers send of it. */
 	struct bh_plan_chain *discovery, *router_discovery;
-	struct bh_plan_set *local[BH_FAMILY_COUNT_];  /* addresses of this node's pods */
+	struct bh_plan_set *local[BH_FAMILY_COUNT_]; /* addresses of this node's pods */
+	struct bh_plan_set *self[BH_FAMILY_COUNT_];  /* those twice, of pods that do not route */
+	struct bh_plan_chain *related;
 	struct bh_plan_set *closed[BH_FAMILY_COUNT_]; /* ranges that only they may have */
 	struct bh_plan_chain *unknown[BH_DIR_COUNT_];
 	struct bh_plan_chain *cut;     /* for what belongs to no connection */

@@ -40,7 +40,6 @@ struct port_facts {
 	char name[16];
 	uint8_t mac[6];
 	bool is_bridged;
-	bool is_new;
 	bool is_denying[BH_DIR_COUNT_];
 	const struct bh_addr *addrs;
 	size_t n_addrs;
@@ -108,8 +107,6 @@ static void change_from(const struct writer *wr, const struct guard_port *p)
 	const struct bh_key_values v = { .link = p->ifindex, .mac = p->mac };
 
 	change(wr, GUARD_MACS, &v, NULL);
-	if (p->is_new)
-		change(wr, GUARD_NEW, &v, NULL);
 	if (!p->is_denying[BH_EGRESS] || wr->g->config.allows_dhcp)
 		change(wr, GUARD_DHCP, &v, NULL);
 	for (size_t i = 0; i < p->n_addrs; i++)
@@ -134,6 +131,15 @@ static void change_to_bridged(const struct writer *wr, const struct guard_port *
 	const struct bh_key_values link = { .link = p->ifindex };
 
 	change(wr, GUARD_PODS, &link, NULL);
+	if (p->is_denying[BH_EGRESS])
+		change(wr, GUARD_SHUT, &link, NULL);
+	/* What is behind a pod that routes has addresses that the pod has not. */
+	if (p->n_extra == 0) {
+		const struct bh_key_values mac = { .link = p->ifindex, .mac = p->mac };
+
+		change(wr, GUARD_ENDS, &link, NULL);
+		change(wr, GUARD_TO_MACS, &mac, NULL);
+	}
 	change_type(wr, GUARD_TO, p, ETH_P_IPV6, is_closed ? GUARD_TO_IP6 : GUARD_TO_IP6_OPEN);
 	for (size_t i = 0; i < p->n_addrs; i++) {
 		const struct bh_key_values v = { .link = p->ifindex,
@@ -470,7 +476,7 @@ static bool has_same_chain(const struct guard_port *p, const struct port_facts *
 
 static bool is_same(const struct guard_port *p, const struct port_facts *f)
 {
-	return has_same_chain(p, f) && p->is_bridged == f->is_bridged && p->is_new == f->is_new &&
+	return has_same_chain(p, f) && p->is_bridged == f->is_bridged &&
 	       memcmp(p->is_denying, f->is_denying, sizeof(p->is_denying)) == 0 &&
 	       p->ingress == f->ingress &&
 	       is_same_array(p->addrs, p->n_addrs, f->addrs, f->n_addrs, sizeof(*p->addrs));
@@ -492,7 +498,6 @@ static void take_facts(struct guard_port *p, const struct port_facts *f)
 	memcpy(p->mac, f->mac, sizeof(p->mac));
 	memcpy(p->is_denying, f->is_denying, sizeof(p->is_denying));
 	p->is_bridged = f->is_bridged;
-	p->is_new = f->is_new;
 	p->is_shut = f->is_shut;
 	p->addrs = copy_array(f->addrs, f->n_addrs, sizeof(*f->addrs));
 	p->n_addrs = f->n_addrs;
@@ -539,22 +544,12 @@ static void set_name(struct port_facts *f, const char *name)
 	memcpy(f->name, name, len);
 }
 
-/* Link-local addresses are found with the port, and networks are the operator's word. */
-static bool has_told_addrs(const struct bh_pod *pod)
-{
-	for (size_t i = 0; i < pod->n_addrs; i++)
-		if (!bh_addr_is_link_local(&pod->addrs[i]))
-			return true;
-	return false;
-}
-
 static void set_pod(struct bh_guard *g, const struct bh_pod *pod)
 {
 	struct port_facts want = {
 		.pod = pod,
 		.addrs = pod->addrs,
 		.n_addrs = pod->n_addrs,
-		.is_new = !has_told_addrs(pod),
 		.extra = pod->extra,
 		.n_extra = pod->n_extra,
 	};
@@ -620,6 +615,30 @@ void bh_guard_update(struct bh_guard *g, const struct bh_guard_link *unknown, si
 	merge(g);
 }
 
+static void change_broadcasts(struct bh_guard *g, bool is_put)
+{
+	const struct writer wr = { .g = g, .is_put = is_put };
+
+	for (size_t i = 0; i < g->n_broadcasts; i++) {
+		const struct bh_key_values v = { .addr = &g->broadcasts[i] };
+
+		change(&wr, GUARD_BROADCASTS, &v, NULL);
+	}
+}
+
+void bh_guard_set_broadcasts(struct bh_guard *g, const struct bh_addr *addrs, size_t n)
+{
+	if (g->config.is_off ||
+	    is_same_array(g->broadcasts, g->n_broadcasts, addrs, n, sizeof(*addrs)))
+		return;
+	change_broadcasts(g, false);
+	free(g->broadcasts);
+	g->broadcasts = copy_array(addrs, n, sizeof(*addrs));
+	g->n_broadcasts = n;
+	change_broadcasts(g, true);
+	merge(g);
+}
+
 bool bh_guard_forget(struct bh_guard *g, const char *chain)
 {
 	struct guard_port *p, *next;
@@ -679,6 +698,7 @@ void bh_guard_free(struct bh_guard **g_ptr)
 		free_arrays(p);
 		free(p);
 	}
+	free(g->broadcasts);
 	bh_plan_free(&g->plans[BH_TABLE_NETDEV]);
 	bh_plan_free(&g->plans[BH_TABLE_BRIDGE]);
 	free(g);

@@ -34,12 +34,15 @@ static const struct {
 	[GUARD_SRC6] = { BH_TABLE_NETDEV, "src6", BH_SET_LINK_ADDR, BH_IPV6 },
 	[GUARD_TARGETS] = { BH_TABLE_NETDEV, "targets", BH_SET_LINK_TARGET, BH_IPV6 },
 	[GUARD_DHCP] = { BH_TABLE_NETDEV, "dhcp", BH_SET_LINK, BH_IPV4 },
-	[GUARD_NEW] = { BH_TABLE_NETDEV, "new", BH_SET_LINK, BH_IPV4 },
 	[GUARD_TO4] = { BH_TABLE_BRIDGE, "to4", BH_SET_LINK_TYPE_ADDR, BH_IPV4 },
 	[GUARD_DST6] = { BH_TABLE_BRIDGE, "dst6", BH_SET_LINK_ADDR, BH_IPV6 },
 	[GUARD_PODS] = { BH_TABLE_BRIDGE, "pods", BH_SET_LINK, BH_IPV4 },
 	[GUARD_CLOSED] = { BH_TABLE_BRIDGE, "closed", BH_SET_LINK, BH_IPV4 },
 	[GUARD_GROUP] = { BH_TABLE_BRIDGE, "group", BH_SET_LINK_PRIORITY, BH_IPV4 },
+	[GUARD_SHUT] = { BH_TABLE_BRIDGE, "shut", BH_SET_LINK, BH_IPV4 },
+	[GUARD_ENDS] = { BH_TABLE_BRIDGE, "ends", BH_SET_LINK, BH_IPV4 },
+	[GUARD_TO_MACS] = { BH_TABLE_BRIDGE, "to_macs", BH_SET_LINK_MAC, BH_IPV4 },
+	[GUARD_BROADCASTS] = { BH_TABLE_BRIDGE, "broadcasts", BH_SET_ADDR, BH_IPV4 },
 	[GUARD_TO] = { BH_TABLE_BRIDGE, "to", BH_SET_LINK_TYPE_MAP, BH_IPV4 },
 	[GUARD_ROUTED] = { BH_TABLE_BRIDGE, "routed", BH_SET_LINK_TYPE_MAP, BH_IPV4 },
 	[GUARD_PORT_TO] = { BH_TABLE_INET, BH_PORT_TO, BH_SET_LINK_MAP, BH_IPV4 },
@@ -137,14 +140,14 @@ static struct bh_plan_chain *new_chain(struct bh_plan *plan, const char *name)
  * Counts, logs within the rate of the link, and drops; in audit, lets pass.  A
  * packet over the rate ends the logging rule only.
  */
-static void fill_denial(struct bh_guard *g, enum bh_table table, const char *reason,
-			struct bh_plan_chain *chain)
+static struct bh_plan_chain *add_denial(struct bh_guard *g, enum bh_table table, const char *reason)
 {
 	const struct bh_compile_config *c = &g->config.log;
 	const bool is_audit = g->config.mode == BH_AUDIT, is_from = table == BH_TABLE_NETDEV;
 	bh_auto_free char *prefix =
 		bh_asprintf(BH_LOG_PREFIX "%c:%s", is_audit ? 'a' : 'd', reason);
 	struct bh_plan *plan = g->plans[table];
+	struct bh_plan_chain *chain = new_chain(plan, reason);
 	struct bh_expr exprs[3];
 	size_t n = 0;
 
@@ -163,28 +166,6 @@ static void fill_denial(struct bh_guard *g, enum bh_table table, const char *rea
 	ADD(plan, chain,
 	    { .kind = BH_EXPR_COUNTER, .name = is_audit ? BH_COUNTER_AUDIT : BH_COUNTER_DENIED },
 	    verdict(is_audit ? BH_V_ACCEPT : BH_V_DROP));
-}
-
-static struct bh_plan_chain *add_denial(struct bh_guard *g, enum bh_table table, const char *reason)
-{
-	struct bh_plan_chain *chain = new_chain(g->plans[table], reason);
-
-	fill_denial(g, table, reason, chain);
-	return chain;
-}
-
-/*
- * Where no address of the pod is known yet, what is not known to be its own may be:
- * the network plugin announces addresses before the runtime tells them.
- */
-static struct bh_plan_chain *add_spoofed(struct bh_guard *g)
-{
-	struct bh_plan *p = g->plans[BH_TABLE_NETDEV];
-	struct bh_plan_chain *chain = new_chain(p, BH_GUARD_SPOOFED);
-
-	ADD(p, chain, in_set(g, BH_KEY_IIF, GUARD_NEW),
-	    leads_to(BH_V_GOTO, g->chains[GUARD_NO_POD]));
-	fill_denial(g, BH_TABLE_NETDEV, BH_GUARD_SPOOFED, chain);
 	return chain;
 }
 
@@ -241,7 +222,6 @@ static struct bh_plan_chain *add_neighbour(struct bh_guard *g, const struct bh_p
 	    in_set(g, BH_KEY_IIF_TARGET, GUARD_TARGETS), verdict(BH_V_ACCEPT));
 	ADD(p, c, is(BH_LOAD_ICMP6_TYPE, ND_NEIGHBOR_ADVERT),
 	    in_set(g, BH_KEY_IIF_TARGET, GUARD_TARGETS), own);
-	ADD(p, c, in_set(g, BH_KEY_IIF, GUARD_NEW), leads_to(BH_V_GOTO, g->chains[GUARD_NO_POD]));
 	ADD(p, c, deny);
 	return c;
 }
@@ -380,12 +360,11 @@ static void add_wild(struct bh_guard *g, const struct bh_plan_chain *discovery,
 static void build_netdev(struct bh_guard *g)
 {
 	struct bh_plan *p = g->plans[BH_TABLE_NETDEV];
+	const struct bh_plan_chain *spoofed = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_SPOOFED);
 	const struct bh_plan_chain *frame = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_FRAME);
 	const struct bh_plan_chain *discovery = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_DISCOVERY);
-	const struct bh_plan_chain *spoofed;
 
 	g->chains[GUARD_NO_POD] = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_NO_POD);
-	spoofed = add_spoofed(g);
 	g->chains[GUARD_FROM_ARP] = new_chain(p, "from_arp");
 	g->chains[GUARD_FROM_IP4] = new_chain(p, "from_ip4");
 	g->chains[GUARD_FROM_IP6] = new_chain(p, "from_ip6");
@@ -457,6 +436,33 @@ static void add_to_group(struct bh_guard *g, struct bh_plan_chain *c, enum bh_fa
 }
 
 /*
+ * Policy judges an isolated sender by the IP address that it names; the bridge delivers
+ * by MAC.  A frame to the MAC of one pod, to a group's or to one that the bridge does not
+ * know, with the IP address of a peer that policy allows, would reach who listens for
+ * frames.  So to the port of a pod only its own addresses and groups pass.  A bridge
+ * floods what is for others: only a frame to the pod's own MAC is written down.
+ */
+static void add_from_shut(struct bh_guard *g, const struct bh_plan_chain *unlisted,
+			  const struct bh_plan_chain *silent)
+{
+	static const char *const groups[] = { "224.0.0.0/4", "255.255.255.255/32", "ff00::/8" };
+	struct bh_plan *p = g->plans[BH_TABLE_BRIDGE];
+	struct bh_plan_chain *c = g->chains[GUARD_FROM_SHUT];
+	const struct bh_expr back = verdict(BH_V_RETURN);
+
+	ADD(p, c, is(BH_LOAD_ETHER_TYPE, ETH_P_ARP), back);
+	ADD(p, c, in_set(g, BH_KEY_OIF_DADDR, GUARD_DST6), back);
+	for (size_t i = 0; i < BH_ARRAY_LEN(groups); i++)
+		ADD(p, c, is_in(BH_LOAD_DADDR, groups[i]), back);
+	ADD(p, c, in_set(g, BH_KEY_DADDR, GUARD_BROADCASTS), back);
+	/* Discovery was checked where it came in. */
+	ADD(p, c, is_range(BH_LOAD_ICMP6_TYPE, ND_ROUTER_SOLICIT, ND_REDIRECT),
+	    is(BH_LOAD_HOPLIMIT, 255), back);
+	ADD(p, c, in_set(g, BH_KEY_OIF_ETHER_DADDR, GUARD_TO_MACS), leads_to(BH_V_GOTO, unlisted));
+	ADD(p, c, in_set(g, BH_KEY_OIF, GUARD_ENDS), leads_to(BH_V_GOTO, silent));
+}
+
+/*
  * Pods' own addresses are judged by policy afterwards, in table inet: br_netfilter calls
  * that at priorities of -1 and 0.
  */
@@ -475,6 +481,8 @@ static void add_forward(struct bh_guard *g, const struct bh_plan_chain *unlisted
 					     leads_to(BH_V_JUMP, icmp6) };
 
 	ADD(p, c, in_set(g, BH_KEY_OIF_TYPE_DADDR, GUARD_TO4), accept);
+	ADD(p, c, in_set(g, BH_KEY_IIF, GUARD_SHUT),
+	    leads_to(BH_V_JUMP, g->chains[GUARD_FROM_SHUT]));
 	ADD(p, c, by_map(g, BH_KEY_OIF_TYPE, GUARD_TO));
 	ADD(p, c, in_set(g, BH_KEY_OIF, GUARD_CLOSED), deny);
 
@@ -525,6 +533,7 @@ static void build_bridge(struct bh_guard *g)
 	struct bh_plan_chain *silent = new_chain(p, "flooded");
 
 	ADD(p, silent, verdict(g->config.mode == BH_AUDIT ? BH_V_ACCEPT : BH_V_DROP));
+	g->chains[GUARD_FROM_SHUT] = new_chain(p, "from_shut");
 	g->chains[GUARD_TO_PASS] = new_chain(p, "to_pass");
 	g->chains[GUARD_TO_IP6] = new_chain(p, "to_ip6");
 	g->chains[GUARD_TO_IP6_OPEN] = new_chain(p, "to_ip6_open");
@@ -532,6 +541,7 @@ static void build_bridge(struct bh_guard *g)
 	g->chains[GUARD_TO_IP4_OPEN] = new_chain(p, "to_ip4_open");
 	g->chains[GUARD_NODE_IP4] = new_chain(p, "node_ip4");
 	g->chains[GUARD_NODE_IP6] = new_chain(p, "node_ip6");
+	add_from_shut(g, unlisted, silent);
 	add_forward(g, unlisted, silent);
 	add_output(g, unlisted);
 }

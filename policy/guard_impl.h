@@ -21,6 +21,7 @@ enum guard_chain {
 	GUARD_WILD,
 	GUARD_NO_POD,
 	/* bridge: to pods */
+	GUARD_FROM_SHUT,
 	GUARD_TO_PASS,
 	GUARD_TO_IP6,
 	GUARD_TO_IP6_OPEN,
@@ -40,13 +41,16 @@ enum guard_set {
 	GUARD_SRC6,
 	GUARD_TARGETS,
 	GUARD_DHCP,
-	GUARD_NEW,
 	/* bridge */
 	GUARD_TO4,
 	GUARD_DST6,
 	GUARD_PODS,
 	GUARD_CLOSED,
 	GUARD_GROUP,
+	GUARD_SHUT,
+	GUARD_ENDS,
+	GUARD_TO_MACS,
+	GUARD_BROADCASTS,
 	GUARD_TO,
 	GUARD_ROUTED,
 	/* inet */
@@ -65,7 +69,6 @@ struct guard_port {
 	bool is_shut;             /* unknown, and everything from it is dropped */
 	uint8_t mac[6];
 	bool is_bridged;
-	bool is_new; /* no source has told an address of the pod yet */
 	bool is_denying[BH_DIR_COUNT_];
 	struct bh_addr *addrs;
 	size_t n_addrs;
@@ -90,6 +93,8 @@ struct bh_guard {
 	struct bh_plan_set *sets[GUARD_SET_COUNT_];
 	struct bh_plan_chain *chains[GUARD_CHAIN_COUNT_];
 	struct guard_port *ports;
+	struct bh_addr *broadcasts; /* sorted */
+	size_t n_broadcasts;
 	size_t n_unknown, n_pods_without;
 };
 

@@ -61,6 +61,7 @@ static const struct bh_set_shape shapes[] = {
 	[BH_SET_LOG_LIMIT] = { SHAPE(ADDR), .is_dynamic = true },
 	[BH_SET_CUT] = { SHAPE(ADDR, ADDR, PROTO, PORT, PORT), .is_dynamic = true },
 	[BH_SET_CUT_PAIR] = { SHAPE(ADDR, ADDR, PROTO), .is_dynamic = true },
+	[BH_SET_ADDR_PAIR] = { SHAPE(ADDR, ADDR) },
 	[BH_SET_PROTO] = { SHAPE(PROTO), .is_dynamic = true },
 	[BH_SET_LINK] = { SHAPE(LINK) },
 	[BH_SET_LINK_ADDR] = { SHAPE(LINK, ADDR) },
@@ -108,6 +109,9 @@ static const struct bh_key_loads keys[] = {
 	[BH_KEY_FLOW] =
 		LOADS(BH_LOAD_SADDR, BH_LOAD_DADDR, BH_LOAD_L4PROTO, BH_LOAD_SPORT, BH_LOAD_DPORT),
 	[BH_KEY_PAIR] = LOADS(BH_LOAD_SADDR, BH_LOAD_DADDR, BH_LOAD_L4PROTO),
+	[BH_KEY_SADDR_TWICE] = LOADS(BH_LOAD_SADDR, BH_LOAD_SADDR),
+	[BH_KEY_SADDR_CT_ORIGINAL] = LOADS(BH_LOAD_SADDR, BH_LOAD_CT_ORIGINAL),
+	[BH_KEY_SADDR_CT_REPLY] = LOADS(BH_LOAD_SADDR, BH_LOAD_CT_REPLY),
 	[BH_KEY_PROTO] = LOADS(BH_LOAD_L4PROTO),
 	[BH_KEY_IIF] = LOADS(BH_LOAD_IIF),
 	[BH_KEY_IIF_SADDR] = LOADS(BH_LOAD_IIF, BH_LOAD_SADDR),
@@ -118,6 +122,7 @@ static const struct bh_key_loads keys[] = {
 	[BH_KEY_IIF_ARP_TPA] = LOADS(BH_LOAD_IIF, BH_LOAD_ARP_TPA),
 	[BH_KEY_OIF] = LOADS(BH_LOAD_OIF),
 	[BH_KEY_OIF_DADDR] = LOADS(BH_LOAD_OIF, BH_LOAD_DADDR),
+	[BH_KEY_OIF_ETHER_DADDR] = LOADS(BH_LOAD_OIF, BH_LOAD_ETHER_DADDR),
 	[BH_KEY_OIF_TYPE] = LOADS(BH_LOAD_OIF, BH_LOAD_ETHER_TYPE),
 	[BH_KEY_OIF_TYPE_DADDR] = LOADS(BH_LOAD_OIF, BH_LOAD_ETHER_TYPE, BH_LOAD_DADDR),
 	[BH_KEY_PRIORITY] = LOADS(BH_LOAD_PRIORITY),
@@ -140,7 +145,8 @@ static const uint8_t load_lens[] = {
 	[BH_LOAD_ARP_HTYPE] = 2,   [BH_LOAD_ARP_PTYPE] = 2,   [BH_LOAD_ARP_HLEN] = 1,
 	[BH_LOAD_ARP_PLEN] = 1,    [BH_LOAD_ARP_OP] = 2,      [BH_LOAD_ARP_SHA] = 6,
 	[BH_LOAD_ARP_SPA] = 4,     [BH_LOAD_ARP_TPA] = 4,     [BH_LOAD_ETHER_FROM] = 8,
-	[BH_LOAD_RAW_SADDR] = 0,   [BH_LOAD_PRIORITY] = 4,
+	[BH_LOAD_RAW_SADDR] = 0,   [BH_LOAD_CT_ORIGINAL] = 0, [BH_LOAD_CT_REPLY] = 0,
+	[BH_LOAD_PRIORITY] = 4,
 };
 static_assert(BH_ARRAY_LEN(load_lens) == BH_LOAD_COUNT_, "every load has a length");
 
@@ -239,6 +245,8 @@ static bool is_of_family(enum bh_load load, enum bh_family of_load, enum bh_fami
 {
 	switch (load) {
 	case BH_LOAD_SADDR:
+	case BH_LOAD_CT_ORIGINAL:
+	case BH_LOAD_CT_REPLY:
 	case BH_LOAD_DADDR: return of_load == family;
 	case BH_LOAD_NEXTHDR:
 	case BH_LOAD_HOPLIMIT:

@@ -304,6 +304,8 @@ static const struct {
 	[BH_LOAD_PRIORITY] = { "meta priority", NOTE_PRIORITY },
 	[BH_LOAD_SADDR] = { "saddr", NOTE_ADDR },
 	[BH_LOAD_DADDR] = { "daddr", NOTE_ADDR },
+	[BH_LOAD_CT_ORIGINAL] = { "ct original", NOTE_ADDR },
+	[BH_LOAD_CT_REPLY] = { "ct reply", NOTE_ADDR },
 	[BH_LOAD_SPORT] = { "sport", NOTE_NUMBER },
 	[BH_LOAD_DPORT] = { "dport", NOTE_NUMBER },
 	[BH_LOAD_TCP_FLAGS] = { "tcp flags", NOTE_FLAGS },
@@ -340,6 +342,8 @@ static void add_load(struct bh_buf *out, enum bh_load load, enum bh_family famil
 		bh_buf_puts(out, family == BH_IPV4 ? "@nh,96,32" : "@nh,64,128");
 	else
 		bh_buf_puts(out, loads[load].name);
+	if (load == BH_LOAD_CT_ORIGINAL || load == BH_LOAD_CT_REPLY)
+		bh_buf_puts(out, family == BH_IPV4 ? " ip saddr" : " ip6 saddr");
 }
 
 static void add_key(struct bh_buf *out, enum bh_lookup_key key, enum bh_family family)

@@ -14,6 +14,9 @@
  *   to the pod      if its ingress is isolated, only packets to addresses that it
  *                   owns, and multicast and broadcast, which policy then judges; ARP
  *                   and neighbour discovery
+ *   from an         if its egress is isolated, to the port of another pod of its bridge
+ *   isolated pod    only packets to addresses which that pod owns, groups, ARP and
+ *                   neighbour discovery, whatever MAC address they bear
  *
  * and on links that may be pods' ports but belong to no known pod, frames of other
  * kinds and router advertisements do not pass either.
@@ -27,13 +30,11 @@
 #include "bh/compile.h"
 
 /* The chains that deny, and the last part of their NFLOG prefix. */
-#define BH_GUARD_SPOOFED   "spoofed"   /* source address, MAC or ARP sender is not the pod's */
-#define BH_GUARD_FRAME     "frame"     /* a VLAN tag, or no IPv4, IPv6 or ARP */
-#define BH_GUARD_DISCOVERY "discovery" /* neighbour discovery that no pod may send */
-#define BH_GUARD_UNLISTED  "unlisted"  /* to an address that the isolated pod does not own */
-#define BH_GUARD_NO_POD                                                                            \
-	"no-pod-yet" /* a port of no known pod, where the operator closes those, or of a pod of    \
-			which no address is known yet */
+#define BH_GUARD_SPOOFED   "spoofed"    /* source address, MAC or ARP sender is not the pod's */
+#define BH_GUARD_FRAME     "frame"      /* a VLAN tag, or no IPv4, IPv6 or ARP */
+#define BH_GUARD_DISCOVERY "discovery"  /* neighbour discovery that no pod may send */
+#define BH_GUARD_UNLISTED  "unlisted"   /* to an address that the isolated pod does not own */
+#define BH_GUARD_NO_POD    "no-pod-yet" /* a port of no known pod, where the operator closes those */
 
 /* Whether @chain, from an NFLOG prefix, is one of the above. */
 bool bh_guard_is_reason(const char *chain);
@@ -65,6 +66,12 @@ void bh_guard_free(struct bh_guard **g);
  * Costs a look at every local pod.
  */
 void bh_guard_update(struct bh_guard *g, const struct bh_guard_link *unknown, size_t n_unknown);
+
+/*
+ * The IPv4 broadcast addresses of this node's links (RFC 919), sorted and each once:
+ * what is sent there is a group's.  Copied.
+ */
+void bh_guard_set_broadcasts(struct bh_guard *g, const struct bh_addr *addrs, size_t n);
 
 /*
  * The kernel refused the chain of a port, whose link is gone: forgets the port until

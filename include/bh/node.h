@@ -38,6 +38,8 @@ int bh_node_watch_new(struct bh_node_watch **ret, uv_loop_t *loop, void (*on_cha
 		      void *ctx, struct bh_err *err);
 /* Sorted and each once; valid until the loop turns. */
 size_t bh_node_watch_addrs(const struct bh_node_watch *w, const struct bh_addr **ret);
+/* The IPv4 broadcast addresses of the networks that these are in (RFC 919); as above. */
+size_t bh_node_watch_broadcasts(const struct bh_node_watch *w, const struct bh_addr **ret);
 void bh_node_watch_free(struct bh_node_watch **w);
 
 /* Where this node's pods get their addresses from, by its CNI configuration. */

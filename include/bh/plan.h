@@ -70,6 +70,7 @@ enum bh_set_kind {
 	BH_SET_LOG_LIMIT,       /* address; dynamic: a rate limit each */
 	BH_SET_CUT,             /* address . address . protocol . port . port; dynamic */
 	BH_SET_CUT_PAIR,        /* address . address . protocol; dynamic */
+	BH_SET_ADDR_PAIR,       /* address . address */
 	BH_SET_PROTO,           /* protocol; dynamic */
 	BH_SET_LINK,            /* link */
 	BH_SET_LINK_ADDR,       /* link . address */
@@ -163,6 +164,8 @@ enum bh_load {
 	BH_LOAD_PRIORITY,    /* meta priority: of the packet, host byte order */
 	BH_LOAD_SADDR,       /* ip saddr or ip6 saddr, by family */
 	BH_LOAD_DADDR,       /* ip daddr or ip6 daddr, by family */
+	BH_LOAD_CT_ORIGINAL, /* ct original ip saddr: who opened the connection; in keys, inet */
+	BH_LOAD_CT_REPLY,    /* ct reply ip saddr: who answers it; in keys, inet */
 	BH_LOAD_SPORT,       /* th sport */
 	BH_LOAD_DPORT,       /* th dport */
 	BH_LOAD_TCP_FLAGS,   /* tcp flags */
@@ -212,8 +215,11 @@ enum bh_lookup_key {
 	BH_KEY_SADDR_PROTO_PORT, /* port is the destination port */
 	BH_KEY_DADDR_PROTO_PORT,
 	BH_KEY_PROTO_PORT,
-	BH_KEY_FLOW, /* saddr . daddr . l4proto . sport . dport */
-	BH_KEY_PAIR, /* saddr . daddr . l4proto */
+	BH_KEY_FLOW,              /* saddr . daddr . l4proto . sport . dport */
+	BH_KEY_PAIR,              /* saddr . daddr . l4proto */
+	BH_KEY_SADDR_TWICE,       /* saddr . saddr */
+	BH_KEY_SADDR_CT_ORIGINAL, /* saddr . ct original saddr */
+	BH_KEY_SADDR_CT_REPLY,    /* saddr . ct reply saddr */
 	BH_KEY_PROTO,
 	BH_KEY_IIF,
 	BH_KEY_IIF_SADDR,
@@ -224,8 +230,9 @@ enum bh_lookup_key {
 	BH_KEY_IIF_ARP_TPA,
 	BH_KEY_OIF,
 	BH_KEY_OIF_DADDR,
-	BH_KEY_OIF_TYPE,       /* oif . ether type */
-	BH_KEY_OIF_TYPE_DADDR, /* oif . ether type . daddr */
+	BH_KEY_OIF_ETHER_DADDR, /* oif . ether daddr */
+	BH_KEY_OIF_TYPE,        /* oif . ether type */
+	BH_KEY_OIF_TYPE_DADDR,  /* oif . ether type . daddr */
 	BH_KEY_PRIORITY,
 	BH_KEY_COUNT_
 };

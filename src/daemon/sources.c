@@ -191,7 +191,8 @@ static void on_node_change(void *ctx)
 	struct bh_sources *s = ctx;
 
 	read_node(s);
-	bh_reconcile_defer(&s->agent->reconcile, false);
+	/* Broadcast addresses are the guard's only, not the world's. */
+	bh_reconcile_note_links(&s->agent->reconcile);
 }
 
 static void on_ports_change(void *ctx)
@@ -327,6 +328,11 @@ static bool is_closed_until_known(const struct bh_config *c, const char *link)
 }
 
 /* Of the links that may be a pod's, those that share a bridge with pods, or are to be closed. */
+size_t bh_sources_broadcasts(const struct bh_sources *s, const struct bh_addr **ret)
+{
+	return bh_node_watch_broadcasts(s->node_watch, ret);
+}
+
 size_t bh_sources_unknown_links(struct bh_sources *s, const struct bh_guard_link **ret)
 {
 	const struct bh_unknown_port *ports = NULL;

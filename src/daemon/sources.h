@@ -54,6 +54,8 @@ const char *bh_sources_refused(const struct bh_sources *s);
  * until the next call.
  */
 size_t bh_sources_unknown_links(struct bh_sources *s, const struct bh_guard_link **ret);
+/* As bh_node_watch_broadcasts(). */
+size_t bh_sources_broadcasts(const struct bh_sources *s, const struct bh_addr **ret);
 /* [{"source","in_sync","stale","detail"}]; a new reference. */
 json_t *bh_sources_json(const struct bh_sources *s);
 

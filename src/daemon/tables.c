@@ -47,10 +47,13 @@ static bool is_lacking(const struct bh_agent *a, enum bh_table table)
 void bh_tables_update(struct bh_agent *a)
 {
 	const struct bh_guard_link *unknown = NULL;
+	const struct bh_addr *broadcasts;
 	size_t n = bh_sources_unknown_links(&a->sources, &unknown);
 
 	bh_compiler_update(a->compiler);
 	bh_guard_update(a->guard, unknown, n);
+	n = bh_sources_broadcasts(&a->sources, &broadcasts);
+	bh_guard_set_broadcasts(a->guard, broadcasts, n);
 }
 
 bool bh_tables_are_dirty(const struct bh_agent *a)

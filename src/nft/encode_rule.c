@@ -20,6 +20,7 @@
 #include <libnftnl/rule.h>
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
 
@@ -27,7 +28,8 @@
 struct source {
 	bool is_meta;
 	uint8_t base;   /* NFT_PAYLOAD_* */
-	uint8_t key;    /* NFT_META_* */
+	bool is_ct;     /* an address of the connection, in direction @key */
+	uint8_t key;    /* NFT_META_*, or IP_CT_DIR_* */
 	uint8_t offset; /* of IPv4 for addresses */
 	uint8_t offset6;
 };
@@ -37,6 +39,10 @@ struct source {
 #define META(KEY)                                                                                  \
 	{                                                                                          \
 		.is_meta = true, .key = NFT_META_##KEY                                             \
+	}
+#define CT(DIR)                                                                                    \
+	{                                                                                          \
+		.is_ct = true, .key = IP_CT_DIR_##DIR                                              \
 	}
 #define FIELD(HEADER, AT)                                                                          \
 	{                                                                                          \
@@ -56,6 +62,8 @@ static const struct source sources[] = {
 	[BH_LOAD_PRIORITY] = META(PRIORITY),
 	[BH_LOAD_SADDR] = ADDR_FIELD(12, 8),
 	[BH_LOAD_DADDR] = ADDR_FIELD(16, 24),
+	[BH_LOAD_CT_ORIGINAL] = CT(ORIGINAL),
+	[BH_LOAD_CT_REPLY] = CT(REPLY),
 	[BH_LOAD_SPORT] = FIELD(TRANSPORT, 0),
 	[BH_LOAD_DPORT] = FIELD(TRANSPORT, 2),
 	[BH_LOAD_TCP_FLAGS] = FIELD(TRANSPORT, 13),
@@ -154,6 +162,17 @@ static void load_payload(struct builder *b, enum nft_payload_bases base, uint32_
 	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
 }
 
+/* The source address of the connection's packets in the direction @dir. */
+static void load_ct_saddr(struct builder *b, uint8_t dir, enum bh_family family, uint32_t reg)
+{
+	struct nftnl_expr *e = add(b, "ct");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY,
+			   family == BH_IPV4 ? NFT_CT_SRC_IP : NFT_CT_SRC_IP6);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, reg);
+	nftnl_expr_set_u8(e, NFTNL_EXPR_CT_DIR, dir);
+}
+
 /* --- protocols ---------------------------------------------------------------*/
 
 /* As nft does before it looks into the frame's header. */
@@ -224,6 +243,8 @@ static void need(struct builder *b, enum bh_load load, enum bh_family family)
 	case BH_LOAD_RAW_SADDR: return;
 	case BH_LOAD_SADDR:
 	case BH_LOAD_DADDR:
+	case BH_LOAD_CT_ORIGINAL:
+	case BH_LOAD_CT_REPLY:
 		need_network(b, family == BH_IPV4 ? ETH_P_IP : ETH_P_IPV6, false);
 		return;
 	case BH_LOAD_SPORT:
@@ -269,6 +290,8 @@ static void load(struct builder *b, enum bh_load what, enum bh_family family, ui
 
 	if (s->is_meta)
 		load_meta(b, s->key, reg);
+	else if (s->is_ct)
+		load_ct_saddr(b, s->key, family, reg);
 	else
 		load_payload(b, s->base, is_addr6 ? s->offset6 : s->offset, len, reg);
 }

@@ -27,6 +27,7 @@ struct item {
 	struct item_key {
 		uint32_t ifindex;
 		struct bh_addr addr;
+		uint8_t prefix_len;
 	} key; /* without anything between its members that is not zero */
 	bool is_listed;
 	UT_hash_handle hh;
@@ -38,9 +39,9 @@ struct bh_node_watch {
 	void (*on_change)(void *ctx);
 	void *ctx;
 	struct item *items;
-	bool is_changed; /* since addrs was made */
-	struct bh_addr *addrs;
-	size_t n_addrs;
+	bool is_changed; /* since the lists were made */
+	struct bh_addr *addrs, *broadcasts;
+	size_t n_addrs, n_broadcasts;
 };
 
 /* --- addresses of links ------------------------------------------------------------------ */
@@ -74,6 +75,7 @@ static bool parse(const struct nlmsghdr *msg, struct item_key *ret)
 	a = attrs[IFA_LOCAL] ? attrs[IFA_LOCAL] : attrs[IFA_ADDRESS];
 	memset(ret, 0, sizeof(*ret));
 	ret->ifindex = i->ifa_index;
+	ret->prefix_len = i->ifa_prefixlen;
 	return a && bh_addr_from_bytes(mnl_attr_get_payload(a), mnl_attr_get_payload_len(a),
 				       &ret->addr) == 0;
 }
@@ -154,33 +156,63 @@ static int cmp_addr(const void *a, const void *b)
 	return bh_addr_cmp(a, b);
 }
 
-/* Sorted and each once: link-local addresses repeat between links. */
-static bool make_addrs(struct bh_node_watch *w)
+/* Replaces *@list by @new, sorted and each once; true if it is another one now. */
+static bool replace(struct bh_addr **list, size_t *n_list, struct bh_addr *new, size_t n)
 {
-	struct bh_addr *addrs = bh_calloc(HASH_COUNT(w->items), sizeof(*addrs));
-	const struct item *item, *next;
-	size_t n = 0, kept = 0;
+	size_t kept = 0;
 	bool is_same;
 
-	HASH_ITER (hh, w->items, item, next)
-		addrs[n++] = item->key.addr;
-	bh_sort(addrs, n, sizeof(*addrs), cmp_addr);
+	bh_sort(new, n, sizeof(*new), cmp_addr);
 	for (size_t i = 0; i < n; i++)
-		if (i == 0 || !bh_addr_eq(&addrs[i], &addrs[kept - 1]))
-			addrs[kept++] = addrs[i];
-	is_same = kept == w->n_addrs &&
-		  (kept == 0 || memcmp(addrs, w->addrs, kept * sizeof(*addrs)) == 0);
-	free(w->addrs);
-	w->addrs = addrs;
-	w->n_addrs = kept;
-	w->is_changed = false;
+		if (i == 0 || !bh_addr_eq(&new[i], &new[kept - 1]))
+			new[kept++] = new[i];
+	is_same = kept == *n_list && (kept == 0 || memcmp(new, *list, kept * sizeof(*new)) == 0);
+	free(*list);
+	*list = new;
+	*n_list = kept;
 	return !is_same;
+}
+
+/* False for a network that has none (RFC 3021). */
+static bool broadcast_of(const struct item_key *key, struct bh_addr *ret)
+{
+	if (key->addr.family != BH_IPV4 || key->prefix_len == 0 || key->prefix_len > 30)
+		return false;
+	*ret = key->addr;
+	for (size_t bit = key->prefix_len; bit < 32; bit++)
+		ret->bytes[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return true;
+}
+
+/* True if any list is another one than before: link-local addresses repeat between links. */
+static bool make_lists(struct bh_node_watch *w)
+{
+	size_t n_items = HASH_COUNT(w->items), n = 0, n_broadcasts = 0;
+	struct bh_addr *addrs = bh_calloc(n_items, sizeof(*addrs));
+	struct bh_addr *broadcasts = bh_calloc(n_items, sizeof(*broadcasts));
+	const struct item *item, *next;
+	bool is_changed;
+
+	HASH_ITER (hh, w->items, item, next) {
+		addrs[n++] = item->key.addr;
+		n_broadcasts += broadcast_of(&item->key, &broadcasts[n_broadcasts]);
+	}
+	is_changed = replace(&w->addrs, &w->n_addrs, addrs, n);
+	is_changed |= replace(&w->broadcasts, &w->n_broadcasts, broadcasts, n_broadcasts);
+	w->is_changed = false;
+	return is_changed;
 }
 
 size_t bh_node_watch_addrs(const struct bh_node_watch *w, const struct bh_addr **ret)
 {
 	*ret = w->addrs;
 	return w->n_addrs;
+}
+
+size_t bh_node_watch_broadcasts(const struct bh_node_watch *w, const struct bh_addr **ret)
+{
+	*ret = w->broadcasts;
+	return w->n_broadcasts;
 }
 
 /* --- the loop ---------------------------------------------------------------------------- */
@@ -214,7 +246,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	/* libuv stops at an error, which a loss is. */
 	if (status < 0)
 		uv_poll_start(&w->poll, UV_READABLE, on_readable);
-	if (w->is_changed && make_addrs(w))
+	if (w->is_changed && make_lists(w))
 		w->on_change(w->ctx);
 }
 
@@ -227,6 +259,7 @@ static void destroy(struct bh_node_watch *w)
 	bh_nl_free(&w->watch);
 	bh_nl_free(&w->ask);
 	free(w->addrs);
+	free(w->broadcasts);
 	free(w);
 }
 
@@ -261,7 +294,7 @@ int bh_node_watch_new(struct bh_node_watch **ret, uv_loop_t *loop, void (*on_cha
 	}
 	w->on_change = on_change;
 	w->ctx = ctx;
-	(void)make_addrs(w);
+	(void)make_lists(w);
 	uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	*ret = w;
 	return 0;

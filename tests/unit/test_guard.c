@@ -154,34 +154,6 @@ static void a_bridged_port_is_closed_if_an_enforced_policy_denies_ingress(void *
 	}
 }
 
-/* What it sends before that is not said to be forged. */
-static void a_port_is_new_until_an_address_of_its_pod_is_told(void **state)
-{
-	static const struct {
-		const char *pod;
-		bool is_new;
-	} t[] = {
-		{ "pod shop/d node=n1\n", true },
-		{ "pod shop/d fe80::1 node=n1\n", true }, /* found with the port */
-		{ "pod shop/d 10.244.0.14 node=n1\n", false },
-		{ "pod shop/d fd00:244::14 fe80::1 node=n1\n", false },
-		{ "pod shop/d node=n1\n", true },
-	};
-	struct fixture f;
-
-	(void)state;
-	start(&f, WORLD, &(struct bh_guard_config){ 0 });
-	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
-		world_text(f.w, BH_SOURCE_MANIFEST, t[i].pod);
-		give_port(&f, "d", 9, "v4", 3);
-		update(&f);
-		assert_int_equal(
-			has_key(&f, BH_TABLE_NETDEV, "new", &(struct bh_key_values){ .link = 9 }),
-			t[i].is_new);
-	}
-	stop(&f);
-}
-
 static void a_port_follows_its_pod_and_leaves_nothing_behind(void **state)
 {
 	const struct bh_addr b4 = wt_addr("10.244.0.12");
@@ -316,6 +288,36 @@ static void groups_are_led_to_the_profile_of_the_port_they_are_copied_to(void **
 	}
 }
 
+static void an_isolated_sender_names_what_the_port_owns(void **state)
+{
+	static const struct bh_addr broadcasts[] = { { .bytes = { 10, 244, 0, 255 } } };
+	struct fixture f;
+
+	(void)state;
+	start(&f, WORLD "policy shop/e pods=app=a types=egress\n",
+	      &(struct bh_guard_config){ .is_off = false });
+	give_port(&f, "a", 7, "v1", 3);
+	give_port(&f, "b", 8, "v2", 3);
+	/* What is behind one that routes has addresses that it has not. */
+	give_port_with(&f, "c", 9, "v3", 3, "192.168.0.0/16", "fd01::/64");
+	bh_guard_set_broadcasts(f.g, broadcasts, 1);
+	update(&f);
+	for (uint32_t link = 7; link <= 9; link++) {
+		const uint8_t mac[6] = { 2, 0, 0, 0, 0, (uint8_t)link };
+		const struct bh_key_values v = { .link = link, .mac = mac };
+
+		assert_int_equal(has_key(&f, BH_TABLE_BRIDGE, "shut", &v), link == 7);
+		assert_int_equal(has_key(&f, BH_TABLE_BRIDGE, "ends", &v), link != 9);
+		assert_int_equal(has_key(&f, BH_TABLE_BRIDGE, "to_macs", &v), link != 9);
+	}
+	assert_true(has_key(&f, BH_TABLE_BRIDGE, "broadcasts",
+			    &(struct bh_key_values){ .addr = &broadcasts[0] }));
+	bh_guard_set_broadcasts(f.g, NULL, 0);
+	assert_false(has_key(&f, BH_TABLE_BRIDGE, "broadcasts",
+			     &(struct bh_key_values){ .addr = &broadcasts[0] }));
+	stop(&f);
+}
+
 static void a_link_of_no_known_pod_sends_no_odd_frames_or_nothing_at_all(void **state)
 {
 	const struct bh_guard_link links[] = {
@@ -412,10 +414,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bridged_port_is_closed_if_an_enforced_policy_denies_ingress),
-		cmocka_unit_test(a_port_is_new_until_an_address_of_its_pod_is_told),
 		cmocka_unit_test(a_port_follows_its_pod_and_leaves_nothing_behind),
 		cmocka_unit_test(a_ports_chain_compares_its_pods_first_addresses),
 		cmocka_unit_test(groups_are_led_to_the_profile_of_the_port_they_are_copied_to),
+		cmocka_unit_test(an_isolated_sender_names_what_the_port_owns),
 		cmocka_unit_test(a_link_of_no_known_pod_sends_no_odd_frames_or_nothing_at_all),
 		cmocka_unit_test(the_kernel_takes_it_and_gives_it_back),
 	};

@@ -239,6 +239,13 @@ static const struct {
 	{ ALL, BH_SET_PRIORITY_LIMIT, BH_IPV4, BH_KEY_PRIORITY, "meta priority" },
 	{ INET, BH_SET_CUT_PAIR, BH_IPV4, BH_KEY_PAIR, "ip saddr . ip daddr . meta l4proto" },
 	{ INET, BH_SET_CUT_PAIR, BH_IPV6, BH_KEY_PAIR, "ip6 saddr . ip6 daddr . meta l4proto" },
+	{ INET, BH_SET_ADDR_PAIR, BH_IPV4, BH_KEY_SADDR_TWICE, "ip saddr . ip saddr" },
+	{ INET, BH_SET_ADDR_PAIR, BH_IPV6, BH_KEY_SADDR_TWICE, "ip6 saddr . ip6 saddr" },
+	{ INET, BH_SET_ADDR_PAIR, BH_IPV4, BH_KEY_SADDR_CT_ORIGINAL,
+	  "ip saddr . ct original ip saddr" },
+	{ INET, BH_SET_ADDR_PAIR, BH_IPV6, BH_KEY_SADDR_CT_REPLY,
+	  "ip6 saddr . ct reply ip6 saddr" },
+	{ FRAMES, BH_SET_LINK_MAC, BH_IPV4, BH_KEY_OIF_ETHER_DADDR, "oif . ether daddr" },
 	{ INET, BH_SET_PROTO, BH_IPV4, BH_KEY_PROTO, "meta l4proto" },
 };
 
@@ -268,6 +275,7 @@ static void fill(struct bh_plan *plan, struct bh_plan_set *set, const struct bh_
 
 		bh_plan_pack(set->spec.kind,
 			     &(struct bh_key_values){ .addr = &a,
+						      .addr2 = &a,
 						      .target = &target,
 						      .protocol = i ? IPPROTO_TCP : IPPROTO_UDP,
 						      .port = 53,
@@ -456,6 +464,9 @@ static void every_load_key_and_set_is_in_the_plans(void **state)
 	}
 	for (size_t i = 0; i < BH_ARRAY_LEN(keys); i++)
 		sets[keys[i].kind] = asked[keys[i].key] = true;
+	/* Only parts of keys. */
+	loads[BH_LOAD_CT_ORIGINAL] = asked[BH_KEY_SADDR_CT_ORIGINAL];
+	loads[BH_LOAD_CT_REPLY] = asked[BH_KEY_SADDR_CT_REPLY];
 	for (size_t i = 0; i < BH_ARRAY_LEN(loads); i++)
 		assert_true(loads[i]);
 	for (size_t i = 0; i < BH_ARRAY_LEN(sets); i++)

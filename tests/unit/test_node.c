@@ -140,6 +140,16 @@ static bool has(const struct lab *lab, const char *text)
 	return false;
 }
 
+static bool has_broadcast(const struct lab *lab, const char *text)
+{
+	const struct bh_addr *addrs;
+	size_t n = bh_node_watch_broadcasts(lab->w, &addrs);
+	struct bh_addr want;
+
+	assert_int_equal(bh_addr_parse(text, &want, NULL), 0);
+	return n == 1 && bh_addr_eq(&addrs[0], &want);
+}
+
 static void check_all(const struct lab *lab)
 {
 	assert_true(has(lab, "192.0.2.1"));
@@ -149,6 +159,8 @@ static void check_all(const struct lab *lab)
 	assert_true(has(lab, "fe80::99"));
 	assert_false(has(lab, "127.0.0.1"));
 	assert_false(has(lab, "::1"));
+	/* Of 192.0.2.1/24; a single address has none. */
+	assert_true(has_broadcast(lab, "192.0.2.255"));
 }
 
 #define ADD_ALL                                                                                    \

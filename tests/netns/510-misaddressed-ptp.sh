@@ -1,0 +1,3 @@
+# The same on routed ports.
+KIND=ptp
+. ./509-misaddressed.sh
