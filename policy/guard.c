@@ -40,6 +40,7 @@ struct port_facts {
 	char name[16];
 	uint8_t mac[6];
 	bool is_bridged;
+	bool is_new;
 	bool is_denying[BH_DIR_COUNT_];
 	const struct bh_addr *addrs;
 	size_t n_addrs;
@@ -107,6 +108,8 @@ static void change_from(const struct writer *wr, const struct guard_port *p)
 	const struct bh_key_values v = { .link = p->ifindex, .mac = p->mac };
 
 	change(wr, GUARD_MACS, &v, NULL);
+	if (p->is_new)
+		change(wr, GUARD_NEW, &v, NULL);
 	if (!p->is_denying[BH_EGRESS] || wr->g->config.allows_dhcp)
 		change(wr, GUARD_DHCP, &v, NULL);
 	for (size_t i = 0; i < p->n_addrs; i++)
@@ -476,7 +479,7 @@ static bool has_same_chain(const struct guard_port *p, const struct port_facts *
 
 static bool is_same(const struct guard_port *p, const struct port_facts *f)
 {
-	return has_same_chain(p, f) && p->is_bridged == f->is_bridged &&
+	return has_same_chain(p, f) && p->is_bridged == f->is_bridged && p->is_new == f->is_new &&
 	       memcmp(p->is_denying, f->is_denying, sizeof(p->is_denying)) == 0 &&
 	       p->ingress == f->ingress &&
 	       is_same_array(p->addrs, p->n_addrs, f->addrs, f->n_addrs, sizeof(*p->addrs));
@@ -498,6 +501,7 @@ static void take_facts(struct guard_port *p, const struct port_facts *f)
 	memcpy(p->mac, f->mac, sizeof(p->mac));
 	memcpy(p->is_denying, f->is_denying, sizeof(p->is_denying));
 	p->is_bridged = f->is_bridged;
+	p->is_new = f->is_new;
 	p->is_shut = f->is_shut;
 	p->addrs = copy_array(f->addrs, f->n_addrs, sizeof(*f->addrs));
 	p->n_addrs = f->n_addrs;
@@ -544,12 +548,22 @@ static void set_name(struct port_facts *f, const char *name)
 	memcpy(f->name, name, len);
 }
 
+/* Link-local addresses are found with the port, and networks are the operator's word. */
+static bool has_told_addrs(const struct bh_pod *pod)
+{
+	for (size_t i = 0; i < pod->n_addrs; i++)
+		if (!bh_addr_is_link_local(&pod->addrs[i]))
+			return true;
+	return false;
+}
+
 static void set_pod(struct bh_guard *g, const struct bh_pod *pod)
 {
 	struct port_facts want = {
 		.pod = pod,
 		.addrs = pod->addrs,
 		.n_addrs = pod->n_addrs,
+		.is_new = !has_told_addrs(pod),
 		.extra = pod->extra,
 		.n_extra = pod->n_extra,
 	};

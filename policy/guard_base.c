@@ -34,6 +34,7 @@ static const struct {
 	[GUARD_SRC6] = { BH_TABLE_NETDEV, "src6", BH_SET_LINK_ADDR, BH_IPV6 },
 	[GUARD_TARGETS] = { BH_TABLE_NETDEV, "targets", BH_SET_LINK_TARGET, BH_IPV6 },
 	[GUARD_DHCP] = { BH_TABLE_NETDEV, "dhcp", BH_SET_LINK, BH_IPV4 },
+	[GUARD_NEW] = { BH_TABLE_NETDEV, "new", BH_SET_LINK, BH_IPV4 },
 	[GUARD_TO4] = { BH_TABLE_BRIDGE, "to4", BH_SET_LINK_TYPE_ADDR, BH_IPV4 },
 	[GUARD_DST6] = { BH_TABLE_BRIDGE, "dst6", BH_SET_LINK_ADDR, BH_IPV6 },
 	[GUARD_PODS] = { BH_TABLE_BRIDGE, "pods", BH_SET_LINK, BH_IPV4 },
@@ -140,14 +141,14 @@ static struct bh_plan_chain *new_chain(struct bh_plan *plan, const char *name)
  * Counts, logs within the rate of the link, and drops; in audit, lets pass.  A
  * packet over the rate ends the logging rule only.
  */
-static struct bh_plan_chain *add_denial(struct bh_guard *g, enum bh_table table, const char *reason)
+static void fill_denial(struct bh_guard *g, enum bh_table table, const char *reason,
+			struct bh_plan_chain *chain)
 {
 	const struct bh_compile_config *c = &g->config.log;
 	const bool is_audit = g->config.mode == BH_AUDIT, is_from = table == BH_TABLE_NETDEV;
 	bh_auto_free char *prefix =
 		bh_asprintf(BH_LOG_PREFIX "%c:%s", is_audit ? 'a' : 'd', reason);
 	struct bh_plan *plan = g->plans[table];
-	struct bh_plan_chain *chain = new_chain(plan, reason);
 	struct bh_expr exprs[3];
 	size_t n = 0;
 
@@ -166,6 +167,28 @@ static struct bh_plan_chain *add_denial(struct bh_guard *g, enum bh_table table,
 	ADD(plan, chain,
 	    { .kind = BH_EXPR_COUNTER, .name = is_audit ? BH_COUNTER_AUDIT : BH_COUNTER_DENIED },
 	    verdict(is_audit ? BH_V_ACCEPT : BH_V_DROP));
+}
+
+static struct bh_plan_chain *add_denial(struct bh_guard *g, enum bh_table table, const char *reason)
+{
+	struct bh_plan_chain *chain = new_chain(g->plans[table], reason);
+
+	fill_denial(g, table, reason, chain);
+	return chain;
+}
+
+/*
+ * Where no address of the pod is known yet, what is not known to be its own may be:
+ * the network plugin announces addresses before the runtime tells them.
+ */
+static struct bh_plan_chain *add_spoofed(struct bh_guard *g)
+{
+	struct bh_plan *p = g->plans[BH_TABLE_NETDEV];
+	struct bh_plan_chain *chain = new_chain(p, BH_GUARD_SPOOFED);
+
+	ADD(p, chain, in_set(g, BH_KEY_IIF, GUARD_NEW),
+	    leads_to(BH_V_GOTO, g->chains[GUARD_NO_POD]));
+	fill_denial(g, BH_TABLE_NETDEV, BH_GUARD_SPOOFED, chain);
 	return chain;
 }
 
@@ -222,6 +245,7 @@ static struct bh_plan_chain *add_neighbour(struct bh_guard *g, const struct bh_p
 	    in_set(g, BH_KEY_IIF_TARGET, GUARD_TARGETS), verdict(BH_V_ACCEPT));
 	ADD(p, c, is(BH_LOAD_ICMP6_TYPE, ND_NEIGHBOR_ADVERT),
 	    in_set(g, BH_KEY_IIF_TARGET, GUARD_TARGETS), own);
+	ADD(p, c, in_set(g, BH_KEY_IIF, GUARD_NEW), leads_to(BH_V_GOTO, g->chains[GUARD_NO_POD]));
 	ADD(p, c, deny);
 	return c;
 }
@@ -360,11 +384,12 @@ static void add_wild(struct bh_guard *g, const struct bh_plan_chain *discovery,
 static void build_netdev(struct bh_guard *g)
 {
 	struct bh_plan *p = g->plans[BH_TABLE_NETDEV];
-	const struct bh_plan_chain *spoofed = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_SPOOFED);
 	const struct bh_plan_chain *frame = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_FRAME);
 	const struct bh_plan_chain *discovery = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_DISCOVERY);
+	const struct bh_plan_chain *spoofed;
 
 	g->chains[GUARD_NO_POD] = add_denial(g, BH_TABLE_NETDEV, BH_GUARD_NO_POD);
+	spoofed = add_spoofed(g);
 	g->chains[GUARD_FROM_ARP] = new_chain(p, "from_arp");
 	g->chains[GUARD_FROM_IP4] = new_chain(p, "from_ip4");
 	g->chains[GUARD_FROM_IP6] = new_chain(p, "from_ip6");

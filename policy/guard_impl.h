@@ -41,6 +41,7 @@ enum guard_set {
 	GUARD_SRC6,
 	GUARD_TARGETS,
 	GUARD_DHCP,
+	GUARD_NEW,
 	/* bridge */
 	GUARD_TO4,
 	GUARD_DST6,
@@ -69,6 +70,7 @@ struct guard_port {
 	bool is_shut;             /* unknown, and everything from it is dropped */
 	uint8_t mac[6];
 	bool is_bridged;
+	bool is_new; /* no source has told an address of the pod yet */
 	bool is_denying[BH_DIR_COUNT_];
 	struct bh_addr *addrs;
 	size_t n_addrs;

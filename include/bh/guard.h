@@ -30,11 +30,13 @@
 #include "bh/compile.h"
 
 /* The chains that deny, and the last part of their NFLOG prefix. */
-#define BH_GUARD_SPOOFED   "spoofed"    /* source address, MAC or ARP sender is not the pod's */
-#define BH_GUARD_FRAME     "frame"      /* a VLAN tag, or no IPv4, IPv6 or ARP */
-#define BH_GUARD_DISCOVERY "discovery"  /* neighbour discovery that no pod may send */
-#define BH_GUARD_UNLISTED  "unlisted"   /* to an address that the isolated pod does not own */
-#define BH_GUARD_NO_POD    "no-pod-yet" /* a port of no known pod, where the operator closes those */
+#define BH_GUARD_SPOOFED   "spoofed"   /* source address, MAC or ARP sender is not the pod's */
+#define BH_GUARD_FRAME     "frame"     /* a VLAN tag, or no IPv4, IPv6 or ARP */
+#define BH_GUARD_DISCOVERY "discovery" /* neighbour discovery that no pod may send */
+#define BH_GUARD_UNLISTED  "unlisted"  /* to an address that the isolated pod does not own */
+#define BH_GUARD_NO_POD                                                                            \
+	"no-pod-yet" /* a port of no known pod, where the operator closes those, or of a pod of    \
+			which no address is known yet */
 
 /* Whether @chain, from an NFLOG prefix, is one of the above. */
 bool bh_guard_is_reason(const char *chain);

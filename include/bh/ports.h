@@ -15,7 +15,8 @@
  *
  * A port stays a pod's until the link goes, the pod goes, or another pod's namespace
  * turns out to be behind it: a pod that may change its own network cannot get rid of
- * it by moving its end elsewhere.  The MAC and link-local addresses of the pod's end
+ * it by moving its end elsewhere.  The link-local address that the MAC of the pod's end
+ * makes is the pod's from the beginning.  The MAC and other link-local addresses of that end
  * are read when the port is found, when a first address of the pod becomes known,
  * and while there is no link-local address yet some more times in the first seconds,
  * then never again: what they are later proves nothing.  A MAC that another port has

@@ -12,7 +12,7 @@
 
 struct telling {
 	struct bh_pod_port ports[MAX_PORTS];
-	struct bh_addr addrs[MAX_PORTS * MAX_LOCALS + MAX_OWN];
+	struct bh_addr addrs[MAX_PORTS * (MAX_LOCALS + 1) + MAX_OWN];
 	struct bh_cidr extra[MAX_OWN];
 	size_t n_addrs, n_extra;
 };
@@ -33,6 +33,40 @@ static void gather_extra(const struct bh_ports *p, const struct entry *e, struct
 	}
 }
 
+/*
+ * The link-local address that a host makes of its MAC (RFC 4291 2.5.1, appendix A).  It is
+ * the pod's before it is there: the first frames of a link come from it.
+ */
+static struct bh_addr local_of_mac(const uint8_t mac[6])
+{
+	struct bh_addr a = { .family = BH_IPV6, .bytes = { 0xfe, 0x80 } };
+
+	memcpy(a.bytes + 8, mac, 3);
+	a.bytes[8] ^= 2;
+	a.bytes[11] = 0xff;
+	a.bytes[12] = 0xfe;
+	memcpy(a.bytes + 13, mac + 3, 3);
+	return a;
+}
+
+static void add_local(struct telling *t, const struct bh_addr *a)
+{
+	for (size_t i = 0; i < t->n_addrs; i++)
+		if (bh_addr_eq(&t->addrs[i], a))
+			return;
+	t->addrs[t->n_addrs++] = *a;
+}
+
+static void gather_locals(const struct port *port, struct telling *t)
+{
+	const struct bh_addr of_mac = local_of_mac(port->is.mac);
+
+	if (port->is.has_mac)
+		add_local(t, &of_mac);
+	for (size_t i = 0; i < port->n_locals; i++)
+		add_local(t, &port->locals[i]);
+}
+
 void bh_ports_tell(struct bh_ports *p, struct entry *e)
 {
 	struct telling t = { .n_addrs = 0 };
@@ -45,8 +79,7 @@ void bh_ports_tell(struct bh_ports *p, struct entry *e)
 
 	for (size_t i = 0; i < e->n_ports; i++) {
 		t.ports[i] = e->ports[i].is;
-		for (size_t k = 0; k < e->ports[i].n_locals; k++)
-			t.addrs[t.n_addrs++] = e->ports[i].locals[k];
+		gather_locals(&e->ports[i], &t);
 	}
 	gather_extra(p, e, &t);
 	fact.pod.pod_ports = t.ports;

@@ -154,6 +154,34 @@ static void a_bridged_port_is_closed_if_an_enforced_policy_denies_ingress(void *
 	}
 }
 
+/* What it sends before that is not said to be forged. */
+static void a_port_is_new_until_an_address_of_its_pod_is_told(void **state)
+{
+	static const struct {
+		const char *pod;
+		bool is_new;
+	} t[] = {
+		{ "pod shop/d node=n1\n", true },
+		{ "pod shop/d fe80::1 node=n1\n", true }, /* found with the port */
+		{ "pod shop/d 10.244.0.14 node=n1\n", false },
+		{ "pod shop/d fd00:244::14 fe80::1 node=n1\n", false },
+		{ "pod shop/d node=n1\n", true },
+	};
+	struct fixture f;
+
+	(void)state;
+	start(&f, WORLD, &(struct bh_guard_config){ 0 });
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		world_text(f.w, BH_SOURCE_MANIFEST, t[i].pod);
+		give_port(&f, "d", 9, "v4", 3);
+		update(&f);
+		assert_int_equal(
+			has_key(&f, BH_TABLE_NETDEV, "new", &(struct bh_key_values){ .link = 9 }),
+			t[i].is_new);
+	}
+	stop(&f);
+}
+
 static void a_port_follows_its_pod_and_leaves_nothing_behind(void **state)
 {
 	const struct bh_addr b4 = wt_addr("10.244.0.12");
@@ -414,6 +442,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_bridged_port_is_closed_if_an_enforced_policy_denies_ingress),
+		cmocka_unit_test(a_port_is_new_until_an_address_of_its_pod_is_told),
 		cmocka_unit_test(a_port_follows_its_pod_and_leaves_nothing_behind),
 		cmocka_unit_test(a_ports_chain_compares_its_pods_first_addresses),
 		cmocka_unit_test(groups_are_led_to_the_profile_of_the_port_they_are_copied_to),
