@@ -1,5 +1,8 @@
 #include "lab.h"
 
+/* Before netinet/ip_icmp.h, which has macros of the names of its fields. */
+#include "bh/node.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +19,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -213,6 +217,50 @@ int lab_add_node_addr(struct lab *lab, const struct bh_addr *a, struct bh_err *e
 	return run_ip(lab, false, commands, err);
 }
 
+/* --- a bridge ------------------------------------------------------------------ */
+
+const uint8_t lab_bridge_mac[6] = { 0x02, 0xaa, 0, 0, 0, 0xff };
+
+void lab_far_mac(unsigned int port, uint8_t ret[6])
+{
+	memcpy(ret, (uint8_t[]){ 0x02, 0xbb, 0, 0, 0, (uint8_t)port }, 6);
+}
+
+void lab_near_mac(unsigned int port, uint8_t ret[6])
+{
+	memcpy(ret, (uint8_t[]){ 0x02, 0xaa, 0, 0, 0, (uint8_t)port }, 6);
+}
+
+/* Nothing is learnt from frames, and groups go to all ports. */
+int lab_bridge(struct lab *lab, unsigned int n, struct bh_err *err)
+{
+	struct bh_buf ports = { 0 };
+	int r = run_ip(lab, false,
+		       "link add br0 address 02:aa:00:00:00:ff type bridge mcast_snooping 0\n"
+		       "link set br0 up\naddr add fe80::1/64 dev br0 nodad\n",
+		       err);
+
+	if (r < 0 || set_sysctl("/proc/sys/net/bridge/bridge-nf-call-iptables", "1", err) < 0 ||
+	    set_sysctl("/proc/sys/net/bridge/bridge-nf-call-ip6tables", "1", err) < 0)
+		return bh_err_wrap(err, -EOPNOTSUPP, "no filtered bridge");
+	for (unsigned int i = 0; i < n; i++)
+		bh_buf_printf(&ports,
+			      "link set p%u master br0\n"
+			      "link set p%u type bridge_slave learning off\n",
+			      i, i);
+	r = run_ip(lab, false, bh_buf_str(&ports), err);
+	bh_buf_reset(&ports);
+	for (unsigned int i = 0; i < n && r == 0; i++) {
+		bh_buf_printf(&ports,
+			      "bridge fdb replace 02:bb:00:00:00:%02x dev p%u master static", i, i);
+		if (system(bh_buf_str(&ports)) != 0)
+			r = bh_err(err, -EIO, "%s", bh_buf_str(&ports));
+		bh_buf_reset(&ports);
+	}
+	bh_buf_done(&ports);
+	return r;
+}
+
 /* --- routes -------------------------------------------------------------------- */
 
 int lab_route(struct lab *lab, const struct bh_addr *a, unsigned int port, struct bh_err *err)
@@ -387,6 +435,11 @@ static size_t build(uint8_t *buf, const struct lab_packet *p)
 	return len;
 }
 
+int lab_send_frame(struct lab *lab, unsigned int port, const uint8_t *frame, size_t len)
+{
+	return send(lab->far_fd[port], frame, len, 0) < 0 ? -errno : 0;
+}
+
 int lab_send(struct lab *lab, unsigned int port, const struct lab_packet *p)
 {
 	uint8_t frame[FRAME_MAX] = { 0x02, 0xaa, 0, 0, 0, (uint8_t)port,
@@ -396,7 +449,7 @@ int lab_send(struct lab *lab, unsigned int port, const struct lab_packet *p)
 
 	memcpy(frame + 12, &type, 2);
 	len = ETH_HLEN + build(frame + ETH_HLEN, p);
-	return send(lab->far_fd[port], frame, len, 0) < 0 ? -errno : 0;
+	return lab_send_frame(lab, port, frame, len);
 }
 
 int lab_send_from_node(struct lab *lab, const struct lab_packet *p)
@@ -445,7 +498,8 @@ static bool read_id(const uint8_t *frame, size_t len, uint16_t *ret)
 	return true;
 }
 
-bool lab_receive(struct lab *lab, int wait_ms, uint16_t *id, unsigned int *port)
+size_t lab_receive_frame(struct lab *lab, int wait_ms, uint8_t *frame, size_t size,
+			 unsigned int *port)
 {
 	struct pollfd fds[LAB_MAX_PORTS];
 	unsigned int i;
@@ -456,20 +510,47 @@ bool lab_receive(struct lab *lab, int wait_ms, uint16_t *id, unsigned int *port)
 		for (i = 0; i < lab->n_ports; i++) {
 			struct sockaddr_ll from;
 			socklen_t from_len = sizeof(from);
-			uint8_t frame[FRAME_MAX];
 			ssize_t n;
 
 			if (!(fds[i].revents & POLLIN))
 				continue;
-			n = recvfrom(fds[i].fd, frame, sizeof(frame), 0, (struct sockaddr *)&from,
+			n = recvfrom(fds[i].fd, frame, size, 0, (struct sockaddr *)&from,
 				     &from_len);
 			if (n < ETH_HLEN + 8 || from.sll_pkttype == PACKET_OUTGOING)
 				continue;
-			if (read_id(frame, (size_t)n, id)) {
-				*port = i;
-				return true;
-			}
+			*port = i;
+			return (size_t)n;
 		}
 	}
+	return 0;
+}
+
+bool lab_receive(struct lab *lab, int wait_ms, uint16_t *id, unsigned int *port)
+{
+	uint8_t frame[FRAME_MAX];
+	size_t n;
+
+	while ((n = lab_receive_frame(lab, wait_ms, frame, sizeof(frame), port)) > 0)
+		if (read_id(frame, n, id))
+			return true;
 	return false;
+}
+
+int lab_forget_connections(struct bh_err *err)
+{
+	bh_auto(bh_conntrack_free) struct bh_conntrack *ct = NULL;
+	struct bh_conn conns[2 * BH_CONNTRACK_MIN_ROOM];
+	size_t n, n_gone;
+	int r = bh_conntrack_new(&ct, err);
+
+	if (r == 0)
+		r = bh_conntrack_list(ct, BH_CONN_SIDE_ANY, NULL, err);
+	if (r < 0)
+		return r;
+	while ((r = bh_conntrack_read(ct, NULL, NULL, conns, BH_ARRAY_LEN(conns), &n, err)) > 0)
+		if (bh_conntrack_delete(ct, conns, n, &n_gone, err) < 0)
+			return -EIO;
+	if (r == 0 && n > 0)
+		r = bh_conntrack_delete(ct, conns, n, &n_gone, err);
+	return r < 0 ? r : 0;
 }

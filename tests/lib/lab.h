@@ -53,8 +53,20 @@ int lab_default_route(struct lab *lab, unsigned int port, struct bh_err *err);
 /* Forgets all routes of both kinds. */
 int lab_reset_routes(struct lab *lab, struct bh_err *err);
 
+/*
+ * Joins the first @n ports to a bridge br0, which br_netfilter filters, with the link-local
+ * address fe80::1.  -EOPNOTSUPP where the kernel has not both.
+ */
+int lab_bridge(struct lab *lab, unsigned int n, struct bh_err *err);
+/* Of a port's far end, the pod's; of its near end; of br0. */
+void lab_far_mac(unsigned int port, uint8_t ret[6]);
+void lab_near_mac(unsigned int port, uint8_t ret[6]);
+extern const uint8_t lab_bridge_mac[6];
+
 /* As if the pod behind @port had sent it. */
 int lab_send(struct lab *lab, unsigned int port, const struct lab_packet *p);
+/* The same for any frame, with its Ethernet header. */
+int lab_send_frame(struct lab *lab, unsigned int port, const uint8_t *frame, size_t len);
 /* As if the node had. */
 int lab_send_from_node(struct lab *lab, const struct lab_packet *p);
 
@@ -64,5 +76,11 @@ int lab_send_from_node(struct lab *lab, const struct lab_packet *p);
  * up to @wait_ms for one; false if none came.
  */
 bool lab_receive(struct lab *lab, int wait_ms, uint16_t *id, unsigned int *port);
+/* The same for any frame; its length, 0 if none came.  A longer one is cut to @size. */
+size_t lab_receive_frame(struct lab *lab, int wait_ms, uint8_t *frame, size_t size,
+			 unsigned int *port);
+
+/* Removes every entry of conntrack. */
+int lab_forget_connections(struct bh_err *err);
 
 #endif

@@ -19,7 +19,6 @@
 #include "bh/eval.h"
 #include "bh/manifest.h"
 #include "bh/nft.h"
-#include "bh/node.h"
 #include "bh/render.h"
 #include "bh/sim.h"
 #include "lab.h"
@@ -287,23 +286,6 @@ static void check_shadow(struct oracle *o)
 	}
 }
 
-static void forget_connections(void)
-{
-	bh_auto(bh_conntrack_free) struct bh_conntrack *ct = NULL;
-	struct bh_conn conns[2 * BH_CONNTRACK_MIN_ROOM];
-	struct bh_err err = { 0 };
-	size_t n, n_gone;
-	int r = 1;
-
-	assert_ok(bh_conntrack_new(&ct, &err), &err);
-	assert_ok(bh_conntrack_list(ct, BH_CONN_SIDE_ANY, NULL, &err), &err);
-	while (r > 0) {
-		r = bh_conntrack_read(ct, NULL, NULL, conns, BH_ARRAY_LEN(conns), &n, &err);
-		assert_true(r >= 0);
-		assert_ok(bh_conntrack_delete(ct, conns, n, &n_gone, &err), &err);
-	}
-}
-
 static void start_world(struct oracle *o, struct bh_world *w, const char *name)
 {
 	static unsigned int n_worlds;
@@ -325,10 +307,11 @@ static void start_world(struct oracle *o, struct bh_world *w, const char *name)
 
 static void judge_world(struct oracle *o)
 {
+	struct bh_err err = { 0 };
 	uint64_t denied, audit;
 
 	commit(o);
-	forget_connections();
+	assert_ok(lab_forget_connections(&err), &err);
 	denied = counter(o, BH_COUNTER_DENIED);
 	audit = counter(o, BH_COUNTER_AUDIT);
 	o->n_denied = o->n_audit = 0;
