@@ -16,6 +16,8 @@
 
 /* Who asks must not wait for a connection again because others ask as well. */
 #define BACKLOG 1024
+/* To make the lock, while an agent of 0.1.0 may be starting. */
+#define MAX_TRIES 3
 
 static int make_folder(const char *path, struct bh_err *err)
 {
@@ -33,20 +35,56 @@ static int make_folder(const char *path, struct bh_err *err)
 	return 0;
 }
 
+static int lock_fd(int fd, const char *path, const char *name, struct bh_err *err)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return bh_err(err, -EADDRINUSE, "another agent is running on '%s'", path);
+	return bh_err_wrap(err, -errno, "cannot lock '%s'", name);
+}
+
+/* The file of 0.1.0 makes room, unless an agent of that version has it. */
+static int remove_old_lock(const char *path, const char *name, struct bh_err *err)
+{
+	bh_auto_close int fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : bh_err_wrap(err, -errno, "cannot open '%s'", name);
+	r = lock_fd(fd, path, name, err);
+	if (r == 0 && unlink(name) < 0)
+		r = bh_err_wrap(err, -errno, "cannot remove '%s'", name);
+	return r;
+}
+
+/*
+ * The lock is a folder, which stays.  Version 0.1.0 locks a file of that name and does not
+ * start where it cannot open one.  It would take the table over and keep of it only what it
+ * knows: no quarantine, nothing that is closed until its pod is known, no guarded ports.
+ */
 static int take_lock(const char *path, int *ret, struct bh_err *err)
 {
 	bh_auto_free char *name = bh_asprintf("%s.lock", path);
-	bh_auto_close int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bh_auto_close int fd = -1;
+	int r = 0;
 
-	if (fd < 0)
-		return bh_err_wrap(err, -errno, "cannot open '%s'", name);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EWOULDBLOCK)
-			return bh_err(err, -EADDRINUSE, "another agent is running on '%s'", path);
-		return bh_err_wrap(err, -errno, "cannot lock '%s'", name);
+	for (int i = 0; i < MAX_TRIES && r == 0 && fd < 0; i++) {
+		if (mkdir(name, 0700) < 0 && errno != EEXIST)
+			return bh_err_wrap(err, -errno, "cannot make '%s'", name);
+		fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (fd < 0 && errno == ENOTDIR)
+			r = remove_old_lock(path, name, err);
+		else if (fd < 0)
+			r = bh_err_wrap(err, -errno, "cannot open '%s'", name);
 	}
-	*ret = bh_take_fd(fd);
-	return 0;
+	if (r == 0 && fd < 0)
+		r = bh_err(err, -EEXIST, "'%s' is not a folder", name);
+	if (r == 0)
+		r = lock_fd(fd, path, name, err);
+	if (r == 0)
+		*ret = bh_take_fd(fd);
+	return r;
 }
 
 /* Removes the socket file of an agent that is gone. */
@@ -123,8 +161,8 @@ int bh_unix_listen(struct bh_unix_listener *ret, const char *path, struct bh_err
 void bh_unix_unlisten(struct bh_unix_listener *l)
 {
 	/*
-	 * The lock file stays: who removes it takes away a lock that another
-	 * may hold on the same file by now.
+	 * The lock stays: who removes it takes away a lock that another
+	 * may hold on the same folder by now.
 	 */
 	if (l->path)
 		unlink(l->path);

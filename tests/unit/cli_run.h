@@ -92,7 +92,7 @@ static inline int cli_teardown(void **state)
 	uv_run(&t->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&t->loop), 0);
 	snprintf(lock, sizeof(lock), "%s.lock", t->path);
-	unlink(lock);
+	rmdir(lock);
 	assert_int_equal(rmdir(t->dir), 0);
 	json_decref(t->answers);
 	json_decref(t->request);

@@ -6,12 +6,14 @@
 #include "test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -136,7 +138,7 @@ static int teardown(void **state)
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&s->loop), 0);
 	snprintf(name, sizeof(name), "%s.lock", s->path);
-	unlink(name);
+	rmdir(name);
 	snprintf(name, sizeof(name), "%s/run", s->dir);
 	assert_int_equal(rmdir(name), 0);
 	assert_int_equal(rmdir(s->dir), 0);
@@ -545,7 +547,32 @@ static void agents_with_different_paths_live_side_by_side(void **state)
 	assert_ok(bh_control_new(&second, &s->loop, path, methods, s, &err), &err);
 	close(connect_to(path));
 	bh_control_free(&second);
-	assert_int_equal(unlink(lock), 0);
+	assert_int_equal(rmdir(lock), 0);
+}
+
+/* Version 0.1.0 locks a file; it does not start where there is a folder. */
+static void the_lock_of_an_older_version_is_taken_over_and_never_given_back(void **state)
+{
+	struct server *s = *state;
+	struct bh_control *second = NULL;
+	struct bh_err err = { 0 };
+	char path[128], lock[160];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/run/second.sock", s->dir);
+	snprintf(lock, sizeof(lock), "%s.lock", path);
+	fd = open(lock, O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_err(bh_control_new(&second, &s->loop, path, methods, s, &err), &err, -EADDRINUSE,
+		   "another agent is running on");
+	close(fd);
+	err = (struct bh_err){ 0 };
+	assert_ok(bh_control_new(&second, &s->loop, path, methods, s, &err), &err);
+	bh_control_free(&second);
+	assert_int_equal(open(lock, O_RDWR | O_CREAT, 0600), -1);
+	assert_int_equal(errno, EISDIR);
+	assert_int_equal(rmdir(lock), 0);
 }
 
 /* A socket file that nobody listens on any more, as after kill -9. */
@@ -752,6 +779,7 @@ int main(void)
 		T(the_folder_is_0755_and_the_socket_0660),
 		T(a_second_agent_on_the_same_path_is_refused),
 		T(agents_with_different_paths_live_side_by_side),
+		T(the_lock_of_an_older_version_is_taken_over_and_never_given_back),
 		T(a_stale_socket_file_is_replaced),
 		T(what_is_not_ours_is_never_replaced),
 		T(a_path_that_cannot_be_is_refused),

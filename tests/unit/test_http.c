@@ -90,7 +90,7 @@ static int teardown(void **state)
 	uv_run(&s->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&s->loop), 0);
 	snprintf(lock, sizeof(lock), "%s.lock", s->path);
-	unlink(lock);
+	rmdir(lock);
 	assert_int_equal(rmdir(s->dir), 0);
 	free(s);
 	return 0;
