@@ -26,7 +26,7 @@ V ?=
 VARIANT ?= release
 WERROR ?=
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 
 B := build/$(VARIANT)
 Q := $(if $(V),,@)

@@ -5,7 +5,7 @@
 # `ctr -n k8s.io images import` and `podman load`.
 set -eu
 archive=$(realpath -m "$1")
-name=${2:-bulkhead:0.1.0}
+name=${2:-bulkhead:0.2.0}
 cd "$(dirname "$0")/.."
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

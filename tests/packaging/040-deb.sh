@@ -33,6 +33,12 @@ dpkg-deb -R "$deb" "$WORK/newer/tree"
 sed -i 's/^Version: .*/&+1/' "$WORK/newer/tree/DEBIAN/control"
 echo "# As of the next version." >>"$WORK/newer/tree/etc/bulkhead/bulkheadd.yaml"
 dpkg-deb --root-owner-group -Zgzip -b "$WORK/newer/tree" "$WORK/newer/bulkhead.deb" >/dev/null
+# As version 0.1.0: its script before removal says yes to whatever dpkg asks.
+mkdir "$WORK/older"
+dpkg-deb -R "$deb" "$WORK/older/tree"
+sed -i 's/^Version: .*/Version: 0.1.0/' "$WORK/older/tree/DEBIAN/control"
+printf '#!/bin/sh\nexit 0\n' >"$WORK/older/tree/DEBIAN/prerm"
+dpkg-deb --root-owner-group -Zgzip -b "$WORK/older/tree" "$WORK/older/bulkhead.deb" >/dev/null
 cp "$deb" "$WORK/bulkhead.deb"
 timeout -k 5 120 unshare --net --mount --pid --fork --kill-child --mount-proc \
 	bash ./deb-on-machine.sh "$WORK"

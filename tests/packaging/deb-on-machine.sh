@@ -17,6 +17,7 @@ mount -t tmpfs tmpfs "$root/run"
 mkdir -p "$root/run/systemd/system" "$root/deb"
 cp "$work/bulkhead.deb" "$root/deb/old.deb"
 cp "$work/newer/bulkhead.deb" "$root/deb/new.deb"
+cp "$work/older/bulkhead.deb" "$root/deb/older.deb"
 ip link set lo up
 
 # There is no service manager to ask; what it is asked for is written down.  The
@@ -38,7 +39,8 @@ asked() {
 }
 calls() { cat "$root/deb/systemctl" 2>/dev/null || true; }
 package() { on_machine env DEBIAN_FRONTEND=noninteractive dpkg "$@" >"$work/dpkg" 2>&1 || fail "$(cat "$work/dpkg")"; }
-table() { nft -s list table inet bulkhead; }
+# Without the element of a dynamic set, which ends by itself.
+table() { nft -s list table inet bulkhead | grep -v "elements = { tcp }"; }
 
 step "installed: not started and not enabled before it is configured"
 package -i /deb/old.deb
@@ -61,6 +63,28 @@ asked stop bulkheadd && fail "it is stopped: $(calls)"
 [ "$before" = "$(table)" ] || fail "the rules changed"
 grep -q "^runtime:" "$root/etc/bulkhead/bulkheadd.yaml" && fail "the changed configuration is replaced"
 [ -e "$root/etc/bulkhead/policies/shop/web.yaml" ] || fail "policies are gone"
+
+step "going back to 0.1.0 is refused, and nothing is changed by it"
+version() { on_machine dpkg-query -W -f '${Version} ${Status}' bulkhead; }
+was=$(version)
+on_machine env DEBIAN_FRONTEND=noninteractive dpkg --force-confold -i /deb/older.deb >"$work/dpkg" 2>&1 &&
+	fail "it was installed: $(cat "$work/dpkg")"
+grep -q "0.1.0 would open what this version closes" "$work/dpkg" || fail "$(cat "$work/dpkg")"
+[ "$(version)" = "$was" ] || fail "$was is now $(version): $(cat "$work/dpkg")"
+[ "$before" = "$(table)" ] || fail "the rules changed"
+[ -d "$root/run/bulkhead/control.sock.lock" ] || fail "an agent of 0.1.0 could start"
+
+step "... unless somebody allows it; upgraded again"
+on_machine env DEBIAN_FRONTEND=noninteractive BULKHEAD_ALLOW_DOWNGRADE=1 \
+	dpkg --force-confold -i /deb/older.deb >"$work/dpkg" 2>&1 || fail "$(cat "$work/dpkg")"
+[ "$(version)" = "0.1.0 install ok installed" ] || fail "$(version)"
+[ ! -e "$root/run/bulkhead/control.sock.lock" ] || fail "an agent of 0.1.0 could not start"
+package --force-confold -i /deb/new.deb
+touch "$root/etc/bulkhead/allow-downgrade"
+package --force-confold -i /deb/older.deb
+rm "$root/etc/bulkhead/allow-downgrade"
+package --force-confold -i /deb/new.deb
+[ "$before" = "$(table)" ] || fail "the rules changed"
 
 step "removed: the agent stops, the rules stay with a hint, configuration and state too"
 mkdir -p "$root/var/lib/bulkhead" "$root/var/log/bulkhead"
