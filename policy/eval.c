@@ -528,25 +528,48 @@ void bh_eval_policy(const struct bh_world *w, const struct bh_flow *flow, enum b
 	ret->n_near = j.n_near;
 }
 
+/* What both directions come to. */
+static void unite(struct bh_result *r)
+{
+	r->verdict = BH_VERDICT_ALLOWED;
+	r->audit_verdict = BH_VERDICT_ALLOWED;
+	r->here = BH_VERDICT_ALLOWED;
+	for (enum bh_dir d = 0; d < BH_DIR_COUNT_; d++) {
+		const struct bh_end *own = d == BH_INGRESS ? &r->dst : &r->src;
+		const struct bh_dir_verdict *v = &r->dir[d];
+		bool is_here = own->is_here || v->reason == BH_REASON_NO_POD;
+
+		if (v->verdict == BH_VERDICT_DENIED)
+			r->verdict = BH_VERDICT_DENIED;
+		if (v->verdict == BH_VERDICT_DENIED && is_here)
+			r->here = BH_VERDICT_DENIED;
+		if (v->audit_verdict == BH_VERDICT_DENIED)
+			r->audit_verdict = BH_VERDICT_DENIED;
+	}
+}
+
 void bh_eval(const struct bh_world *w, const struct bh_flow *flow, struct bh_result *ret)
 {
-	size_t d;
-
 	ret->src = bh_eval_end(w, &flow->src, flow->src_pod);
 	ret->dst = bh_eval_end(w, &flow->dst, flow->dst_pod);
-	ret->verdict = BH_VERDICT_ALLOWED;
-	ret->audit_verdict = BH_VERDICT_ALLOWED;
-	ret->here = BH_VERDICT_ALLOWED;
-	for (d = 0; d < BH_DIR_COUNT_; d++) {
-		const struct bh_end *own = d == BH_INGRESS ? &ret->dst : &ret->src;
-		struct bh_dir_verdict *v = &ret->dir[d];
+	for (enum bh_dir d = 0; d < BH_DIR_COUNT_; d++)
+		eval_dir(w, flow, d, &ret->src, &ret->dst, &ret->dir[d]);
+	unite(ret);
+}
 
-		eval_dir(w, flow, (enum bh_dir)d, &ret->src, &ret->dst, v);
-		if (v->verdict == BH_VERDICT_DENIED)
-			ret->verdict = BH_VERDICT_DENIED;
-		if (v->verdict == BH_VERDICT_DENIED && own->is_here)
-			ret->here = BH_VERDICT_DENIED;
-		if (v->audit_verdict == BH_VERDICT_DENIED)
-			ret->audit_verdict = BH_VERDICT_DENIED;
-	}
+void bh_result_replace(struct bh_result *result, enum bh_dir dir, const struct bh_dir_verdict *v)
+{
+	result->dir[dir] = *v;
+	unite(result);
+}
+
+void bh_result_close(struct bh_result *result, enum bh_dir dir, enum bh_reason reason,
+		     bool is_audit)
+{
+	struct bh_dir_verdict v = { 0 };
+
+	settle_at(&v, BH_VERDICT_DENIED, reason);
+	if (is_audit)
+		v.verdict = BH_VERDICT_ALLOWED;
+	bh_result_replace(result, dir, &v);
 }

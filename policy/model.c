@@ -39,7 +39,9 @@ NAMES(reason, BH_REASON_COUNT_, [BH_REASON_NOT_SUBJECT] = "not-subject",
       [BH_REASON_NOT_ISOLATED] = "not-isolated", [BH_REASON_SELF] = "self",
       [BH_REASON_OWN_NODE] = "own-node", [BH_REASON_RULE] = "rule",
       [BH_REASON_DEFAULT_DENY] = "default-deny", [BH_REASON_NO_LABELS] = "no-labels",
-      [BH_REASON_QUARANTINE] = "quarantine", [BH_REASON_CONTESTED] = "contested")
+      [BH_REASON_QUARANTINE] = "quarantine", [BH_REASON_CONTESTED] = "contested",
+      [BH_REASON_SPOOFED] = "spoofed", [BH_REASON_UNLISTED] = "unlisted",
+      [BH_REASON_NO_POD] = "no-pod-yet")
 NAMES(miss, BH_MISS_COUNT_, [BH_MISS_PROTOCOL] = "protocol", [BH_MISS_PORT] = "port",
       [BH_MISS_POD_SELECTOR] = "podSelector", [BH_MISS_IP_BLOCK] = "ipBlock",
       [BH_MISS_NAMESPACE_SELECTOR] = "namespaceSelector")

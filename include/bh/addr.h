@@ -53,6 +53,8 @@ int bh_addr_cmp(const struct bh_addr *a, const struct bh_addr *b);
 bool bh_addr_eq(const struct bh_addr *a, const struct bh_addr *b);
 /* fe80::/10: it means something on one link only (RFC 4291 section 2.5.6). */
 bool bh_addr_is_link_local(const struct bh_addr *a);
+/* Multicast (224.0.0.0/4, ff00::/8) or 255.255.255.255; not a subnet's broadcast address. */
+bool bh_addr_is_group(const struct bh_addr *a);
 /* One up or down; false (and unchanged) at the end of the family. */
 bool bh_addr_next(struct bh_addr *a);
 bool bh_addr_prev(struct bh_addr *a);

@@ -46,6 +46,10 @@ enum bh_reason {
 	BH_REASON_NO_LABELS,    /* the pod's labels are not known yet: closed, or audit */
 	BH_REASON_CONTESTED,    /* another pod may have the pod's address: the same */
 	BH_REASON_QUARANTINE,   /* denied: rule is of a quarantine */
+	/* Not the evaluator's, see bh_result_close(). */
+	BH_REASON_SPOOFED,  /* the pod does not own the source address */
+	BH_REASON_UNLISTED, /* the isolated pod does not own the destination address */
+	BH_REASON_NO_POD,   /* no pod is known yet at an address that the operator closes */
 	BH_REASON_COUNT_
 };
 const char *bh_reason_str(enum bh_reason r); /* "not-subject", "not-isolated", ... */
@@ -123,6 +127,15 @@ struct bh_result {
 
 /* Pointers in *ret are the world's, with the life that world.h gives them. */
 void bh_eval(const struct bh_world *w, const struct bh_flow *flow, struct bh_result *ret);
+
+/* Puts another verdict into one direction. */
+void bh_result_replace(struct bh_result *result, enum bh_dir dir, const struct bh_dir_verdict *v);
+/*
+ * This node's rules drop the packet before policy judges it (guard.h, and addresses
+ * without a known pod); in audit they would.
+ */
+void bh_result_close(struct bh_result *result, enum bh_dir dir, enum bh_reason reason,
+		     bool is_audit);
 
 /* One direction only: is the pod at that end, judged by its policies, allowed? */
 void bh_eval_dir(const struct bh_world *w, const struct bh_flow *flow, enum bh_dir dir,

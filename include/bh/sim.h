@@ -118,6 +118,14 @@ struct bh_sim_query {
 	uint16_t port;    /* host byte order */
 	bool has_family;  /* else that of the ends; IPv4 where both have both */
 	enum bh_family family;
+	/*
+	 * Only of bh_sim_ask(), what a node's agent does beside policy: the source address
+	 * that a pod's packet bears, the group of which a pod gets a copy (NULL: their own
+	 * addresses), and the ranges that are closed until a pod is known.
+	 */
+	const char *from, *to;
+	const struct bh_cidr *closed;
+	size_t n_closed;
 };
 
 enum bh_sim_verdict { BH_SIM_ALLOWED, BH_SIM_DENIED, BH_SIM_UNDECIDABLE, BH_SIM_VERDICT_COUNT_ };

@@ -68,6 +68,15 @@ bool bh_addr_is_link_local(const struct bh_addr *a)
 	return a->family == BH_IPV6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
 }
 
+bool bh_addr_is_group(const struct bh_addr *a)
+{
+	static const uint8_t everyone[4] = { 255, 255, 255, 255 };
+
+	if (a->family == BH_IPV6)
+		return a->bytes[0] == 0xff;
+	return (a->bytes[0] & 0xf0) == 0xe0 || memcmp(a->bytes, everyone, sizeof(everyone)) == 0;
+}
+
 bool bh_addr_next(struct bh_addr *a)
 {
 	struct bh_addr next = *a;

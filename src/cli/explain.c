@@ -42,10 +42,11 @@ static int run(const struct bh_cli *cli)
 		bh_log_error("%s", bh_err_text(&err));
 		return BH_CLI_USAGE;
 	}
-	request = json_pack("{s:s, s:s, s:s, s:o, s:s}", "method", "explain", "src",
+	request = json_pack("{s:s, s:s, s:s, s:o, s:s, s:s*, s:s*}", "method", "explain", "src",
 			    cli->operands[0], "dst", cli->operands[1], "port",
 			    port.port ? json_integer(port.port) : json_null(), "protocol",
-			    port.protocol);
+			    port.protocol, "from", bh_cli_value(cli, "from"), "to",
+			    bh_cli_value(cli, "to"));
 	if (!request) {
 		bh_log_error("the arguments are not UTF-8");
 		return BH_CLI_USAGE;
@@ -63,6 +64,10 @@ static int run(const struct bh_cli *cli)
 }
 
 static const struct bh_cli_option options[] = {
+	{ .name = "from", .arg = "ADDR", .text = "the source address, if not one of the pod's" },
+	{ .name = "to",
+	  .arg = "ADDR",
+	  .text = "the destination address, if not one of the pod's: a group's" },
 	{ .letter = 'o', .name = "output", .arg = "text|json", .text = "how to print" },
 	{ .name = NULL },
 };
@@ -80,10 +85,14 @@ const struct bh_cli_command bh_cli_explain = {
 		 "SRC and DST are NAMESPACE/POD, an address, or node:NAME.  PORT is the port of "
 		 "the\n"
 		 "pod, not of a Service; the protocol is tcp if not given.\n"
+		 "For a group's address (multicast, broadcast), each pod that gets a copy is "
+		 "named.\n"
 		 "Exits with 0 if it is allowed, 1 if denied, 2 and more if there is no answer.\n",
 	.examples = "  bulkhead explain shop/web shop/db 5432\n"
 		    "  bulkhead explain shop/web 10.96.0.10 53/udp\n"
 		    "  bulkhead explain 203.0.113.7 shop/web 8080/tcp\n"
+		    "  bulkhead explain shop/web 224.0.0.251 5353/udp\n"
+		    "  bulkhead explain --from 10.244.1.9 shop/web shop/db 5432\n"
 		    "  bulkhead explain node:worker-1 shop/web icmp\n",
 	.run = run,
 };

@@ -105,21 +105,47 @@ static void print_json(const struct bh_sim *sim, const struct bh_sim_query *q,
 	json_decref(json);
 }
 
+#define MAX_CLOSED 64
+
+static int read_closed(const struct bh_cli *cli, struct bh_cidr *ret, size_t *ret_n,
+		       struct bh_err *err)
+{
+	const char *text;
+
+	for (*ret_n = 0; (text = bh_cli_nth_value(cli, "closed-until-known", *ret_n)); (*ret_n)++) {
+		int r = *ret_n < MAX_CLOSED
+				? bh_cidr_parse(text, &ret[*ret_n], err)
+				: bh_err(err, -E2BIG, "more than %d ranges", MAX_CLOSED);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int eval_one(const struct bh_cli *cli, const struct bh_sim *sim,
 		    const struct bh_cli_port *port)
 {
 	bh_auto_free char *src = bh_cli_sim_end(cli, cli->operands[0]);
 	bh_auto_free char *dst = bh_cli_sim_end(cli, cli->operands[1]);
+	struct bh_cidr closed[MAX_CLOSED];
 	struct bh_sim_query q = {
 		.src = src,
 		.dst = dst,
 		.protocol = port->number,
 		.port = port->port,
+		.from = bh_cli_value(cli, "from"),
+		.to = bh_cli_value(cli, "to"),
+		.closed = closed,
 	};
 	struct bh_sim_answers a;
 	struct bh_err err = { 0 };
 	int status;
 
+	if (read_closed(cli, closed, &q.n_closed, &err) < 0) {
+		bh_log_error("%s", bh_err_text(&err));
+		return BH_CLI_SIM_FAILED;
+	}
 	q.has_family = bh_cli_sim_family(cli, &q.family);
 	if (bh_sim_ask(sim, &q, &a, &err) < 0) {
 		bh_log_error("%s", bh_err_text(&err));
@@ -238,12 +264,23 @@ static int run(const struct bh_cli *cli)
 		bh_log_error("standard input ('-') can be read once only");
 		return BH_CLI_SIM_FAILED;
 	}
+	if (batch && (bh_cli_has(cli, "from") || bh_cli_has(cli, "to") ||
+		      bh_cli_has(cli, "closed-until-known"))) {
+		bh_log_error("--from, --to and --closed-until-known are of one question, not of "
+			     "--batch");
+		return BH_CLI_SIM_FAILED;
+	}
 	return batch ? run_batch(cli, batch) : run_one(cli);
 }
 
 static const struct bh_cli_option options[] = {
 	BH_CLI_SIM_INPUT_OPTIONS,
 	{ .name = "family", .arg = "4|6", .text = "where both ends have both (default: 4)" },
+	{ .name = "from", .arg = "ADDR", .text = "the source address, if not one of the pod's" },
+	{ .name = "to", .arg = "ADDR", .text = "the group's address of which the pod gets a copy" },
+	{ .name = "closed-until-known",
+	  .arg = "CIDR",
+	  .text = "closed where no pod is; may be repeated" },
 	{ .name = "batch",
 	  .arg = "FILE",
 	  .text = "answer questions, one JSON object a line; - is standard input" },

@@ -8,8 +8,8 @@
 #include "agent.h"
 #include "bh/alloc.h"
 #include "bh/clock.h"
-#include "bh/packet.h"
 #include "bh/render.h"
+#include "explain.h"
 
 static void answer(struct bh_reply *reply, json_t *data)
 {
@@ -84,167 +84,16 @@ static void on_render(void *ctx, const json_t *params, struct bh_reply *reply)
 	bh_buf_done(&text);
 }
 
-/* --- explain --------------------------------------------------------------------- */
-
-/* One end of the question: a pod with several addresses, a node, or one address. */
-struct end {
-	const char *text;
-	const struct bh_pod *pod;
-	const struct bh_addr *addrs;
-	size_t n_addrs;
-	struct bh_addr single;
-};
-
-static int find_end(const struct bh_agent *a, const json_t *params, const char *key,
-		    struct end *ret, struct bh_err *err)
-{
-	const char *text = json_string_value(json_object_get(params, key));
-	bh_auto_free char *namespace = NULL;
-	const char *slash;
-
-	if (!text || !*text)
-		return bh_err(err, -EINVAL, "'%s' is missing", key);
-	*ret = (struct end){ .text = text };
-	if (strncmp(text, "node:", 5) == 0) {
-		const struct bh_node *node = bh_world_node(a->world, text + 5);
-
-		if (!node)
-			return bh_err(err, -ENOENT, "no node '%s' is known", text + 5);
-		ret->addrs = node->addrs;
-		ret->n_addrs = node->n_addrs;
-		return 0;
-	}
-	slash = strchr(text, '/');
-	if (slash) {
-		namespace = bh_strndup(text, (size_t)(slash - text));
-		ret->pod = bh_world_pod_by_name(a->world, namespace, slash + 1);
-		if (!ret->pod)
-			return bh_err(err, -ENOENT, "no pod '%s' is known", text);
-		ret->addrs = ret->pod->addrs;
-		ret->n_addrs = ret->pod->n_addrs;
-		return 0;
-	}
-	if (bh_addr_parse(text, &ret->single, NULL) < 0)
-		return bh_err(err, -EINVAL,
-			      "'%s' is neither NAMESPACE/POD, an address nor node:NAME", text);
-	ret->addrs = &ret->single;
-	ret->n_addrs = 1;
-	return 0;
-}
-
-/* The first pair that packets can have: one family, and both of a link or neither. */
-static int choose_addrs(const struct end *src, const struct end *dst, struct bh_flow *flow,
-			struct bh_err *err)
-{
-	for (size_t i = 0; i < src->n_addrs; i++) {
-		for (size_t k = 0; k < dst->n_addrs; k++) {
-			if (src->addrs[i].family != dst->addrs[k].family ||
-			    bh_addr_is_link_local(&src->addrs[i]) !=
-				    bh_addr_is_link_local(&dst->addrs[k]))
-				continue;
-			flow->src = src->addrs[i];
-			flow->dst = dst->addrs[k];
-			return 0;
-		}
-	}
-	if (src->n_addrs == 0 || dst->n_addrs == 0)
-		return bh_err(
-			err, -EADDRNOTAVAIL,
-			"%s has no address of its own (host network, finished, or not started)",
-			src->n_addrs == 0 ? src->text : dst->text);
-	return bh_err(err, -EAFNOSUPPORT, "%s and %s have no address family in common", src->text,
-		      dst->text);
-}
-
-static bool has_dst_ports(uint8_t protocol)
-{
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
-}
-
-static int read_service(const json_t *params, struct bh_flow *flow, struct bh_err *err)
-{
-	const char *protocol = json_string_value(json_object_get(params, "protocol"));
-	const json_t *port = json_object_get(params, "port");
-	json_int_t number = json_integer_value(port);
-
-	if (bh_protocol_parse(protocol ? protocol : "TCP", &flow->protocol) < 0)
-		return bh_err(err, -EINVAL, "'%s' is not a protocol", protocol);
-	if (port && !json_is_null(port) && (!json_is_integer(port) || number < 0 || number > 65535))
-		return bh_err(err, -EINVAL, "the port is not a number within 0-65535");
-	if (has_dst_ports(flow->protocol) && number == 0)
-		return bh_err(err, -EINVAL, "a port is missing");
-	flow->dst_port = (uint16_t)number;
-	return 0;
-}
-
-/* ", egress is judged on node b" */
-static void add_judge(struct bh_buf *text, const struct bh_end *end, enum bh_dir dir)
-{
-	if (end->entity != BH_ENTITY_POD)
-		return;
-	bh_buf_printf(text, ", %s is judged ", bh_dir_str(dir));
-	if (end->is_here) {
-		bh_buf_puts(text, "here");
-	} else if (*end->pod->node) {
-		bh_buf_puts(text, "on node ");
-		bh_buf_escape(text, end->pod->node);
-	} else {
-		bh_buf_puts(text, "on another node");
-	}
-}
-
-static json_t *dir_json(const struct bh_result *result, enum bh_dir dir)
-{
-	const struct bh_end *own = dir == BH_INGRESS ? &result->dst : &result->src;
-	json_t *json = bh_dir_verdict_json(&result->dir[dir], dir);
-
-	json_object_set_new(json, "here", json_boolean(own->is_here));
-	return json;
-}
-
-static json_t *explain(const struct bh_agent *a, const struct bh_flow *flow)
-{
-	struct bh_buf text = { 0 };
-	struct bh_result result;
-	json_t *data;
-
-	bh_eval(a->world, flow, &result);
-	bh_result_describe(a->world, flow, &result, &text);
-	bh_buf_printf(&text, "by the rules of this node: %s", bh_verdict_str(result.here));
-	add_judge(&text, &result.src, BH_EGRESS);
-	add_judge(&text, &result.dst, BH_INGRESS);
-	bh_buf_putc(&text, '\n');
-	data = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "verdict",
-			 bh_verdict_str(result.verdict), "audit_verdict",
-			 bh_verdict_str(result.audit_verdict), "here", bh_verdict_str(result.here),
-			 "text", bh_buf_str(&text), "egress", dir_json(&result, BH_EGRESS),
-			 "ingress", dir_json(&result, BH_INGRESS));
-	bh_buf_done(&text);
-	return data;
-}
-
 static void on_explain(void *ctx, const json_t *params, struct bh_reply *reply)
 {
-	const struct bh_agent *a = ctx;
-	struct bh_flow flow = { 0 };
 	struct bh_err err = { 0 };
-	struct end src, dst;
-	int r;
+	json_t *data = NULL;
+	int r = bh_explain(ctx, params, &data, &err);
 
-	r = find_end(a, params, "src", &src, &err);
-	if (r == 0)
-		r = find_end(a, params, "dst", &dst, &err);
-	if (r == 0)
-		r = read_service(params, &flow, &err);
-	if (r == 0)
-		r = choose_addrs(&src, &dst, &flow, &err);
-	if (r < 0) {
+	if (r < 0)
 		fail(reply, r, &err);
-		return;
-	}
-	flow.src_pod = src.pod;
-	flow.dst_pod = dst.pod;
-	answer(reply, explain(a, &flow));
+	else
+		answer(reply, data);
 }
 
 /* --- flows ----------------------------------------------------------------------- */

@@ -316,7 +316,7 @@ void describe_audit(const struct tale *t, const struct bh_dir_verdict *v, enum b
 	if (v->audit_verdict == v->verdict)
 		return;
 	bh_buf_printf(t->out, "  audit: would be %s", bh_verdict_str(v->audit_verdict));
-	if (v->reason == BH_REASON_NO_LABELS || v->reason == BH_REASON_CONTESTED) {
+	if (!v->audit_rule.policy && v->n_audit_isolating == 0) {
 		bh_buf_putc(t->out, '\n');
 		return;
 	}
@@ -376,6 +376,18 @@ void describe_reason(const struct tale *t, const struct bh_dir_verdict *v, enum 
 			      bh_verdict_str(v->verdict));
 		describe_end(b, describe_own_end(t, dir), describe_own_addr(t, dir));
 		bh_buf_puts(b, ", and nobody can tell who has it");
+		return;
+	case BH_REASON_SPOOFED:
+	case BH_REASON_UNLISTED:
+		bh_buf_printf(b, "%s, ", bh_verdict_str(v->verdict));
+		describe_end(b, describe_own_end(t, dir), describe_own_addr(t, dir));
+		bh_buf_printf(b, " does not own that %s address (%s)",
+			      dir == BH_EGRESS ? "source" : "destination",
+			      bh_reason_str(v->reason));
+		return;
+	case BH_REASON_NO_POD:
+		bh_buf_printf(b, "%s, no pod of this node is known to have that address yet (%s)",
+			      bh_verdict_str(v->verdict), bh_reason_str(v->reason));
 		return;
 	case BH_REASON_COUNT_: break;
 	}

@@ -98,6 +98,9 @@ static const char *const why_texts[BH_REASON_COUNT_] = {
 	[BH_REASON_NO_LABELS] = "",
 	[BH_REASON_QUARANTINE] = "",
 	[BH_REASON_CONTESTED] = "",
+	[BH_REASON_SPOOFED] = "",
+	[BH_REASON_UNLISTED] = "",
+	[BH_REASON_NO_POD] = "",
 };
 
 static void describe_reason(const struct bh_graph_reason *r, enum bh_dir dir, struct bh_buf *out)

@@ -132,6 +132,97 @@ static void judge_hairpin(const struct bh_sim *sim, struct bh_sim_answers *ret,
 		 pod->namespace, pod->name);
 }
 
+/* --- what an agent does beside policy ------------------------------------------------------ */
+
+/* One address in place of the pod's. */
+static int replace_addr(const char *text, struct end *end, struct bh_err *err)
+{
+	if (!text)
+		return 0;
+	if (!end->pod)
+		return bh_err(err, -EINVAL, "only a pod can bear another address, not %s",
+			      end->text);
+	if (bh_addr_parse(text, &end->single, NULL) < 0)
+		return bh_err(err, -EINVAL, "'%s' is no address", text);
+	end->addrs = &end->single;
+	end->n_addrs = 1;
+	return 0;
+}
+
+static int read_addrs(const struct bh_sim_query *q, struct end *src, struct end *dst,
+		      struct bh_err *err)
+{
+	int r = replace_addr(q->from, src, err);
+
+	if (r == 0)
+		r = replace_addr(q->to, dst, err);
+	if (r == 0 && q->to && !bh_addr_is_group(&dst->single))
+		return bh_err(err, -EINVAL, "%s is no group's address (multicast or broadcast)",
+			      q->to);
+	return r;
+}
+
+static bool is_closed(const struct bh_sim_query *q, const struct bh_addr *a,
+		      const struct bh_end *end)
+{
+	for (size_t i = 0; i < q->n_closed && end->entity == BH_ENTITY_EXTERNAL; i++)
+		if (bh_cidr_contains(&q->closed[i], a))
+			return true;
+	return false;
+}
+
+/* The addresses of pods that no source tells are made up. */
+static bool has_addrs(const struct bh_sim *sim, const struct bh_pod *pod)
+{
+	struct bh_flow flow = { .src_pod = pod }, shown;
+
+	if (pod->n_addrs == 0)
+		return false;
+	flow.src = pod->addrs[0];
+	shown = sim_shown(sim, &flow);
+	return bh_addr_eq(&shown.src, &flow.src);
+}
+
+static void judge_source(const struct bh_sim *sim, struct bh_sim_answers *ret,
+			 struct bh_sim_answer *a)
+{
+	const struct bh_pod *pod = a->flow.src_pod;
+
+	for (size_t i = 0; i < pod->n_addrs; i++)
+		if (bh_addr_eq(&pod->addrs[i], &a->flow.src))
+			return;
+	if (has_addrs(sim, pod)) {
+		bh_result_close(&a->result, BH_EGRESS, BH_REASON_SPOOFED, false);
+		return;
+	}
+	a->verdict = BH_SIM_UNDECIDABLE;
+	snprintf(ret->why, sizeof(ret->why), "the manifests do not say which addresses %s/%s has",
+		 pod->namespace, pod->name);
+}
+
+static void judge_ports(const struct bh_sim *sim, const struct bh_sim_query *q,
+			struct bh_sim_answers *ret, struct bh_sim_answer *a)
+{
+	/* The sender's rules know the group's address, and no receiver. */
+	if (q->to) {
+		struct bh_flow sent = a->flow;
+		struct bh_dir_verdict egress;
+
+		sent.dst_pod = NULL;
+		bh_eval_dir(sim->world, &sent, BH_EGRESS, &egress);
+		bh_result_replace(&a->result, BH_EGRESS, &egress);
+	}
+	if (is_closed(q, &a->flow.src, &a->result.src))
+		bh_result_close(&a->result, BH_EGRESS, BH_REASON_NO_POD, false);
+	if (is_closed(q, &a->flow.dst, &a->result.dst))
+		bh_result_close(&a->result, BH_INGRESS, BH_REASON_NO_POD, false);
+	if (q->from)
+		judge_source(sim, ret, a);
+	if (a->verdict != BH_SIM_UNDECIDABLE)
+		a->verdict =
+			a->result.verdict == BH_VERDICT_ALLOWED ? BH_SIM_ALLOWED : BH_SIM_DENIED;
+}
+
 static int ask_one(const struct bh_sim *sim, const struct bh_sim_query *q, const struct end *src,
 		   const struct end *dst, uint16_t port, const struct bh_service *service,
 		   struct bh_sim_answers *ret, struct bh_err *err)
@@ -150,6 +241,8 @@ static int ask_one(const struct bh_sim *sim, const struct bh_sim_query *q, const
 		judge_hairpin(sim, ret, a);
 	else
 		judge(sim, ret, a);
+	if (q->from || q->to || q->n_closed > 0)
+		judge_ports(sim, q, ret, a);
 	ret->n++;
 	return 0;
 }
@@ -271,6 +364,8 @@ static int ask(const struct bh_sim *sim, const struct bh_sim_query *q, struct bh
 
 	if (r == 0)
 		r = sim_find_end(sim, q->dst, true, &dst, err);
+	if (r == 0)
+		r = read_addrs(q, &src, &dst, err);
 	if (r < 0)
 		return r;
 	if (dst.service && !dst.service->is_headless)

@@ -23,6 +23,8 @@ agent_start --closed-until-known 10.244.0.0/25 --closed-until-known fd00:244::/6
 open shop/web tcp shop/db 80
 pod_net shop/late 13
 blocked shop/late tcp shop/db 80
+explains denied no-pod-yet not-isolated 10.244.0.13 shop/db 80
+explains denied not-isolated no-pod-yet shop/db 10.244.0.13 80
 pod_net shop/beyond 200
 FAMILIES=4 open shop/beyond tcp shop/db 80
 agent_stop

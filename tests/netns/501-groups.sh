@@ -73,6 +73,9 @@ send shop/quiet quiet >/dev/null
 eventually logged "action == 'flow-denied' and src == 'shop/quiet' and r['destination.address'] == '255.255.255.255'"
 eventually logged "action == 'flow-denied' and src == 'shop/attacker' and dst == 'shop/db' and r['destination.address'] == '255.255.255.255' and by == ['shop/db']"
 
+explains denied default-deny not-subject shop/quiet 224.0.0.1 5353/udp
+explains denied default-deny default-deny --to 255.255.255.255 shop/quiet shop/db 5353/udp
+
 step "an ipBlock opens a group to its sender, an any-peer rule to its receiver"
 netpol shop/quiet <<YAML
 podSelector: {matchLabels: {app: quiet}}
@@ -112,6 +115,12 @@ done
 grep -q "GOT byaddr 224.0.0.1" $WORK/log/got-db || fail "db did not hear free at 224.0.0.1"
 ! grep -E "GOT (other|byaddr ff02)" $WORK/log/got-db || fail "db heard whom no rule names"
 eventually logged "action == 'flow-denied' and dir == 'ingress' and src == 'shop/attacker' and dst == 'shop/db' and r['destination.address'] == '224.0.0.1' and near"
+explains allowed rule rule --to 224.0.0.1 shop/quiet shop/db 5353/udp
+explains denied not-isolated default-deny --to ff02::1 shop/attacker shop/db 5353/udp
+explains denied not-isolated default-deny --to 10.244.0.255 shop/attacker shop/db 5353/udp
+"$BULKHEAD" --control "$CONTROL" explain shop/free 224.0.0.251 5353/udp >$WORK/log/copies
+grep -q 'a copy for pod shop/db: allowed, rule' $WORK/log/copies && grep -q 'a copy for pod shop/attacker: allowed, not-isolated' $WORK/log/copies ||
+	fail "$(cat $WORK/log/copies)"
 
 step "policy that allows all allows groups"
 netpol shop/quiet <<YAML

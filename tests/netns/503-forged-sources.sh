@@ -64,3 +64,5 @@ eventually grep -q "10.244.0.13,10.244.0.12" $WORK/log/got-shop.db
 ! grep -h GOT $WORK/log/got-out $WORK/log/got-node || fail "a forged packet came through"
 eventually logged "action == 'flow-denied' and src == 'shop/attacker' and r['policy.reason'] == 'spoofed' and r['source.address'] == 'fd00:244::13'"
 eventually logged "src == 'shop/web' and r['policy.reason'] == 'spoofed' and r['source.address'] == '10.244.0.99'"
+explains denied spoofed default-deny --from fd00:244::13 shop/attacker shop/db 5353/udp
+explains denied spoofed not-subject --from 10.244.0.99 shop/web 192.0.2.10 5353/udp

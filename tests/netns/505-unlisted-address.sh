@@ -26,3 +26,5 @@ step "the node's own probes reach the listed address"
 [ "$(try_one 4 $OPEN_MS node tcp shop/db 80)" = open ] || fail "node -> db"
 eventually logged "dst == 'shop/db' and r['policy.reason'] == 'unlisted' and r['destination.address'] == 'fd00:244::12'"
 eventually logged "src == 'shop/db' and r['policy.reason'] == 'spoofed' and r['source.address'] == 'fd00:244::12'"
+explains denied not-isolated unlisted --to fd00:244::12 shop/web shop/db 80
+explains denied spoofed not-isolated --from fd00:244::12 shop/db shop/web 80

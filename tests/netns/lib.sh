@@ -24,6 +24,8 @@
 #	logged EXPR                         prints the records for which this Python
 #	                                    expression holds, fails if there is none
 #	in_kernel MAP ADDRESS               that map of the kernel's table holds it
+#	explains VERDICT EGRESS INGRESS ... what `bulkhead explain ...` answers: the verdict,
+#	                                    and the reason of each direction
 #	eventually COMMAND...               tries for 10 s
 set -euo pipefail
 
@@ -305,6 +307,15 @@ print(v if isinstance(v, str) else json.dumps(v))' "$1"
 }
 
 records() { cat "$FLOW_LOG"; }
+
+explains() {
+	local got
+	got=$({ "$BULKHEAD" --control "$CONTROL" explain -o json "${@:4}" || true; } | python3 -c '
+import json, sys
+v = json.load(sys.stdin)
+print(v["verdict"], v["egress"]["reason"], v["ingress"]["reason"])')
+	[ "$got" = "$1 $2 $3" ] || fail "explain ${*:4} says $got"
+}
 
 # logged EXPR: r[KEY] is a member, None where it is not there; for short, action,
 # dir, by (default_deny_by), near (nearest_miss), proto, port (the destination's),

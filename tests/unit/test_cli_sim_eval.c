@@ -190,6 +190,51 @@ static void options_change_the_world(void **state)
 	assert_status(t, 1);
 }
 
+/* Beside policy: sources that are not the pod's, groups, addresses without a pod. */
+static void what_an_agent_does_besides_is_judged_where_it_is_asked_for(void **state)
+{
+	static const char world[] =
+		"apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: x, labels: {app: a}}\n"
+		"status: {podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}]}\n---\n"
+		"apiVersion: v1\nkind: Pod\nmetadata: {name: b, namespace: x, labels: {app: b}}\n"
+		"status: {podIP: 10.0.0.2, podIPs: [{ip: 10.0.0.2}]}\n---\n"
+		"apiVersion: v1\nkind: Pod\nmetadata: {name: c, namespace: x}\n---\n"
+		"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+		"metadata: {name: p, namespace: x}\n"
+		"spec: {podSelector: {matchLabels: {app: a}}, policyTypes: [Ingress, Egress],\n"
+		"  egress: [{to: [{podSelector: {}}]}, {to: [{ipBlock: {cidr: 224.0.0.0/24}}]}],\n"
+		"  ingress: [{from: [{podSelector: {matchLabels: {app: b}}}]}]}\n";
+	static const struct {
+		const char *src, *dst, *option, *value;
+		int status;
+		const char *want;
+	} t[] = {
+		{ "x/a", "x/b", "--from", "10.0.0.1", 0, "" },
+		{ "x/a", "x/b", "--from", "10.0.0.2", 1, "(spoofed)" },
+		{ "x/c", "x/b", "--from", "10.0.0.2", 2, "do not say which addresses x/c has" },
+		{ "10.9.9.9", "x/b", "--from", "10.0.0.2", 4, "" },
+		/* The sender's rules judge the group, the receiver's the sender. */
+		{ "x/a", "x/b", "--to", "224.0.0.251", 0, "" },
+		{ "x/a", "x/b", "--to", "239.1.2.3", 1, "is isolated by" },
+		{ "x/b", "x/a", "--to", "239.1.2.3", 0, "" },
+		{ "x/c", "x/a", "--to", "239.1.2.3", 1, "is isolated by" },
+		{ "x/a", "x/b", "--to", "10.0.0.9", 4, "" },
+		{ "10.0.0.9", "x/b", "--closed-until-known", "10.0.0.0/24", 1, "(no-pod-yet)" },
+		{ "x/b", "10.0.0.9", "--closed-until-known", "10.0.0.0/24", 1, "(no-pod-yet)" },
+		{ "x/b", "x/a", "--closed-until-known", "10.0.0.0/24", 0, "" },
+		{ "x/b", "10.0.1.9", "--closed-until-known", "10.0.0.0/24", 0, "" },
+	};
+	struct cli_test *test = *state;
+	bh_auto_free char *path = put(test, "world.yaml", world);
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
+		cli_run(test, "sim", "eval", t[i].option, t[i].value, t[i].src, t[i].dst,
+			"5353/udp", path);
+		assert_status(test, t[i].status);
+		assert_out(test, t[i].want);
+	}
+}
+
 static void wrong_usage_is_no_verdict(void **state)
 {
 	static const struct {
@@ -205,6 +250,7 @@ static void wrong_usage_is_no_verdict(void **state)
 		{ { "sim", "eval", "a/b", "a/c", "80", "-", "-" }, "can be read once only" },
 		{ { "sim", "eval", "--batch", "-", "-" }, "can be read once only" },
 		{ { "sim", "eval", "--batch", "-" }, "sim eval needs SRC" },
+		{ { "sim", "eval", "--batch", "-", "--to", "224.0.0.1", "." }, "not of --batch" },
 		{ { "sim", "eval", "--batch", "/nonexistent", "." }, "cannot open '/nonexistent'" },
 		{ { "sim", "eval", "a/b", "a/c", "80", "-" }, "no pod or workload 'a/b'" },
 	};
@@ -306,6 +352,7 @@ int main(void)
 		EVAL_TEST(a_folder_is_read_with_all_that_is_in_it),
 		EVAL_TEST(bad_input_is_no_answer_unless_it_may_be_left_out),
 		EVAL_TEST(options_change_the_world),
+		EVAL_TEST(what_an_agent_does_besides_is_judged_where_it_is_asked_for),
 		EVAL_TEST(wrong_usage_is_no_verdict),
 		EVAL_TEST(a_batch_answers_every_line_in_its_place),
 		EVAL_TEST(a_line_that_cannot_be_read_is_an_error_at_the_end),
