@@ -49,6 +49,11 @@ void unknown_build(struct bh_compiler *c)
 		[BH_INGRESS] = BH_CHAIN_NO_POD_TO, [BH_EGRESS] = BH_CHAIN_NO_POD_FROM
 	};
 	const struct bh_expr count = { .kind = BH_EXPR_COUNTER, .name = BH_COUNTER_NO_POD };
+	/* A subnet's broadcast address is within its range, and never a pod's (RFC 919). */
+	const struct bh_expr broadcast[] = {
+		{ .kind = BH_EXPR_FIB_BROADCAST },
+		{ .kind = BH_EXPR_VERDICT, .verdict = BH_V_RETURN },
+	};
 	struct denial_limits limits[BH_DIR_COUNT_] = { 0 };
 
 	if (!c->config.closes_unknown)
@@ -57,6 +62,8 @@ void unknown_build(struct bh_compiler *c)
 	add_sets(c, limits);
 	for (enum bh_dir d = 0; d < BH_DIR_COUNT_; d++) {
 		c->unknown[d] = bh_plan_add_chain(c->plan, names[d], "no pod yet", BH_HOOK_NONE, 0);
+		if (d == BH_INGRESS)
+			match_add_rule(c, c->unknown[d], broadcast, BH_ARRAY_LEN(broadcast));
 		match_add_rule(c, c->unknown[d], &count, 1);
 		denial_add(c, c->unknown[d], names[d], d, &limits[d],
 			   bh_world_mode(c->w) == BH_AUDIT);

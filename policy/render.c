@@ -530,6 +530,7 @@ static void add_expr(struct bh_buf *out, const struct bh_expr *e, const char *he
 	switch (e->kind) {
 	case BH_EXPR_CT_STATE: add_ct_state(out, e->value); return;
 	case BH_EXPR_FIB_LOCAL: bh_buf_puts(out, "fib saddr type local"); return;
+	case BH_EXPR_FIB_BROADCAST: bh_buf_puts(out, "fib daddr type broadcast"); return;
 	case BH_EXPR_MATCH: add_match(out, e, header); return;
 	case BH_EXPR_LOOKUP:
 	case BH_EXPR_VMAP:

@@ -136,16 +136,17 @@ struct bh_plan_set {
 };
 
 enum bh_expr_kind {
-	BH_EXPR_CT_STATE,  /* value: mask, any of the bits; not in netdev and bridge tables */
-	BH_EXPR_FIB_LOCAL, /* fib saddr type local; inet tables */
-	BH_EXPR_MATCH,     /* load compared with first, last, bytes and mask as op says */
-	BH_EXPR_LOOKUP,    /* key in set */
-	BH_EXPR_VMAP,      /* key vmap set; no match: go on */
-	BH_EXPR_COUNTER,   /* named counter name */
-	BH_EXPR_LIMIT,     /* update @set { key limit rate .. }; over the limit: rule ends */
-	BH_EXPR_UPDATE,    /* update @set { key }: the element's life begins anew */
-	BH_EXPR_PRIORITY,  /* meta priority set key map @set, or none where set is NULL */
-	BH_EXPR_LOG,       /* prefix name, group, snaplen */
+	BH_EXPR_CT_STATE,      /* value: mask, any of the bits; not in netdev and bridge tables */
+	BH_EXPR_FIB_LOCAL,     /* fib saddr type local; inet tables */
+	BH_EXPR_FIB_BROADCAST, /* fib daddr type broadcast; inet tables */
+	BH_EXPR_MATCH,         /* load compared with first, last, bytes and mask as op says */
+	BH_EXPR_LOOKUP,        /* key in set */
+	BH_EXPR_VMAP,          /* key vmap set; no match: go on */
+	BH_EXPR_COUNTER,       /* named counter name */
+	BH_EXPR_LIMIT,         /* update @set { key limit rate .. }; over the limit: rule ends */
+	BH_EXPR_UPDATE,        /* update @set { key }: the element's life begins anew */
+	BH_EXPR_PRIORITY,      /* meta priority set key map @set, or none where set is NULL */
+	BH_EXPR_LOG,           /* prefix name, group, snaplen */
 	BH_EXPR_VERDICT,
 	BH_EXPR_KIND_COUNT_
 };

@@ -184,7 +184,7 @@ static bool is_own_node(const struct bh_agent *a, const struct bh_end *end)
 static bool is_closed_until_known(const struct bh_agent *a, const struct bh_addr *addr,
 				  const struct bh_end *end)
 {
-	if (end->is_here || is_own_node(a, end))
+	if (end->is_here || is_own_node(a, end) || is_group(a, addr))
 		return false;
 	for (size_t i = 0; i < a->closed.ranges.n; i++) {
 		const struct bh_range *r = &a->closed.ranges.items[i];

@@ -460,15 +460,15 @@ static void add_match(struct builder *b, const struct bh_expr *x)
 	learn(b, x);
 }
 
-static void add_fib_local(struct builder *b)
+/* @of: NFTA_FIB_F_*; @type: RTN_*. */
+static void add_fib(struct builder *b, uint32_t of, uint32_t type)
 {
 	struct nftnl_expr *e = add(b, "fib");
-	uint32_t local = RTN_LOCAL;
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_SADDR);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS, of);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
-	add_cmp(b, NFT_CMP_EQ, &local, sizeof(local));
+	add_cmp(b, NFT_CMP_EQ, &type, sizeof(type));
 }
 
 static struct nftnl_expr *add_lookup(struct builder *b, const struct bh_expr *x)
@@ -576,7 +576,8 @@ static void add_expr(struct builder *b, const struct bh_expr *x)
 	switch (x->kind) {
 	case BH_EXPR_CT_STATE: add_ct_state(b, x->value); return;
 	case BH_EXPR_MATCH: add_match(b, x); return;
-	case BH_EXPR_FIB_LOCAL: add_fib_local(b); return;
+	case BH_EXPR_FIB_LOCAL: add_fib(b, NFTA_FIB_F_SADDR, RTN_LOCAL); return;
+	case BH_EXPR_FIB_BROADCAST: add_fib(b, NFTA_FIB_F_DADDR, RTN_BROADCAST); return;
 	case BH_EXPR_LOOKUP:
 	case BH_EXPR_VMAP: (void)add_lookup(b, x); return;
 	case BH_EXPR_COUNTER: add_counter(b, x->name); return;

@@ -133,3 +133,13 @@ unpolicy shop.db
 settle
 send shop/attacker last >/dev/null
 for p in free db; do grep -q "GOT last ff02::1" $WORK/log/got-$p || fail "$p did not hear a group"; done
+
+step "a subnet's broadcast address is no pod's, also where unknown addresses are closed"
+agent_stop
+agent_start --closed-until-known 10.244.0.0/24
+send shop/attacker closed >/dev/null
+for p in free db; do grep -q "GOT closed 10.244.0.255" $WORK/log/got-$p || fail "$p did not hear a broadcast"; done
+blocked shop/attacker udp 10.244.0.77 5353
+explains allowed rule not-subject shop/attacker 10.244.0.255 5353/udp
+explains denied rule no-pod-yet shop/attacker 10.244.0.77 5353/udp
+never_logged "r['policy.reason'] == 'no-pod-yet' and r['destination.address'] == '10.244.0.255'"

@@ -306,6 +306,7 @@ static inline bool walk_expr(struct walk *w, const struct bh_expr *e, enum walk_
 	case BH_EXPR_CT_STATE: return false; /* test packets are new */
 	case BH_EXPR_MATCH: return walk_match(w, e);
 	case BH_EXPR_FIB_LOCAL: return w->frame->is_own;
+	case BH_EXPR_FIB_BROADCAST: return false; /* test nodes have no subnets */
 	case BH_EXPR_LOOKUP:
 		return walk_key(w, e, key) && walk_find(e->set, key, &elem) != e->is_negated;
 	case BH_EXPR_VMAP:

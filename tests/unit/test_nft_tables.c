@@ -189,6 +189,7 @@ static const struct {
 	  "meta priority & 8000:0 == 8000:0" },
 	{ ALL, { { .kind = BH_EXPR_PRIORITY } }, "meta priority set none" },
 	{ INET, { { .kind = BH_EXPR_FIB_LOCAL } }, "fib saddr type local" },
+	{ INET, { { .kind = BH_EXPR_FIB_BROADCAST } }, "fib daddr type broadcast" },
 	{ INET,
 	  { { .kind = BH_EXPR_CT_STATE, .value = BH_CT_RELATED },
 	    BYTES(TCP_FLAGS, .bytes = { 4 }, .mask = { 4 }) },
