@@ -35,7 +35,8 @@ far_pod() {
 }
 far_agent_start() {
 	far "$BULKHEADD" --kubeconfig "$AGENT_CONFIG" --node far --control "${THEIRS[0]}" \
-		--metrics "unix:${THEIRS[1]}" --flow-log "$FAR_LOG" "${SECCOMP[@]}" >"$WORK/log/far-agent" 2>&1 &
+		--metrics "unix:${THEIRS[1]}" --flow-log "$FAR_LOG" --trusted-namespace shop \
+		"${SECCOMP[@]}" >"$WORK/log/far-agent" 2>&1 &
 	eventually test -S "${THEIRS[0]}"
 	"$BULKHEAD" --control "${THEIRS[0]}" status --wait --timeout 30 >/dev/null ||
 		fail "the other agent is not ready"
@@ -63,7 +64,7 @@ pod shop/other app=other
 far_pod shop/db 11 app=db
 serve shop/web tcp:8080
 serve shop/db tcp:5432 tcp:22
-agent_start
+agent_start --trusted-namespace shop
 far_agent_start
 
 step "without a policy everything is open"
@@ -116,3 +117,23 @@ kubectl label pod -n shop db app=db --overwrite >/dev/null
 stream second shop/web tcp "${ADDR4[shop/db]}" 5432
 kubectl label pod -n shop web app=other --overwrite >/dev/null
 stream_is_cut second
+
+step "one annotation in the API puts pods of both nodes into quarantine, and lets them out"
+unpolicy shop.web
+unpolicy shop.db
+kubectl label pod -n shop web app=web --overwrite >/dev/null
+eventually eval '[ "$(try_one 4 2000 shop/web tcp shop/db 5432)" = open ]'
+stream third shop/web tcp "${ADDR4[shop/db]}" 5432
+stream fourth shop/db tcp "${ADDR4[shop/web]}" 8080
+kubectl annotate pod -n shop db other bulkhead.dev/quarantine="an incident" >/dev/null
+stream_is_cut third
+stream_is_cut fourth
+blocked shop/web tcp shop/db 5432
+blocked shop/other tcp shop/web 8080
+open node tcp shop/web 8080
+eventually logged_by here "action == 'quarantine-set' and r['k8s.pod.name'] == 'other'"
+eventually logged_by there "action == 'quarantine-set' and r['k8s.pod.name'] == 'db'"
+kubectl annotate pod -n shop db other bulkhead.dev/quarantine- >/dev/null
+eventually logged_by there "action == 'quarantine-released' and r['k8s.pod.name'] == 'db'"
+open shop/web tcp shop/db 5432
+open shop/other tcp shop/web 8080
