@@ -1,8 +1,26 @@
+/*
+ * libcurl on the loop.
+ *
+ * Of an HTTP/2 connection libcurl reads as long as there is anything to read, and comes
+ * back only then: a server that sends PING frames without a pause keeps the whole
+ * agent from its work.  So a timer's signal ends the connections of a call that takes
+ * too much; what the transfers get is an error like that of any connection that ends.
+ */
 #include "bh/multi.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include <utlist.h>
 
 #include "bh/alloc.h"
+#include "bh/clock.h"
+
+/* CPU time of one call of libcurl; a megabyte of JSON takes a hundredth of it. */
+#define MAX_CALL_MS 1000
+/* Sockets at a time that can be ended so: the agent has a few. */
+#define MAX_SOCKETS 64
 
 struct bh_multi {
 	CURLM *curl;
@@ -12,6 +30,8 @@ struct bh_multi {
 	struct bh_transfer *transfers, *ready;
 	struct bh_transfer *current; /* that the owner is told of; NULL once it is done */
 	size_t n_handles;            /* that the loop has not closed yet */
+	volatile sig_atomic_t sockets[MAX_SOCKETS]; /* and 1; 0: none */
+	uint64_t cut_ns;                            /* when its connections were ended last */
 	bool is_closing;
 };
 
@@ -45,6 +65,62 @@ static void on_timer_closed(uv_handle_t *handle)
 	drop_handle(bh_container_of(handle, struct bh_multi, timer));
 }
 
+/* --- calls that take too much -------------------------------------------------------- */
+
+/* The one that libcurl works for; NULL: none. */
+static struct bh_multi *volatile busy;
+static volatile sig_atomic_t is_cut;
+
+static void on_alarm(int signal_number)
+{
+	struct bh_multi *m = busy;
+
+	(void)signal_number;
+	for (size_t i = 0; m && i < MAX_SOCKETS; i++)
+		if (m->sockets[i])
+			(void)shutdown(m->sockets[i] - 1, SHUT_RDWR);
+	is_cut = true;
+}
+
+static void set_alarm(long ms)
+{
+	const struct itimerval t = { .it_value = { ms / 1000, ms % 1000 * 1000 } };
+
+	(void)setitimer(ITIMER_PROF, &t, NULL);
+}
+
+static void catch_alarm(void)
+{
+	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+
+	(void)sigaction(SIGPROF, &sa, NULL);
+}
+
+/* libcurl says that it uses a socket, or @old and not any more; before it is closed. */
+static void note_socket(struct bh_multi *m, sig_atomic_t old, sig_atomic_t new)
+{
+	for (size_t i = 0; i < MAX_SOCKETS; i++) {
+		if (m->sockets[i] != old)
+			continue;
+		m->sockets[i] = new;
+		return;
+	}
+}
+
+static void call_curl(struct bh_multi *m, curl_socket_t fd, int events)
+{
+	int running;
+
+	is_cut = false;
+	busy = m;
+	set_alarm(MAX_CALL_MS);
+	curl_multi_socket_action(m->curl, fd, events, &running);
+	set_alarm(0);
+	busy = NULL;
+	if (is_cut)
+		m->cut_ns = bh_mono_ns();
+}
+
 /* --- transfers --------------------------------------------------------------------- */
 
 void bh_transfer_set_ready(struct bh_transfer *t)
@@ -70,6 +146,9 @@ static void end(CURL *easy, CURLcode code)
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
 	t->code = code;
 	t->is_ended = true;
+	if (code != CURLE_OK && t->multi->cut_ns + BH_NS_PER_S > bh_mono_ns())
+		snprintf(t->error, sizeof(t->error),
+			 "the peer sends without a pause, ended after %d ms of work", MAX_CALL_MS);
 	bh_transfer_set_ready(t);
 }
 
@@ -141,10 +220,10 @@ int bh_transfer_error(const struct bh_transfer *t, int code, struct bh_err *err)
 
 static void act(struct bh_multi *m, curl_socket_t fd, int events)
 {
-	int running, left;
 	CURLMsg *msg;
+	int left;
 
-	curl_multi_socket_action(m->curl, fd, events, &running);
+	call_curl(m, fd, events);
 	while ((msg = curl_multi_info_read(m->curl, &left))) {
 		if (msg->msg == CURLMSG_DONE)
 			end(msg->easy_handle, msg->data.result);
@@ -183,6 +262,7 @@ static struct watch *new_watch(struct bh_multi *m, curl_socket_t fd)
 	}
 	m->n_handles++;
 	curl_multi_assign(m->curl, fd, w);
+	note_socket(m, 0, fd + 1);
 	return w;
 }
 
@@ -195,6 +275,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *as
 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
+		note_socket(m, fd + 1, 0);
 		if (w) {
 			/* libcurl closes the descriptor next: leave epoll(7) now. */
 			uv_poll_stop(&w->poll);
@@ -239,6 +320,7 @@ struct bh_multi *bh_multi_new(uv_loop_t *loop, const struct bh_multi_owner *owne
 	m->loop = loop;
 	m->owner = *owner;
 	m->n_handles = 1;
+	catch_alarm();
 	uv_timer_init(loop, &m->timer);
 	curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
 	curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);

@@ -50,6 +50,8 @@ static const struct bh_syscall_group groups[] = {
 	  CALLS("brk", "munmap", "madvise", "mremap", "sysinfo") },
 	{ "signals", "SIGHUP, SIGTERM and SIGINT, and the end", BH_SYSCALL_SEEN,
 	  CALLS("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "exit_group") },
+	{ "alarm", "what ends a call of libcurl that does not come back", BH_SYSCALL_SEEN,
+	  CALLS("setitimer") },
 	{ "random", "TLS and hash seeds", BH_SYSCALL_SEEN, CALLS("getrandom") },
 	{ "child",
 	  "the process that writes the state of the API, which is renamed when it is whole",
