@@ -19,7 +19,8 @@
  * which takes ten times as long as adding it (100k elements: 2-3 s against
  * 0.3 s).  So the watch leaves its group during large batches.  The generation
  * tells whether anybody wrote in the meantime; what it was can then only be
- * learnt by reading back.
+ * learnt by reading back.  Where that has happened, somebody writes often, and
+ * the next batches are sent with the watch open: that costs less than reading back.
  */
 #include "nft_impl.h"
 
@@ -49,6 +50,8 @@
 #define MAX_RACES 3
 /* From here on the watch is closed while the kernel works. */
 #define QUIET_BYTES (16u * 1024u)
+/* So many batches are sent with the watch open after somebody wrote behind its back. */
+#define LISTENING_BATCHES 256
 
 int bh_nft_new(struct bh_nft **ret, struct bh_err *err)
 {
@@ -328,7 +331,9 @@ static int send_quietly(struct bh_nft *nft, struct nft_answer *ret, struct bh_er
 	uint32_t generation = 0;
 	int r;
 
-	if (nft->batch.len < QUIET_BYTES)
+	if (nft->n_listening > 0)
+		nft->n_listening--;
+	if (nft->batch.len < QUIET_BYTES || nft->n_listening > 0)
 		return nft_send_batch(nft, &nft->batch, nft->generation, ret, err);
 	r = nft_watch_pause(w, err);
 	if (r < 0)
@@ -339,9 +344,11 @@ static int send_quietly(struct bh_nft *nft, struct nft_answer *ret, struct bh_er
 		generation = 0;
 	if (r < 0)
 		return r;
-	if (generation !=
-	    (ret->is_acked && ret->code == 0 ? next_generation(nft->generation) : nft->generation))
+	if (generation != (ret->is_acked && ret->code == 0 ? next_generation(nft->generation)
+							   : nft->generation)) {
 		w->is_lost = w->is_disturbed = true;
+		nft->n_listening = LISTENING_BATCHES;
+	}
 	return 0;
 }
 

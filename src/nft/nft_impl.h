@@ -216,6 +216,7 @@ struct bh_nft {
 	struct nft_batch batch;
 	uint32_t generation; /* up to which we know our tables; 0: not known */
 	size_t max_batch;
+	unsigned int n_listening; /* batches that are still sent with the watch open */
 };
 
 /* Calls @on_batch for each transaction that @delta takes, as it would be sent. */
