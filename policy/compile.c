@@ -26,6 +26,7 @@
  */
 #include "compile_impl.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_rate)
@@ -64,9 +65,20 @@ void bh_compiler_free(struct bh_compiler **c_ptr)
 	profiles_done(c);
 	sets_done(c);
 	free(c->stale);
+	free(c->last_served);
 	bh_plan_free(&c->plan);
 	free(c);
 	*c_ptr = NULL;
+}
+
+void bh_compiler_set_load(struct bh_compiler *c, uint64_t us)
+{
+	c->load_us = us;
+}
+
+bool bh_compiler_is_waiting(const struct bh_compiler *c)
+{
+	return c->n_waiting > 0;
 }
 
 struct bh_plan *bh_compiler_plan(struct bh_compiler *c)
@@ -146,6 +158,9 @@ static void change_elems(struct bh_compiler *c, const struct local_pod *l, bool 
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
 		const struct profile *p = l->profile[dir];
 
+		/* One that is not built yet leads nowhere. */
+		if (is_put && p && p->n_chains == 0)
+			continue;
 		for (i = 0; p && l->pod && i < l->pod->n_addrs; i++) {
 			const struct bh_addr *a = &l->pod->addrs[i];
 			struct bh_elem e = { .chain = p->n_chains ? p->chains[0] : NULL };
@@ -185,6 +200,7 @@ static void mark_pod(struct bh_compiler *c, const struct bh_pod *before, const s
 		return;
 	mark_stale(c, l);
 	change_elems(c, l, false);
+	l->is_changed = true;
 	l->pod = is_local ? after : NULL;
 }
 
@@ -277,8 +293,57 @@ static void refresh(struct bh_compiler *c, struct local_pod *l)
 	enum bh_dir dir;
 
 	l->is_stale = false;
-	for (dir = 0; dir < BH_DIR_COUNT_; dir++)
+	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
+		if (!l->has_before)
+			l->before[dir] = l->profile[dir];
 		set_profile(c, l, dir, l->pod ? profiles_find(c, l->pod, dir) : NULL);
+	}
+}
+
+/* The profile is not built yet: the pod keeps what it had, if it is the pod that it was. */
+static void hold(struct bh_compiler *c, struct local_pod *l, enum bh_dir dir)
+{
+	struct profile *p = l->profile[dir], *before = l->before[dir];
+	bool is_usable = !l->is_changed && (!before || (before->n_chains && !before->is_retired));
+
+	l->waiting[dir] = p;
+	p->n_waiting++;
+	set_profile(c, l, dir, is_usable ? before : profile_loading(c, dir));
+}
+
+/* Those that wait are looked at again. */
+static void unhold_all(struct bh_compiler *c)
+{
+	struct local_pod *l, *next;
+
+	HASH_ITER (hh, c->locals, l, next) {
+		if (!l->waiting[BH_INGRESS] && !l->waiting[BH_EGRESS])
+			continue;
+		mark_stale(c, l);
+		change_elems(c, l, false);
+		l->has_before = true;
+		for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++) {
+			struct profile *p = l->waiting[dir];
+
+			l->before[dir] = l->profile[dir];
+			if (!p)
+				continue;
+			l->waiting[dir] = NULL;
+			p->n_waiting--;
+			set_profile(c, l, dir, p);
+		}
+	}
+}
+
+/* Once all profiles have chains. */
+static void end_refresh(struct bh_compiler *c, struct local_pod *l)
+{
+	for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++)
+		if (l->profile[dir] && l->profile[dir]->is_waiting)
+			hold(c, l, dir);
+	l->has_before = l->is_changed = false;
+	for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++)
+		assert(!l->profile[dir] || l->profile[dir]->n_chains > 0);
 	if (l->pod) {
 		change_elems(c, l, true);
 	} else {
@@ -321,6 +386,10 @@ void bh_compiler_update(struct bh_compiler *c)
 	const struct bh_changes *changes = bh_world_changes(c->w);
 	size_t i;
 
+	c->loaded_us = 0;
+	c->is_resting = c->n_waiting && !c->is_resting && bh_world_is_dirty(c->w);
+	if (c->n_waiting)
+		unhold_all(c);
 	if (c->is_primed) {
 		sets_follow(c, changes);
 		follow_budgets(c);
@@ -331,6 +400,9 @@ void bh_compiler_update(struct bh_compiler *c)
 	}
 	for (i = 0; i < c->n_stale; i++)
 		refresh(c, c->stale[i]);
+	totals_settle(c);
+	for (i = 0; i < c->n_stale; i++)
+		end_refresh(c, c->stale[i]);
 	c->n_stale = 0;
 	profiles_forget_pods(c);
 	profiles_collect(c);
@@ -341,7 +413,7 @@ void bh_compiler_update(struct bh_compiler *c)
 
 /* --- closing and explaining --------------------------------------------------------------- */
 
-static void move_pods(struct bh_compiler *c, const struct profile *from, struct profile *to)
+void locals_move(struct bh_compiler *c, const struct profile *from, struct profile *to)
 {
 	enum bh_dir dir = from->pub.dir;
 	struct local_pod *l, *next;
@@ -354,6 +426,15 @@ static void move_pods(struct bh_compiler *c, const struct profile *from, struct 
 	}
 }
 
+const struct bh_pod *locals_of(const struct bh_compiler *c, const struct profile *p)
+{
+	const struct local_pod *l = c->locals;
+
+	while (l->profile[p->pub.dir] != p)
+		l = l->hh.next;
+	return l->pod;
+}
+
 size_t bh_compiler_close(struct bh_compiler *c, const char *name, const char *why)
 {
 	struct profile *p, *next;
@@ -362,7 +443,7 @@ size_t bh_compiler_close(struct bh_compiler *c, const char *name, const char *wh
 	HASH_ITER (hh, c->profiles, p, next) {
 		if (p->pub.closed || !profile_uses(p, name))
 			continue;
-		move_pods(c, p, profile_close(c, p, why));
+		locals_move(c, p, profile_close(c, p, why));
 		n++;
 	}
 	profiles_collect(c);

@@ -102,6 +102,7 @@ struct join_block {
 
 struct join_limit {
 	size_t elems, work;
+	size_t *spent; /* work that was done is added */
 };
 
 /* compile_join.c: makes @blocks disjoint; false (and nothing) beyond @limit. */
@@ -109,6 +110,20 @@ bool join_by_addr(const struct join_block *blocks, size_t n, struct join_limit l
 		  struct joined *ret);
 bool join_by_port(const struct join_block *blocks, size_t n, struct join_limit limit,
 		  struct joined *ret);
+
+/* --- costs -------------------------------------------------------------------------- */
+
+/* What is limited for all profiles of a namespace, and for all of the node. */
+enum cost_kind { COST_RULES, COST_ELEMS, COST_BYTES, COST_US, COST_COUNT_ };
+
+struct cost {
+	uint64_t of[COST_COUNT_];
+};
+
+/* What a profile needs of each thing that is limited, see struct bh_compile_limits. */
+struct need {
+	size_t rules, selectors, elems, slots;
+};
 
 /* --- sets ------------------------------------------------------------------------ */
 
@@ -157,6 +172,9 @@ struct shared_set {
 	struct set_entry *entries;
 	size_t n_entries;
 	size_t n_users;
+	size_t n_elems, n_slots; /* of sets that never change */
+	size_t n_costed;         /* of sets of peers: elements that were charged last */
+	bool is_grown;           /* among those to look at in sets_next_grown() */
 	bool is_with_ports;
 	bool is_listed; /* among those to look at in sets_collect() */
 	/*
@@ -246,21 +264,20 @@ void sets_note_brought(struct bh_compiler *c, struct shared_set *s);
  * profiles that use it must be built again.
  */
 struct shared_set *sets_next_crossing(struct bh_compiler *c);
+/* The next set that may have other elements than it was charged for, NULL if none. */
+struct shared_set *sets_next_grown(struct bh_compiler *c);
+/* What it costs now; of peers in steps, so that not each pod changes it. */
+struct cost sets_cost(struct shared_set *s);
 /* Removes the sets that nobody uses. */
 void sets_collect(struct bh_compiler *c);
 void sets_done(struct bh_compiler *c);
 
 /* --- profiles -------------------------------------------------------------------- */
 
-/* What a profile needs of each thing that is limited, see struct bh_compile_limits. */
-struct need {
-	size_t rules, selectors, elems, slots;
-};
-
 /* What the compiler remembers of a policy while it does not change. */
 struct policy_note {
 	const struct bh_policy *policy;
-	size_t n_items; /* peers, exceptions and ports in its rules */
+	size_t n_items[BH_DIR_COUNT_]; /* rules, and peers, exceptions and ports in them */
 	char digest[BH_DIR_COUNT_][BH_DIGEST_LEN + 1];
 	struct port_set names; /* those in ingress rules; borrowed from the policy */
 	UT_hash_handle hh;
@@ -274,6 +291,23 @@ struct policy_list {
 	size_t n;
 };
 
+/* A set that a profile looks into, and what it costs. */
+struct charge {
+	const char *name;
+	struct cost cost;
+};
+
+/* The policies of a profile that is not built yet, valid until the update's end. */
+struct selection {
+	struct policy_list all, enforced, audited;
+	const struct bh_pod *pod; /* one of it */
+	const struct bh_policy *heaviest;
+	size_t n_items;
+	bool is_of_namespace; /* one of the policies is, so all pods are */
+	struct bh_buf identity;
+};
+void selection_done(struct selection *s);
+
 struct profile {
 	struct bh_profile pub;
 	char identity[BH_DIGEST_LEN + 1];
@@ -283,13 +317,28 @@ struct profile {
 	struct shared_set **sets;
 	size_t n_sets, sets_cap;
 	struct need need;
-	const char *over;                 /* why it is beyond its budget; NULL if it is not */
-	const struct bh_policy *heaviest; /* while it is built */
-	bool is_told;                     /* of one that is over: it was returned */
-	bool is_retired;                  /* in no table: another takes its place */
-	bool is_listed;                   /* among those to look at in profiles_collect() */
-	UT_hash_handle hh;                /* by identity while in use */
-	UT_hash_handle by_name;           /* in use or gone */
+	const char *over;          /* why it is beyond its budget; NULL if it is not */
+	struct bh_policy_id blame; /* of its policies the one with the most in it; none: no name */
+	struct selection *selection; /* while it is neither built nor closed */
+	/* Totals, see compile_total.c. */
+	const char *ns;       /* "" for pods of several */
+	size_t n_items, work; /* of its policies; of building it */
+	struct cost own;      /* beside its sets */
+	struct charge *charges;
+	size_t n_charges;
+	size_t n_world;         /* pods that there were when it was charged */
+	bool is_charged;        /* it was built once */
+	bool is_over_total;     /* closed for its namespace's total or the node's */
+	bool is_wanted;         /* while totals are settled: there is room */
+	bool is_waiting;        /* for an update that builds it */
+	bool has_waited;        /* for one at least */
+	size_t n_waiting;       /* pods, which are in another profile until then */
+	bool is_reopened;       /* in place of a closed one, whose pods' elements lead there yet */
+	bool is_told;           /* of one that is over: it was returned */
+	bool is_retired;        /* in no table: another takes its place */
+	bool is_listed;         /* among those to look at in profiles_collect() */
+	UT_hash_handle hh;      /* by identity while in use */
+	UT_hash_handle by_name; /* in use or gone */
 };
 
 /* The profile of a pod in @dir; NULL if nothing selects it. */
@@ -308,11 +357,43 @@ bool profile_uses(const struct profile *p, const char *name);
 /* Takes it out of the plan and the tables, so that profiles_find() builds it again. */
 void profile_retire(struct bh_compiler *c, struct profile *p);
 void profile_use(struct profile *p, struct shared_set *s);
+/*
+ * Builds @p, which has a selection.  Returns it, or the closed one that took its place
+ * and its pods because it is beyond its budget.
+ */
+struct profile *profile_build(struct bh_compiler *c, struct profile *p);
+/* A closed one in place of @p, built or not, and with its pods; @why is copied. */
+struct profile *profile_close_total(struct bh_compiler *c, struct profile *p, const char *why);
+/* Gives @p a selection again, which waited and has pods. */
+void profile_select(struct bh_compiler *c, struct profile *p);
+/* What a selection says is valid in this update only. */
+void profile_unselect(struct profile *p);
+/* What pods are in that nothing else may be said of while their profile waits. */
+struct profile *profile_loading(struct bh_compiler *c, enum bh_dir dir);
+/* A new one with a selection in place of @p, which is closed, and with its pods. */
+struct profile *profile_reopen(struct bh_compiler *c, struct profile *p);
+
+/* --- totals, compile_total.c --------------------------------------------------------- */
+
+/* What it is charged changed. */
+void profile_charge(struct bh_compiler *c, struct profile *p);
+/* Builds what is to be built, as far as the totals allow; closes and opens the others. */
+void totals_settle(struct bh_compiler *c);
+
+/* --- local pods, compile.c -------------------------------------------------------------- */
+
+void locals_move(struct bh_compiler *c, const struct profile *from, struct profile *to);
+/* Some pod of it. */
+const struct bh_pod *locals_of(const struct bh_compiler *c, const struct profile *p);
 
 /* --- budgets, compile_budget.c ------------------------------------------------------- */
 
 /* @wanted with the defaults where it has 0. */
 struct bh_compile_limits limits_of(const struct bh_compile_limits *wanted);
+/* "NetworkPolicy shop/web and 2 others", which is true; or of one alone. */
+bool budget_subject(const struct profile *p, struct bh_buf *out);
+void need_add_ports(const struct port_set *ports, struct need *need);
+void need_add_joined(const struct range_ports *items, size_t n, struct need *need);
 /* Adds to what @p needs; false, with p->over set, beyond a limit. */
 bool need_add(struct bh_compiler *c, struct profile *p, const struct need *need);
 /* Set p->over where the count was given up; return false. */
@@ -386,6 +467,11 @@ struct local_pod {
 	const char *key[3]; /* namespace, name, uid: interned by the world */
 	const struct bh_pod *pod;
 	struct profile *profile[BH_DIR_COUNT_];
+	struct profile *waiting[BH_DIR_COUNT_]; /* what it should be in; NULL: it is */
+	/* Within an update: what it was in. */
+	struct profile *before[BH_DIR_COUNT_];
+	bool has_before;
+	bool is_changed; /* the pod itself */
 	bool is_stale;
 	UT_hash_handle hh;
 };
@@ -431,16 +517,25 @@ struct bh_compiler {
 	size_t n_unused_sets, unused_sets_cap;
 	struct shared_set **crossing_sets;
 	size_t n_crossing_sets, crossing_sets_cap;
+	struct shared_set **grown_sets;
+	size_t n_grown_sets, grown_sets_cap;
 
 	struct policy_note *notes;
 	struct profile *profiles;         /* by identity */
 	struct profile *profiles_by_name; /* with the gone ones */
 	bool has_new_over;                /* a profile that is over and was not returned yet */
+	bool is_unsettled;                /* totals: profiles or their costs changed */
 	struct profile **empty_profiles;
 	size_t n_empty_profiles, empty_profiles_cap;
 	struct profile *gone[MAX_GONE];
 	size_t next_gone;
 	struct profile_memo *memos;
+
+	uint64_t load_us;   /* of one update; 0: no limit */
+	uint64_t loaded_us; /* in this one */
+	size_t n_waiting;   /* profiles */
+	bool is_resting;    /* nothing is built in this update that waited before */
+	char *last_served;  /* the namespace of what an update built first */
 
 	struct local_pod *locals;
 	struct local_pod **stale;

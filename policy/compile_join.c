@@ -133,6 +133,15 @@ static void add_by_addr(struct joined *j, struct bh_range range, struct port_set
 	add_box(j, range, ports);
 }
 
+static bool take_work(struct join_limit *limit, size_t n)
+{
+	if (n > limit->work)
+		return false;
+	limit->work -= n;
+	*limit->spent += n;
+	return true;
+}
+
 /* False if that would pass the limit of work. */
 static bool union_ports(const struct join_block *blocks, const struct open_blocks *o,
 			struct join_limit *limit, struct port_set *ret)
@@ -141,9 +150,8 @@ static bool union_ports(const struct join_block *blocks, const struct open_block
 
 	for (size_t k = 0; k < o->n; k++)
 		n += blocks[o->ids[k]].ports->n_ranges;
-	if (n > limit->work)
+	if (!take_work(limit, n))
 		return false;
-	limit->work -= n;
 	for (size_t k = 0; k < o->n; k++)
 		ports_union(ret, blocks[o->ids[k]].ports);
 	ports_normalise(ret);
@@ -279,14 +287,6 @@ static struct port_class *class_of(struct port_class **classes, const struct ope
 	c->n_ids = o->n;
 	HASH_ADD_KEYPTR(hh, *classes, c->ids, bytes, c);
 	return c;
-}
-
-static bool take_work(struct join_limit *limit, size_t n)
-{
-	if (n > limit->work)
-		return false;
-	limit->work -= n;
-	return true;
 }
 
 static bool find_classes(const struct join_block *blocks, size_t n, struct join_limit *limit,

@@ -589,12 +589,14 @@ static bool lay_peers(struct match *m)
 		struct port_group *g = union_of(m, &unions, peer, &work);
 
 		if (!g) {
+			m->p->work += work;
 			free(all.items);
 			return need_more_work(m->c, m->p);
 		}
 		has_names = has_names || g->ports.n_names;
 		add_share(g->ports.is_all ? &all : &some, peer, g);
 	}
+	m->p->work += work;
 	if (all.n)
 		add_lookup(m, LOOKUP_PEERS)->shares = all;
 	sort_shares(&some);
@@ -628,11 +630,13 @@ static void lay_ranges(struct match *m, const struct block *b, enum bh_family f)
 }
 
 /* The smaller of the two ways; false beyond the limit. */
-static bool join(const struct bh_compiler *c, struct block *const *blocks, size_t n,
-		 enum bh_family f, struct joined *ret)
+static bool join(const struct bh_compiler *c, struct profile *p, struct block *const *blocks,
+		 size_t n, enum bh_family f, struct joined *ret)
 {
 	bh_auto_free struct join_block *list = bh_calloc(n, sizeof(*list));
-	struct join_limit limit = { .elems = c->budget.elems, .work = c->budget.work };
+	struct join_limit limit = { .elems = c->budget.elems,
+				    .work = c->budget.work,
+				    .spent = &p->work };
 	struct joined by_port;
 
 	for (size_t i = 0; i < n; i++)
@@ -690,7 +694,7 @@ static size_t count_apart(struct block *const *blocks, enum bh_family f)
 static bool lay_joined(struct match *m, struct block **blocks, size_t n, enum bh_family f)
 {
 	struct joined whole, rest;
-	bool fits = join(m->c, blocks, n, f, &whole);
+	bool fits = join(m->c, m->p, blocks, n, f, &whole);
 
 	if (fits && whole.n_elems <= m->c->budget.small_join) {
 		if (whole.n)
@@ -698,7 +702,7 @@ static bool lay_joined(struct match *m, struct block **blocks, size_t n, enum bh
 		return true;
 	}
 	move_heavy(blocks, n, f);
-	if (!join(m->c, blocks + FEW - 1, n - (FEW - 1), f, &rest)) {
+	if (!join(m->c, m->p, blocks + FEW - 1, n - (FEW - 1), f, &rest)) {
 		if (!fits)
 			return need_more_elems(m->c, m->p);
 	} else if (!fits || rest.n_elems + count_apart(blocks, f) < whole.n_elems) {
@@ -763,50 +767,12 @@ static void lay_anybody(struct match *m)
 
 /* --- what it needs ------------------------------------------------------------------------ */
 
-static size_t count_port_prefixes(const struct port_range *r)
-{
-	const struct bh_range as_addrs = {
-		.first = { .bytes = { 0, 0, (uint8_t)(r->first >> 8), (uint8_t)r->first } },
-		.last = { .bytes = { 0, 0, (uint8_t)(r->last >> 8), (uint8_t)r->last } },
-	};
-
-	return range_count_prefixes(&as_addrs);
-}
-
-static void need_ports(const struct port_set *ports, struct need *need)
-{
-	if (!ports)
-		return;
-	if (ports_is_exact(ports)) {
-		need->elems += ports_count_exact(ports);
-		return;
-	}
-	/* All have one of three protocols, so each insertion compares with every port. */
-	for (size_t i = 0; i < ports->n_ranges; i++)
-		need->slots += 2 * count_port_prefixes(&ports->ranges[i]);
-}
-
-/* IPv6 addresses are four times as long, and so is each row of the kernel's table. */
-static void need_joined(const struct joined *j, struct need *need)
-{
-	for (size_t i = 0; i < j->n; i++) {
-		const struct range_ports *box = &j->items[i];
-		size_t n = range_count_prefixes(&box->range);
-
-		if (box->range.first.family == BH_IPV6)
-			n *= 4;
-		need->slots += n * box->ports.n_ranges;
-		for (size_t k = 0; k < box->ports.n_ranges; k++)
-			need->slots += count_port_prefixes(&box->ports.ranges[k]);
-	}
-}
-
 static void need_lookup(const struct lookup *k, struct need *need)
 {
 	need->rules += k->kind == LOOKUP_PEERS || k->kind == LOOKUP_PEERS_PORTS ? 2 : 1;
 	need->selectors += k->shares.n;
-	need_ports(k->ports, need);
-	need_joined(&k->joined, need);
+	need_add_ports(k->ports, need);
+	need_add_joined(k->joined.items, k->joined.n, need);
 	if (k->ranges)
 		need->elems += k->ranges->n;
 	for (size_t i = 0; i < k->shares.n && k->kind == LOOKUP_PEERS_PORTS; i++) {

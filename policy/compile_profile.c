@@ -76,18 +76,17 @@ static void digest_policy(const struct bh_policy *p, enum bh_dir dir, char ret[B
 	bh_digest(b.data, b.len, ret);
 }
 
-static size_t count_items(const struct bh_policy *p)
+/* A function of what digest_policy() has. */
+static size_t count_items(const struct bh_policy *p, enum bh_dir dir)
 {
 	size_t n = 0;
 
-	for (enum bh_dir dir = 0; dir < BH_DIR_COUNT_; dir++) {
-		for (size_t i = 0; i < p->rules[dir].n; i++) {
-			const struct bh_rule *r = &p->rules[dir].items[i];
+	for (size_t i = 0; !p->invalid && i < p->rules[dir].n; i++) {
+		const struct bh_rule *r = &p->rules[dir].items[i];
 
-			n += 1 + r->n_peers + r->n_ports;
-			for (size_t k = 0; k < r->n_peers; k++)
-				n += r->peers[k].n_except;
-		}
+		n += 1 + r->n_peers + r->n_ports;
+		for (size_t k = 0; k < r->n_peers; k++)
+			n += r->peers[k].n_except;
 	}
 	return n;
 }
@@ -121,8 +120,8 @@ static const struct policy_note *policy_note(struct bh_compiler *c, const struct
 	for (dir = 0; dir < BH_DIR_COUNT_; dir++) {
 		if (bh_policy_speaks(p, dir))
 			digest_policy(p, dir, note->digest[dir]);
+		note->n_items[dir] = count_items(p, dir);
 	}
-	note->n_items = count_items(p);
 	note_names(note, p);
 	HASH_ADD_PTR(c->notes, policy, note);
 	return note;
@@ -146,13 +145,7 @@ void policy_forget(struct bh_compiler *c, const struct bh_policy *p)
 
 /* --- which policies --------------------------------------------------------------------- */
 
-struct selection {
-	struct policy_list all, enforced, audited;
-	const struct bh_policy *heaviest;
-	struct bh_buf identity;
-};
-
-static void selection_done(struct selection *s)
+void selection_done(struct selection *s)
 {
 	free(s->all.items);
 	free(s->enforced.items);
@@ -182,6 +175,7 @@ static void select_policies(struct bh_compiler *c, const struct bh_pod *pod, enu
 	s->all.items = bh_calloc(n, sizeof(struct bh_policy *));
 	s->enforced.items = bh_calloc(n, sizeof(struct bh_policy *));
 	s->audited.items = bh_calloc(n, sizeof(struct bh_policy *));
+	s->pod = pod;
 	bh_buf_puts(&s->identity, bh_dir_str(dir));
 	for (i = 0; i < n; i++) {
 		const struct bh_policy *p = policies[i];
@@ -194,8 +188,10 @@ static void select_policies(struct bh_compiler *c, const struct bh_pod *pod, enu
 		l = bh_world_policy_mode(c->w, p) == BH_AUDIT ? &s->audited : &s->enforced;
 		l->items[l->n++] = p;
 		s->all.items[s->all.n++] = p;
-		if (!s->heaviest || note->n_items > most) {
-			most = note->n_items;
+		s->n_items += note->n_items[dir];
+		s->is_of_namespace |= *p->namespace != '\0';
+		if (!s->heaviest || note->n_items[dir] > most) {
+			most = note->n_items[dir];
 			s->heaviest = p;
 		}
 		bh_buf_printf(&s->identity, "\n%c %s", l == &s->audited ? 'a' : 'e',
@@ -223,10 +219,19 @@ static struct profile *find_name(const struct bh_compiler *c, const char *name)
 	return p;
 }
 
+void profile_unselect(struct profile *p)
+{
+	if (p->selection)
+		selection_done(p->selection);
+	free(p->selection);
+	p->selection = NULL;
+}
+
 static void free_profile(struct bh_compiler *c, struct profile *p)
 {
 	if (!p->is_retired)
 		HASH_DELETE(by_name, c->profiles_by_name, p);
+	profile_unselect(p);
 	bh_arena_free(&p->arena);
 	free(p);
 }
@@ -241,8 +246,15 @@ static void forget_gone(struct bh_compiler *c, const char *name)
 		if (c->gone[i] == old)
 			c->gone[i] = NULL;
 	}
-	if (old)
+	if (!old)
+		return;
+	if (old->is_listed) {
+		/* profiles_collect() frees it. */
+		HASH_DELETE(by_name, c->profiles_by_name, old);
+		old->is_retired = true;
+	} else {
 		free_profile(c, old);
+	}
 }
 
 static struct bh_policy_id copy_id(struct bh_arena *arena, const struct bh_policy_id *id)
@@ -340,6 +352,21 @@ void profile_retire(struct bh_compiler *c, struct profile *p)
 	p->is_retired = true;
 }
 
+/* What it costs stays known of one that takes its place. */
+static void take_account(struct profile *p, const struct profile *old)
+{
+	p->ns = bh_arena_strdup(p->arena, old->ns);
+	p->n_items = old->n_items;
+	p->own = old->own;
+	p->n_world = old->n_world;
+	p->is_charged = old->is_charged;
+	p->charges = bh_arena_array(p->arena, old->n_charges, sizeof(*p->charges));
+	p->n_charges = old->n_charges;
+	for (size_t i = 0; i < old->n_charges; i++)
+		p->charges[i] = (struct charge){ bh_arena_strdup(p->arena, old->charges[i].name),
+						 old->charges[i].cost };
+}
+
 struct profile *profile_close(struct bh_compiler *c, struct profile *old, const char *why)
 {
 	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
@@ -352,6 +379,10 @@ struct profile *profile_close(struct bh_compiler *c, struct profile *old, const 
 	p = new_profile(c, old->pub.dir, old->identity, digest);
 	p->pub.closed = bh_arena_strdup(p->arena, why);
 	p->over = old->over ? p->pub.closed : NULL;
+	p->blame = copy_id(p->arena, &old->blame);
+	if (p->over)
+		p->pub.blamed = &p->blame;
+	take_account(p, old);
 	p->pub.enforced = copy_ids(p->arena, old->pub.enforced, old->pub.n_enforced);
 	p->pub.n_enforced = old->pub.n_enforced;
 	p->pub.audited = copy_ids(p->arena, old->pub.audited, old->pub.n_audited);
@@ -368,28 +399,109 @@ struct profile *profile_close(struct bh_compiler *c, struct profile *old, const 
  */
 static struct profile *close_over(struct bh_compiler *c, struct profile *p)
 {
-	const struct bh_policy *h = p->heaviest;
 	struct profile *closed = profile_close(c, p, p->over);
-	struct bh_policy_id blamed = { h->kind, h->namespace, h->name, h->uid };
 
-	closed->pub.blamed = copy_ids(closed->arena, &blamed, 1);
 	c->has_new_over = true;
 	for (size_t i = 0; i < p->n_sets; i++) {
 		if (p->sets[i]->is_over)
 			profile_use(closed, p->sets[i]);
 	}
-	p->heaviest = NULL;
 	release(c, p);
+	profile_unselect(p);
+	locals_move(c, p, closed);
+	/* What was built in vain is much, and others may follow. */
+	sets_collect(c);
 	return closed;
 }
 
+/* Beside its sets: rules, and the time to look at its policies. */
+#define RULE_BYTES   1000
+#define RULE_US      2
+#define WORK_PER_US  20
+#define ITEMS_PER_US 1
+
+void profile_charge(struct bh_compiler *c, struct profile *p)
+{
+	uint64_t rules = 0;
+
+	for (size_t i = 0; i < p->n_chains; i++)
+		rules += p->chains[i]->n_rules;
+	p->own = (struct cost){ {
+		[COST_RULES] = rules,
+		[COST_BYTES] = rules * RULE_BYTES,
+		[COST_US] = rules * RULE_US + p->work / WORK_PER_US + p->n_items / ITEMS_PER_US,
+	} };
+	if (!p->is_charged) {
+		p->charges = bh_arena_array(p->arena, p->n_sets, sizeof(*p->charges));
+		p->n_charges = p->n_sets;
+		for (size_t i = 0; i < p->n_sets; i++)
+			p->charges[i].name = bh_arena_strdup(p->arena, p->sets[i]->name);
+	}
+	for (size_t i = 0; i < p->n_sets; i++)
+		p->charges[i].cost = sets_cost(p->sets[i]);
+	p->n_world = bh_world_stats(c->w).n_pods;
+	p->is_charged = true;
+}
+
+struct profile *profile_build(struct bh_compiler *c, struct profile *p)
+{
+	const struct selection *s = p->selection;
+	bool is_built = chains_build(c, p, &s->enforced, &s->audited, &s->all, s->pod);
+
+	if (!is_built) {
+		p->own = (struct cost){ { [COST_US] = p->work / WORK_PER_US +
+						      p->n_items / ITEMS_PER_US } };
+		p->is_charged = true;
+		c->loaded_us += p->own.of[COST_US];
+		return close_over(c, p);
+	}
+	profile_charge(c, p);
+	c->loaded_us += p->own.of[COST_US];
+	for (size_t i = 0; i < p->n_sets; i++)
+		if (p->sets[i]->n_users == 1)
+			c->loaded_us += p->charges[i].cost.of[COST_US];
+	profile_unselect(p);
+	return p;
+}
+
+struct profile *profile_close_total(struct bh_compiler *c, struct profile *p, const char *why)
+{
+	struct profile *closed;
+
+	p->over = why;
+	closed = profile_close(c, p, why);
+	p->over = NULL;
+	closed->is_over_total = true;
+	c->has_new_over = true;
+	release(c, p);
+	profile_unselect(p);
+	locals_move(c, p, closed);
+	sets_collect(c);
+	return closed;
+}
+
+static void set_selection(struct profile *p, struct selection *s)
+{
+	p->selection = bh_calloc(1, sizeof(*p->selection));
+	*p->selection = *s;
+	*s = (struct selection){ 0 };
+}
+
+void profile_select(struct bh_compiler *c, struct profile *p)
+{
+	struct selection s = { 0 };
+
+	select_policies(c, locals_of(c, p), p->pub.dir, &s);
+	set_selection(p, &s);
+}
+
+/* With a selection: totals_settle() builds it once all that are wanted are known. */
 static struct profile *make_profile(struct bh_compiler *c, const struct bh_pod *pod,
 				    enum bh_dir dir)
 {
 	bh_auto(selection_done) struct selection s = { 0 };
 	char identity[BH_DIGEST_LEN + 1];
 	struct profile *p;
-	bool is_built;
 
 	select_policies(c, pod, dir, &s);
 	if (s.all.n == 0)
@@ -403,20 +515,35 @@ static struct profile *make_profile(struct bh_compiler *c, const struct bh_pod *
 	p->pub.n_enforced = s.enforced.n;
 	p->pub.audited = ids_of(p->arena, &s.audited);
 	p->pub.n_audited = s.audited.n;
-	p->heaviest = s.heaviest;
-	is_built = chains_build(c, p, &s.enforced, &s.audited, &s.all, pod);
-	if (!is_built)
-		return close_over(c, p);
-	p->heaviest = NULL;
+	p->blame =
+		copy_id(p->arena, &(struct bh_policy_id){ s.heaviest->kind, s.heaviest->namespace,
+							  s.heaviest->name, s.heaviest->uid });
+	p->ns = bh_arena_strdup(p->arena, s.is_of_namespace ? pod->namespace : "");
+	p->n_items = s.n_items;
+	set_selection(p, &s);
+	c->is_unsettled = true;
 	return p;
 }
 
-/* Nobody knows which policies are about the pod, so it is closed, or audited. */
-static struct profile *unknown_profile(struct bh_compiler *c, enum bh_dir dir)
+struct profile *profile_reopen(struct bh_compiler *c, struct profile *p)
+{
+	const struct bh_pod *pod = locals_of(c, p);
+	struct profile *again;
+
+	profile_retire(c, p);
+	again = make_profile(c, pod, p->pub.dir);
+	again->is_reopened = true;
+	locals_move(c, p, again);
+	return again;
+}
+
+/* For pods of which no more is known than @what and @why, so they are closed, or audited. */
+static struct profile *common_profile(struct bh_compiler *c, enum bh_dir dir, const char *what,
+				      const char *why)
 {
 	bool is_audit = bh_world_mode(c->w) == BH_AUDIT;
 	bh_auto_free char *text =
-		bh_asprintf("%s of unknown labels%s", bh_dir_str(dir), is_audit ? " in audit" : "");
+		bh_asprintf("%s of %s%s", bh_dir_str(dir), what, is_audit ? " in audit" : "");
 	char identity[BH_DIGEST_LEN + 1];
 	struct profile *p;
 
@@ -425,9 +552,22 @@ static struct profile *unknown_profile(struct bh_compiler *c, enum bh_dir dir)
 	if (p)
 		return p;
 	p = new_profile(c, dir, identity, identity);
-	p->pub.closed = "the labels of the pod are not known yet";
+	p->ns = "";
+	p->pub.closed = why;
 	chains_build_closed(c, p, is_audit);
 	return p;
+}
+
+/* Nobody knows which policies are about the pod. */
+static struct profile *unknown_profile(struct bh_compiler *c, enum bh_dir dir)
+{
+	return common_profile(c, dir, "unknown labels", "the labels of the pod are not known yet");
+}
+
+struct profile *profile_loading(struct bh_compiler *c, enum bh_dir dir)
+{
+	return common_profile(c, dir, "rules that are loaded",
+			      "the rules of the pod are many and not loaded yet");
 }
 
 /* A quarantine is about one of several pods that are the same otherwise; NULL: none is. */
@@ -487,8 +627,10 @@ void profiles_join(struct bh_compiler *c, struct profile *p)
 
 void profiles_leave(struct bh_compiler *c, struct profile *p)
 {
-	if (--p->pub.n_pods == 0)
-		list_empty(c, p);
+	if (--p->pub.n_pods > 0)
+		return;
+	list_empty(c, p);
+	c->is_unsettled = true;
 }
 
 void profiles_collect(struct bh_compiler *c)
@@ -499,7 +641,7 @@ void profiles_collect(struct bh_compiler *c)
 		struct profile *p = c->empty_profiles[i], **slot = &c->gone[c->next_gone];
 
 		p->is_listed = false;
-		if (p->pub.n_pods)
+		if (p->pub.n_pods || p->n_waiting)
 			continue;
 		release(c, p);
 		if (p->is_retired) {

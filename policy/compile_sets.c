@@ -211,14 +211,86 @@ static bool is_crossing(const struct bh_compiler *c, const struct shared_set *s)
 	return s->is_over ? s->n_brought <= reopen_limit(c, s) : s->n_brought > sets_limit(c, s);
 }
 
+static void note_grown(struct bh_compiler *c, struct shared_set *s)
+{
+	if (s->is_grown)
+		return;
+	bh_grow(&c->grown_sets, &c->grown_sets_cap, c->n_grown_sets, sizeof(struct shared_set *));
+	c->grown_sets[c->n_grown_sets++] = s;
+	s->is_grown = true;
+}
+
 void sets_note_brought(struct bh_compiler *c, struct shared_set *s)
 {
+	note_grown(c, s);
 	if (s->is_filling || s->is_crossing || !is_crossing(c, s))
 		return;
 	bh_grow(&c->crossing_sets, &c->crossing_sets_cap, c->n_crossing_sets,
 		sizeof(struct shared_set *));
 	c->crossing_sets[c->n_crossing_sets++] = s;
 	s->is_crossing = true;
+}
+
+/* Rounded up to a step of an eighth, so that a set is charged anew after some growth only. */
+static size_t in_steps(size_t n)
+{
+	size_t step = 1;
+
+	while (step * 16 < n)
+		step *= 2;
+	return (n + step - 1) / step * step;
+}
+
+static size_t count_peer_elems(const struct shared_set *s)
+{
+	size_t n = 0;
+
+	for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
+		n += s->set[f] ? bh_plan_set_size(s->set[f]) : 0;
+	return in_steps(n);
+}
+
+struct shared_set *sets_next_grown(struct bh_compiler *c)
+{
+	while (c->n_grown_sets > 0) {
+		struct shared_set *s = c->grown_sets[--c->n_grown_sets];
+
+		s->is_grown = false;
+		if (count_peer_elems(s) != s->n_costed)
+			return s;
+	}
+	return NULL;
+}
+
+/*
+ * In the kernel and here: an element of a hash set, of a tree of intervals, a row of a
+ * table of ranges (whose time goes with the square), a selector.
+ */
+#define ELEM_BYTES      150
+#define INTERVAL_BYTES  250
+#define SLOT_BYTES      250
+#define SELECTOR_BYTES  1000
+#define ELEM_US         3
+#define INTERVAL_US     5
+#define SLOTS_SQUARE_US 1342
+
+struct cost sets_cost(struct shared_set *s)
+{
+	bool is_interval = false;
+	uint64_t slots = s->n_slots, n = s->n_elems;
+
+	if (s->entries)
+		n = s->n_costed = count_peer_elems(s);
+	else
+		for (enum bh_family f = 0; f < BH_FAMILY_COUNT_; f++)
+			is_interval |= s->set[f] && s->set[f]->spec.is_interval;
+	return (struct cost){ {
+		[COST_ELEMS] = n,
+		[COST_BYTES] = n * (is_interval ? INTERVAL_BYTES : ELEM_BYTES) +
+			       slots * SLOT_BYTES + s->n_entries * SELECTOR_BYTES,
+		[COST_US] = n * (is_interval && !slots ? INTERVAL_US : ELEM_US) +
+			    slots * slots / SLOTS_SQUARE_US,
+	} };
 }
 
 struct shared_set *sets_next_crossing(struct bh_compiler *c)
@@ -311,6 +383,13 @@ static void put_range(struct bh_compiler *c, const struct shared_set *s,
 	bh_plan_put(c->plan, s->set[f], &e);
 }
 
+/* Of one that is made. */
+static void note_need(struct shared_set *s, const struct need *need, size_t n_elems)
+{
+	s->n_elems = n_elems;
+	s->n_slots = need->slots;
+}
+
 static struct shared_set *fixed_set(struct bh_compiler *c, const char *name, enum bh_set_kind kind,
 				    enum bh_family family, bool is_interval, const char *comment)
 {
@@ -329,6 +408,7 @@ struct shared_set *sets_ports(struct bh_compiler *c, const struct port_set *port
 {
 	bh_auto(bh_buf_done) struct bh_buf text = { 0 };
 	bool is_interval = !ports_is_exact(ports);
+	struct need need = { 0 };
 	struct shared_set *s;
 	bh_auto_free char *name = NULL;
 	size_t i;
@@ -342,6 +422,8 @@ struct shared_set *sets_ports(struct bh_compiler *c, const struct port_set *port
 	ports_describe(ports, &text);
 	comment_cut(&text);
 	s = fixed_set(c, name, BH_SET_PROTO_PORT, BH_IPV4, is_interval, bh_buf_str(&text));
+	need_add_ports(ports, &need);
+	note_need(s, &need, is_interval ? ports->n_ranges : need.elems);
 	for (i = 0; i < ports->n_ranges; i++) {
 		struct port_range r = ports->ranges[i];
 		uint32_t port;
@@ -378,6 +460,7 @@ struct shared_set *sets_ranges(struct bh_compiler *c, const struct range_list *l
 	if (s)
 		return s;
 	s = fixed_set(c, name, BH_SET_ADDR, l->items[0].first.family, true, NULL);
+	s->n_elems = l->n;
 	for (i = 0; i < l->n; i++)
 		put_range(c, s, &l->items[i], NULL);
 	return s;
@@ -390,7 +473,8 @@ struct shared_set *sets_range_ports(struct bh_compiler *c, const struct range_po
 	struct shared_set *s;
 	bh_auto_free char *name = NULL;
 	enum bh_family family;
-	size_t i, j;
+	struct need need = { 0 };
+	size_t n_elems = 0, i, j;
 
 	if (n == 0)
 		return NULL;
@@ -405,10 +489,13 @@ struct shared_set *sets_range_ports(struct bh_compiler *c, const struct range_po
 	if (s)
 		return s;
 	s = fixed_set(c, name, BH_SET_ADDR_PROTO_PORT, family, true, NULL);
+	need_add_joined(items, n, &need);
 	for (i = 0; i < n; i++) {
+		n_elems += items[i].ports.n_ranges;
 		for (j = 0; j < items[i].ports.n_ranges; j++)
 			put_range(c, s, &items[i].range, &items[i].ports.ranges[j]);
 	}
+	note_need(s, &need, n_elems);
 	return s;
 }
 
@@ -429,8 +516,20 @@ static void free_entries(struct bh_compiler *c, struct shared_set *s)
 	free(s->entries);
 }
 
+/* A list of sets to look at has none that is gone. */
+static void unlist(struct shared_set **list, size_t *n, const struct shared_set *s)
+{
+	for (size_t i = *n; i-- > 0;)
+		if (list[i] == s)
+			list[i] = list[--*n];
+}
+
 static void free_set(struct bh_compiler *c, struct shared_set *s)
 {
+	if (s->is_grown)
+		unlist(c->grown_sets, &c->n_grown_sets, s);
+	if (s->is_crossing)
+		unlist(c->crossing_sets, &c->n_crossing_sets, s);
 	remove_plan_sets(c, s);
 	free_entries(c, s);
 	HASH_DEL(c->sets, s);
@@ -475,5 +574,6 @@ void sets_done(struct bh_compiler *c)
 	free(c->unused_sets);
 	free(c->crossing_sets);
 	free(c->closed_pods);
+	free(c->grown_sets);
 	index_done(&c->index);
 }

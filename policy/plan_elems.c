@@ -287,6 +287,12 @@ void bh_plan_merge(const struct bh_plan *plan)
 		plan_set_merge(plan->dirty_sets[i]);
 }
 
+size_t bh_plan_set_size(struct bh_plan_set *set)
+{
+	plan_set_merge(set->priv);
+	return set->n;
+}
+
 void plan_set_settle(struct bh_plan_set_priv *s)
 {
 	plan_set_merge(s);

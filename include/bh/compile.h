@@ -33,6 +33,14 @@ struct bh_compile_limits {
 	size_t peer_addrs;     /* that peers bring into one set of addresses */
 	size_t work;           /* steps to unite sets of ports and prefixes */
 	size_t reopen_percent; /* of peer_elems and peer_addrs; see bh_compiler_update() */
+	/*
+	 * Of all profiles of the pods of one namespace on this node, and of all profiles: sets
+	 * that several profiles look into are counted once.
+	 */
+	size_t ns_rules, node_rules;
+	size_t ns_elems, node_elems; /* of all their sets */
+	size_t ns_bytes, node_bytes; /* of the kernel's memory and ours, as estimated */
+	size_t ns_us, node_us;       /* to build and to install them, as estimated */
 	/* Not limits of a profile, but from where on another form than the plainest is tried. */
 	size_t many_ports; /* of a set of ports that gets a rule of its own among many sets */
 	size_t small_join; /* elements of a set of prefixes and ports */
@@ -63,6 +71,21 @@ struct bh_compile_limits {
 /* Fewer cost less memory than a rule costs time. */
 #define BH_LIMIT_MANY_PORTS 32
 #define BH_LIMIT_SMALL_JOIN 1024
+/*
+ * One namespace may have as much as it needs up to the first figure, as long as the
+ * node's is not reached.  Then each may have the same share of it at least, and what
+ * the small ones leave goes to the others.  The profiles with the most in their policies
+ * are closed, all others are built.  Each memory is that of two or three profiles at
+ * their limits, and 128 MiB is half of what the agent may have in a cluster.
+ */
+#define BH_LIMIT_NS_RULES   16384
+#define BH_LIMIT_NODE_RULES 65536
+#define BH_LIMIT_NS_ELEMS   524288
+#define BH_LIMIT_NODE_ELEMS 1048576
+#define BH_LIMIT_NS_BYTES   (64u << 20)
+#define BH_LIMIT_NODE_BYTES (128u << 20)
+#define BH_LIMIT_NS_US      2000000
+#define BH_LIMIT_NODE_US    6000000
 /* A pod at the limit that comes and goes must not build a large set each time. */
 #define BH_LIMIT_REOPEN_PERCENT 50
 
@@ -171,7 +194,8 @@ void bh_compiler_free(struct bh_compiler **c);
  *
  * With one exception: a profile whose peers brought more than its budget holds
  * is closed until they bring no more than reopen_percent of it, while a new
- * compiler would close it only beyond the budget.
+ * compiler would close it only beyond the budget.  And what is closed for a total
+ * because of its peers is looked at again when a quarter of all pods came or went.
  */
 void bh_compiler_update(struct bh_compiler *c);
 
@@ -182,6 +206,17 @@ void bh_compiler_update(struct bh_compiler *c);
  * configuration must have asked for the rules.
  */
 void bh_compiler_close_unknown(struct bh_compiler *c, const struct bh_range *ranges, size_t n);
+
+/*
+ * What one update may build that is new, by the estimated time until it is in the
+ * kernel, in microseconds; 0, which is so at first: everything.  What is beyond it waits
+ * for the next update, one profile at least each time, a namespace with less of it before
+ * those with more.  Meanwhile pods that did not change keep what they had, and others
+ * are closed.
+ */
+void bh_compiler_set_load(struct bh_compiler *c, uint64_t us);
+/* Something waits for the next update. */
+bool bh_compiler_is_waiting(const struct bh_compiler *c);
 
 /* The caller takes the delta and settles the plan after a commit. */
 struct bh_plan *bh_compiler_plan(struct bh_compiler *c);

@@ -383,6 +383,8 @@ void bh_plan_pack(enum bh_set_kind kind, const struct bh_key_values *values,
 
 /* Reading; sets and chains come sorted by name, elements sorted by key. */
 size_t bh_plan_sets(const struct bh_plan *plan, const struct bh_plan_set *const **ret);
+/* How many elements it has, what was put and dropped since worked in. */
+size_t bh_plan_set_size(struct bh_plan_set *set);
 size_t bh_plan_chains(const struct bh_plan *plan, const struct bh_plan_chain *const **ret);
 size_t bh_plan_counters(const struct bh_plan *plan, const char *const **ret);
 struct bh_plan_set *bh_plan_set(const struct bh_plan *plan, const char *name);

@@ -33,6 +33,11 @@
  * Nothing is revoked by a part of the world before it has stayed one for
  * TRUST_PART_MS, and by a table that is held never.
  *
+ * What is much is built and committed in parts, each in a turn of its own, so that
+ * nobody's change waits behind somebody's large one: bh_compiler_set_load().  Not where a
+ * table is taken over, whose chains are left in force until all of their successors are
+ * there.
+ *
  * When the kernel refuses one set or chain, the profiles that need it are closed
  * and everything else is committed.  Any other error is tried again with
  * growing delay; meanwhile the rules stay as they are and the agent is not ready.
@@ -65,6 +70,10 @@
 /* Between two looks at a table that is held: this times what the last one took. */
 #define HOLD_PAUSE_FACTOR 20
 #define MIN_HOLD_PAUSE_MS 50
+/* Of one job, by the compiler's estimate; one profile alone may be more. */
+#define LOAD_US 100000
+/* Within so much, a changed file is read: until it is settled, and a little more. */
+#define MANIFEST_MS 60
 
 /* Who changed our table, as far as the kernel told. */
 struct culprit {
@@ -122,7 +131,8 @@ void bh_reconcile_note_links(struct bh_reconcile *r)
 uint64_t bh_reconcile_wanted(const struct bh_reconcile *r)
 {
 	bool is_behind = !r->is_adopted || bh_reconcile_has_trouble(r) ||
-			 bh_world_is_dirty(r->agent->world) || bh_tables_are_dirty(r->agent);
+			 bh_world_is_dirty(r->agent->world) || bh_tables_are_dirty(r->agent) ||
+			 bh_compiler_is_waiting(r->agent->compiler);
 
 	struct bh_manifest *m = r->agent->sources.manifest;
 
@@ -375,6 +385,7 @@ static void succeed(struct bh_reconcile *r)
 	if (!r->is_adopted)
 		bh_revoker_start(&r->agent->revoker, r->is_first);
 	r->is_adopted = true;
+	bh_compiler_set_load(r->agent->compiler, LOAD_US);
 	r->is_doubtful = false;
 	r->trouble[0] = '\0';
 	r->backoff_ms = 0;
@@ -622,7 +633,18 @@ static void follow_ports(struct bh_reconcile *r)
 	uv_timer_stop(&r->job);
 }
 
-static void run_job(struct bh_reconcile *r)
+/* Pods that waited for their rules have them with this commit. */
+static void update_tables(struct bh_reconcile *r)
+{
+	const struct bh_compiler *c = r->agent->compiler;
+	bool was_waiting = bh_compiler_is_waiting(c);
+
+	bh_tables_update(r->agent);
+	if (was_waiting && !bh_compiler_is_waiting(c))
+		bh_revoker_touch_all(&r->agent->revoker);
+}
+
+static void follow_world(struct bh_reconcile *r)
 {
 	struct bh_agent *a = r->agent;
 	bool was_part = r->stage == BH_STAGE_PART;
@@ -632,7 +654,7 @@ static void run_job(struct bh_reconcile *r)
 	/* Also while sources are waited for: the world keeps what was until it is settled. */
 	bh_pass_note(&r->pass, a);
 	r->has_new_links = false;
-	bh_tables_update(a);
+	update_tables(r);
 	bh_pass_note_closed(&r->pass, a);
 	if (!bh_sources_are_usable(&a->sources)) {
 		use_part(r);
@@ -644,6 +666,22 @@ static void run_job(struct bh_reconcile *r)
 	follow(r);
 	if (was_part)
 		revoke_now(r);
+}
+
+/* What came meanwhile is heard first, and files that changed are read. */
+static void go_on_soon(struct bh_reconcile *r)
+{
+	struct bh_manifest *m = r->agent->sources.manifest;
+
+	uv_update_time(r->agent->loop);
+	arm(r, m && bh_manifest_is_behind(m) ? MANIFEST_MS : 0);
+}
+
+static void run_job(struct bh_reconcile *r)
+{
+	follow_world(r);
+	if (bh_compiler_is_waiting(r->agent->compiler) && !r->is_armed)
+		go_on_soon(r);
 }
 
 /* Somebody else's change to our table; the plan is what it was. */
@@ -697,11 +735,22 @@ void bh_reconcile_audit(struct bh_reconcile *r)
 	repair(r, &by);
 }
 
+/* Every table of ours has it. */
+static const char first_map[] = "in4";
+
+static void on_key(void *ctx, const uint8_t *key)
+{
+	(void)ctx;
+	(void)key;
+}
+
 int bh_reconcile_start(struct bh_reconcile *r, struct bh_agent *agent, struct bh_err *err)
 {
 	int e;
 
 	*r = (struct bh_reconcile){ .agent = agent };
+	if (bh_nft_list_keys(first_map, 4, on_key, NULL, NULL) == -ENOENT)
+		bh_compiler_set_load(agent->compiler, LOAD_US);
 	uv_timer_init(agent->loop, &r->job);
 	uv_timer_init(agent->loop, &r->grace);
 	uv_timer_start(&r->grace, on_grace, GRACE_MS, 0);

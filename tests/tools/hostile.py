@@ -324,6 +324,20 @@ def many_large(o):
     return out
 
 
+@kind
+def crowd(o):
+    """small policies for pods with a profile of their own, each of which every pod makes large"""
+    def selector(k):
+        return {"namespaceSelector": {}, "podSelector": {"matchExpressions": [
+            {"key": "no", "operator": "NotIn", "values": [str(k)]}]}}
+    out = []
+    for j in range(200):
+        out.append(pod("q%d" % j, 60000 + j, {"own": str(j)}))
+        out.append(policy("x%d" % j, {"podSelector": {"matchLabels": {"own": str(j)}}, "ingress": [
+            {"from": [selector(k)], "ports": [port(60 * j + 9 * k + n) for n in range(9)]} for k in range(6)]}))
+    return out
+
+
 def main():
     p = argparse.ArgumentParser(usage=__doc__)
     p.add_argument("kind", nargs="?")

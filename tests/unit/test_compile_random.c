@@ -41,6 +41,20 @@ static const struct bh_compile_config tight = {
 	.log_snaplen = 128,
 };
 
+/* Few rules for all pods of a namespace and of the node. */
+static const struct bh_compile_config totals = {
+	.limits = { .ns_rules = 9, .node_rules = 20 },
+	.log_group = 5,
+	.log_snaplen = 128,
+};
+
+/* The same, and some are beyond their own. */
+static const struct bh_compile_config tight_totals = {
+	.limits = { .rules = 7, .selectors = 4, .ns_rules = 9, .node_rules = 14 },
+	.log_group = 5,
+	.log_snaplen = 128,
+};
+
 /* Where sets of ports are many, the forms that keep them from multiplying are taken at once. */
 static const struct bh_compile_config apart = {
 	.limits = { .many_ports = 1, .small_join = 1 },
@@ -63,9 +77,28 @@ static void assert_like_new(struct gen *g, struct bh_compiler *c,
 	}
 }
 
-/* Returns how many profiles were beyond their budget, all steps together. */
-static size_t compare_with_new_compilers(const struct bh_compile_config *how, uint64_t seed)
+/* In small parts, or all at once.  Returns how often something had to wait. */
+static size_t update(struct gen *g, struct bh_compiler *c, bool is_in_parts)
 {
+	size_t n = 0;
+
+	for (bh_compiler_update(c); bh_compiler_is_waiting(c); bh_compiler_update(c)) {
+		assert_true(is_in_parts && n < 1000);
+		n++;
+		if (gen_chance(g, 70))
+			bh_plan_settle(bh_compiler_plan(c));
+		/* Something comes between. */
+		if (gen_chance(g, 30))
+			gen_step(g);
+	}
+	return n;
+}
+
+/* Returns how many profiles were beyond their budget, all steps together. */
+static size_t compare_with_new_compilers(const struct bh_compile_config *how, uint64_t seed,
+					 bool is_in_parts)
+{
+	size_t n_waits = 0;
 	bh_auto(bh_compiler_free) struct bh_compiler *c = NULL;
 	size_t n_over = 0;
 	struct gen g;
@@ -73,9 +106,10 @@ static size_t compare_with_new_compilers(const struct bh_compile_config *how, ui
 	gen_init(&g, seed);
 	g.has_ports = seed % 2;
 	c = bh_compiler_new(g.w, how);
+	bh_compiler_set_load(c, is_in_parts);
 	gen_fill(&g);
 	for (int step = 0; step < 60; step++) {
-		bh_compiler_update(c);
+		n_waits += update(&g, c, is_in_parts);
 		n_over += bh_compiler_stats(c).n_over;
 		assert_like_new(&g, c, how, seed, step);
 		if (gen_chance(&g, 70))
@@ -84,6 +118,7 @@ static size_t compare_with_new_compilers(const struct bh_compile_config *how, ui
 			gen_step(&g);
 		} while (gen_chance(&g, 30));
 	}
+	assert_int_equal(n_waits > 0, is_in_parts);
 	bh_compiler_free(&c);
 	gen_done(&g);
 	return n_over;
@@ -93,7 +128,17 @@ static void after_every_step_the_plan_is_that_of_a_new_compiler(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 1; seed <= 24; seed++)
-		assert_int_equal(compare_with_new_compilers(seed % 4 ? &config : &apart, seed), 0);
+		assert_int_equal(
+			compare_with_new_compilers(seed % 4 ? &config : &apart, seed, false), 0);
+}
+
+static void what_waits_for_later_updates_comes_to_the_same(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 51; seed <= 62; seed++)
+		assert_int_equal(compare_with_new_compilers(&config, seed, true), 0);
+	for (uint64_t seed = 243; seed <= 266; seed++)
+		(void)compare_with_new_compilers(seed % 3 ? &totals : &tight_totals, seed, true);
 }
 
 static void what_is_beyond_its_budget_does_not_depend_on_the_history(void **state)
@@ -102,7 +147,12 @@ static void what_is_beyond_its_budget_does_not_depend_on_the_history(void **stat
 
 	(void)state;
 	for (uint64_t seed = 1; seed <= 24; seed++)
-		n_over += compare_with_new_compilers(&tight, seed);
+		n_over += compare_with_new_compilers(&tight, seed, false);
+	assert_true(n_over > 500);
+	n_over = 0;
+	for (uint64_t seed = 31; seed <= 60; seed++)
+		n_over +=
+			compare_with_new_compilers(seed % 3 ? &totals : &tight_totals, seed, false);
 	assert_true(n_over > 500);
 }
 
@@ -510,6 +560,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(after_every_step_the_plan_is_that_of_a_new_compiler),
+		cmocka_unit_test(what_waits_for_later_updates_comes_to_the_same),
 		cmocka_unit_test(what_is_beyond_its_budget_does_not_depend_on_the_history),
 		cmocka_unit_test(the_deltas_add_up_to_the_plan),
 		cmocka_unit_test(the_plan_does_what_the_evaluator_says),
