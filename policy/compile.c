@@ -29,6 +29,23 @@
 #include <assert.h>
 #include <string.h>
 
+const struct bh_class_words *bh_class_words(enum bh_verdict_class c)
+{
+	static const struct bh_class_words words[] = {
+		[BH_CLASS_DENIED] = { .verdict = "denied",
+				      .letter = 'd',
+				      .counter = BH_COUNTER_DENIED,
+				      .logged = BH_COUNTER_LOGGED },
+		[BH_CLASS_AUDIT] = { .verdict = "audit-denied",
+				     .letter = 'a',
+				     .counter = BH_COUNTER_AUDIT,
+				     .logged = BH_COUNTER_AUDIT_LOGGED },
+	};
+	static_assert(BH_ARRAY_LEN(words) == BH_CLASS_COUNT_, "every class has words");
+
+	return &words[c];
+}
+
 struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_rate)
 {
 	return (struct bh_compile_config){

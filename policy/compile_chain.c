@@ -284,18 +284,19 @@ static void add_log(struct bh_compiler *c, struct bh_plan_chain *chain, const st
 void denial_add(struct bh_compiler *c, struct bh_plan_chain *chain, const char *name,
 		enum bh_dir dir, const struct denial_limits *limits, bool is_audit)
 {
-	bh_auto_free char *prefix = bh_asprintf(BH_LOG_PREFIX "%c:%s", is_audit ? 'a' : 'd', name);
+	const struct bh_class_words *class =
+		bh_class_words(is_audit ? BH_CLASS_AUDIT : BH_CLASS_DENIED);
+	bh_auto_free char *prefix = bh_asprintf(BH_LOG_PREFIX "%c:%s", class->letter, name);
 	const struct bh_expr is_group = group_match(true), is_other = group_match(false);
 	struct log_rule rule = {
 		.key = dir == BH_INGRESS ? BH_KEY_DADDR : BH_KEY_SADDR,
-		.counter = is_audit ? BH_COUNTER_AUDIT_LOGGED : BH_COUNTER_LOGGED,
+		.counter = class->logged,
 		.prefix = prefix,
 		.match = limits->group ? &is_other : NULL,
 	};
 	struct log_rule group = rule;
 	struct bh_expr end[2] = {
-		{ .kind = BH_EXPR_COUNTER,
-		  .name = is_audit ? BH_COUNTER_AUDIT : BH_COUNTER_DENIED },
+		{ .kind = BH_EXPR_COUNTER, .name = class->counter },
 		{ .kind = BH_EXPR_VERDICT, .verdict = is_audit ? BH_V_RETURN : BH_V_DROP },
 	};
 

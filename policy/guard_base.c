@@ -146,8 +146,9 @@ static void fill_denial(struct bh_guard *g, enum bh_table table, const char *rea
 {
 	const struct bh_compile_config *c = &g->config.log;
 	const bool is_audit = g->config.mode == BH_AUDIT, is_from = table == BH_TABLE_NETDEV;
-	bh_auto_free char *prefix =
-		bh_asprintf(BH_LOG_PREFIX "%c:%s", is_audit ? 'a' : 'd', reason);
+	const struct bh_class_words *class =
+		bh_class_words(is_audit ? BH_CLASS_AUDIT : BH_CLASS_DENIED);
+	bh_auto_free char *prefix = bh_asprintf(BH_LOG_PREFIX "%c:%s", class->letter, reason);
 	struct bh_plan *plan = g->plans[table];
 	struct bh_expr exprs[3];
 	size_t n = 0;
@@ -156,16 +157,13 @@ static void fill_denial(struct bh_guard *g, enum bh_table table, const char *rea
 		exprs[n++] = (struct bh_expr){ .kind = BH_EXPR_LIMIT,
 					       .set = bh_plan_set(plan, BH_PORT_LIMIT),
 					       .key = is_from ? BH_KEY_IIF : BH_KEY_OIF };
-	exprs[n++] =
-		(struct bh_expr){ .kind = BH_EXPR_COUNTER,
-				  .name = is_audit ? BH_COUNTER_AUDIT_LOGGED : BH_COUNTER_LOGGED };
+	exprs[n++] = (struct bh_expr){ .kind = BH_EXPR_COUNTER, .name = class->logged };
 	exprs[n++] = (struct bh_expr){ .kind = BH_EXPR_LOG,
 				       .name = prefix,
 				       .group = c->log_group,
 				       .snaplen = c->log_snaplen };
 	add_rule(plan, chain, exprs, n);
-	ADD(plan, chain,
-	    { .kind = BH_EXPR_COUNTER, .name = is_audit ? BH_COUNTER_AUDIT : BH_COUNTER_DENIED },
+	ADD(plan, chain, { .kind = BH_EXPR_COUNTER, .name = class->counter },
 	    verdict(is_audit ? BH_V_ACCEPT : BH_V_DROP));
 }
 

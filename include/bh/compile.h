@@ -162,9 +162,24 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
 #define BH_GROUP_TO    "group_to"
 #define BH_GROUP_LIMIT "lim_group" /* of log messages about groups, by priority */
 
+/* What becomes of a packet that the rules deny. */
+enum bh_verdict_class {
+	BH_CLASS_DENIED, /* it is dropped */
+	BH_CLASS_AUDIT,  /* it passes, since who denies it is in audit mode */
+	BH_CLASS_COUNT_
+};
+
+struct bh_class_words {
+	const char *verdict; /* in records: "denied", "audit-denied" */
+	char letter;         /* in the kernel's log, see BH_LOG_PREFIX */
+	const char *counter; /* of the packets */
+	const char *logged;  /* of these, handed to NFLOG */
+};
+const struct bh_class_words *bh_class_words(enum bh_verdict_class c);
+
 /*
- * NFLOG prefix: BH_LOG_PREFIX, 'd' (denied) or 'a' (audit), ':' and the name of
- * the profile's chain.
+ * NFLOG prefix: BH_LOG_PREFIX, the letter of the class, ':' and the name of the
+ * profile's chain.
  */
 #define BH_LOG_PREFIX "bh:"
 

@@ -1,35 +1,18 @@
 /*
  * The flow log: packets -> records with both ends' identity and the reason.
  *
- * A record is one JSON object (bulkhead-flow(5)).  Repeats of a flow (same ends,
+ * Repeats of a flow (same ends,
  * protocol, destination port, verdict) are counted: the first is a record at
  * once, the rest one record per interval.  Losses are records themselves.
  */
 #ifndef BH_FLOWLOG_H
 #define BH_FLOWLOG_H
 
-#include <jansson.h>
-
 #include "bh/compile.h"
 #include "bh/guard.h"
 #include "bh/history.h"
 #include "bh/nflog.h"
-
-/*
- * No record is longer than BH_RECORD_MAX bytes as a line: texts are cut to
- * BH_RECORD_MAX_TEXT, labels and lists to BH_RECORD_MAX_PART with their number in a member
- * of its own, "..._omitted".
- */
-#define BH_RECORD_MAX      12288
-#define BH_RECORD_MAX_TEXT 256
-#define BH_RECORD_MAX_PART 1024
-
-/*
- * Sets @key of a record or of an event's fields to as many whole labels as fit, in the order
- * of their keys; @n_omitted were left out before.
- */
-void bh_record_set_labels(json_t *record, const char *key, const struct bh_labels *labels,
-			  size_t n_omitted);
+#include "bh/record.h"
 
 struct bh_flowlog_config {
 	const char *node;
@@ -50,20 +33,19 @@ struct bh_flowlog *bh_flowlog_new(const struct bh_flowlog_config *config, const 
 void bh_flowlog_free(struct bh_flowlog **fl);
 
 /*
- * Who gets the records, in order, each once.  @line is the record as one line
- * of JSON (ASCII only) without newline, @record the same as a tree; both
- * borrowed.  Returns 0, or a negative errno if the record could not be kept: it
- * then counts as lost, and this subscriber gets a gap record for all it lost when
- * it takes records again, at the next record or tick.  May unsubscribe itself.
+ * Who gets the records, in order, each once.  @line is the record as
+ * bh_record_line() writes it; both are borrowed.  Returns 0, or a negative errno if the record
+ * could not be kept: it then counts as lost, and this subscriber gets a gap record for all it lost
+ * when it takes records again, at the next record or tick.  May unsubscribe itself.
  */
 struct bh_flowlog_subscriber {
 	void *ctx;
-	int (*on_record)(void *ctx, const json_t *record, const char *line);
+	int (*on_record)(void *ctx, const struct bh_record *record, const char *line);
 	/*
 	 * Asked before, where it is not NULL: a negative errno leaves the record out, as if
 	 * on_record() had said so, but without a gap record before the next that is taken.
 	 */
-	int (*on_offer)(void *ctx, const json_t *record, const char *line);
+	int (*on_offer)(void *ctx, const struct bh_record *record, const char *line);
 };
 /* Returns a handle for bh_flowlog_unsubscribe(). */
 int bh_flowlog_subscribe(struct bh_flowlog *fl, const struct bh_flowlog_subscriber *s);
@@ -78,25 +60,26 @@ void bh_flowlog_tick(struct bh_flowlog *fl, uint64_t now_ns);
 /* Writes out everything (shutdown, SIGHUP). */
 void bh_flowlog_flush(struct bh_flowlog *fl, uint64_t now_ns);
 /*
- * An event beside packets: policy-changed, pod-bound, pod-unbound, tamper, gap.
- * @fields (stolen, may be NULL) are merged into the record, bounded as said above.
+ * An event beside packets.  Of @event, what the flow log gives (time, sequence, boot, node) is
+ * not looked at; it is copied.
  */
-void bh_flowlog_event(struct bh_flowlog *fl, const char *action, json_t *fields, uint64_t now_ns);
-/* Calls @on_line for the last records, oldest first. */
+void bh_flowlog_event(struct bh_flowlog *fl, const struct bh_record *event, uint64_t now_ns);
+/* Calls @on_record for the last records, oldest first. */
 void bh_flowlog_recent(const struct bh_flowlog *fl,
-		       void (*on_record)(void *ctx, const json_t *record, const char *line),
-		       void *ctx);
+		       void (*on_record)(void *ctx, const struct bh_record *record), void *ctx);
 
-/* In packets, since the start; denied and audit apart. */
+/* In packets, since the start. */
 struct bh_flowlog_stats {
-	uint64_t received[2];   /* packets that came from NFLOG: [0] denied, [1] audit */
-	uint64_t recorded[2];   /* counted in records, as first or as repeat */
-	uint64_t suppressed[2]; /* left out by a limit, and said so in a gap record */
-	uint64_t pending[2];    /* repeats not yet written */
-	uint64_t malformed;     /* no packet, or not of our rules; not in received */
-	uint64_t lost;          /* known lost before they came (sequence gaps) */
-	uint64_t records;       /* the last event.sequence */
-	uint64_t records_lost;  /* by subscribers, added up */
+	struct bh_flowlog_figures {
+		uint64_t received;   /* packets that came from NFLOG */
+		uint64_t recorded;   /* counted in records, as first or as repeat */
+		uint64_t suppressed; /* left out by a limit, and said so in a gap record */
+		uint64_t pending;    /* repeats not yet written */
+	} of[BH_CLASS_COUNT_];
+	uint64_t malformed;    /* no packet, or not of our rules; not in received */
+	uint64_t lost;         /* known lost before they came (sequence gaps) */
+	uint64_t records;      /* the last event.sequence */
+	uint64_t records_lost; /* by subscribers, added up */
 };
 struct bh_flowlog_stats bh_flowlog_stats(const struct bh_flowlog *fl);
 
@@ -137,19 +120,5 @@ struct bh_flowfile_stats {
 	const char *trouble;                   /* with rotation, as of the last try; NULL if none */
 };
 struct bh_flowfile_stats bh_flowfile_stats(const struct bh_flowfile *f);
-
-/* One record as a line for people, with newline; @color adds terminal colours. */
-struct bh_buf;
-void bh_record_format(const json_t *record, bool color, struct bh_buf *out);
-/* A header line for bh_record_format()'s columns. */
-void bh_record_header(struct bh_buf *out);
-
-/* What `bulkhead flows` asks for; zero is everything. */
-struct bh_record_filter {
-	const char *namespace, *pod; /* either end; pod NULL: any of the namespace */
-	const char *verdict;         /* "denied", "allowed", "audit"; NULL: any */
-	uint64_t since_ns;           /* real time */
-};
-bool bh_record_matches(const json_t *record, const struct bh_record_filter *filter);
 
 #endif

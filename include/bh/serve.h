@@ -65,6 +65,8 @@ void bh_control_free(struct bh_control **c);
  * always fits: the limit is on what is unread before it.
  */
 int bh_reply_data(struct bh_reply *reply, json_t *data);
+/* The same for a JSON value that is text already, ASCII in one line; borrowed. */
+int bh_reply_text(struct bh_reply *reply, const char *json);
 /* Bytes that the client has not read yet; 0 once it is gone. */
 size_t bh_reply_unread(const struct bh_reply *reply);
 void bh_reply_end(struct bh_reply *reply);

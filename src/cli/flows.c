@@ -10,8 +10,8 @@
 
 #include "bh/alloc.h"
 #include "bh/clock.h"
-#include "bh/flowlog.h"
 #include "bh/log.h"
+#include "bh/record.h"
 #include "commands.h"
 
 /* A record is a few kilobytes; a longer line is something else. */
@@ -66,33 +66,37 @@ static int read_filter(struct flows *f, struct bh_err *err)
 	return 0;
 }
 
-static void show(struct flows *f, const json_t *record)
+static void show_text(struct flows *f, const struct bh_record *record)
 {
-	struct bh_buf out = { 0 };
+	bh_auto(bh_buf_done) struct bh_buf out = { 0 };
 
+	if (!f->has_header)
+		bh_record_header(&out);
+	f->has_header = true;
+	bh_record_format(record, f->cli->has_color, &out);
+	fwrite(bh_buf_str(&out), 1, out.len, stdout);
+}
+
+/* As JSON whole, with what only a later version knows. */
+static void show(struct flows *f, const json_t *object, const struct bh_record *record)
+{
 	if (bh_cli_is_json(f->cli)) {
 		/* ASCII: a terminal may obey the control characters of C1. */
-		json_dumpf(record, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+		json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 		putchar('\n');
 	} else {
-		if (!f->has_header)
-			bh_record_header(&out);
-		f->has_header = true;
-		bh_record_format(record, f->cli->has_color, &out);
-		if (out.len > 0 && out.data[out.len - 1] != '\n')
-			bh_buf_putc(&out, '\n');
-		fwrite(bh_buf_str(&out), 1, out.len, stdout);
-		bh_buf_done(&out);
+		show_text(f, record);
 	}
 }
 
 /* --- from the agent ------------------------------------------------------------------- */
 
-static int on_record(void *ctx, const json_t *record)
+static int on_record(void *ctx, const json_t *object)
 {
+	bh_auto_free struct bh_record *record = bh_record_decode(object);
 	struct flows *f = ctx;
 
-	show(f, record);
+	show(f, object, record);
 	/* Without a follower there is an end, which flushes once. */
 	if (bh_cli_has(f->cli, "follow"))
 		fflush(stdout);
@@ -125,16 +129,17 @@ static int read_agent(struct flows *f)
 
 static void take_line(struct flows *f, const char *line, size_t len)
 {
-	json_t *record;
+	json_t *object = len > 0 ? json_loadb(line, len, 0, NULL) : NULL;
+	bh_auto_free struct bh_record *record = NULL;
 
-	if (len == 0)
-		return;
-	record = json_loadb(line, len, 0, NULL);
-	if (!json_is_object(record))
+	if (json_is_object(object)) {
+		record = bh_record_decode(object);
+		if (bh_record_matches(record, &f->filter))
+			show(f, object, record);
+	} else if (len > 0) {
 		f->n_bad_lines++;
-	else if (bh_record_matches(record, &f->filter))
-		show(f, record);
-	json_decref(record);
+	}
+	json_decref(object);
 }
 
 /* False at the end. */

@@ -127,30 +127,35 @@ static void on_follower_gone(void *ctx)
  * A client that is gone or reads too slowly has been told so by the server, which
  * calls on_follower_gone() in a later turn, outside the flow log's own walk.
  */
-static void send_record(struct follower *f, const json_t *record)
+static void send_line(struct follower *f, const char *line)
 {
-	if (!f->is_broken && bh_record_matches(record, &f->filter))
-		f->is_broken = bh_reply_data(f->reply, json_deep_copy(record)) < 0;
+	if (!f->is_broken)
+		f->is_broken = bh_reply_text(f->reply, line) < 0;
 }
 
-static void on_recent(void *ctx, const json_t *record, const char *line)
+static void on_recent(void *ctx, const struct bh_record *record)
 {
-	(void)line;
-	send_record(ctx, record);
+	struct follower *f = ctx;
+	bh_auto_free char *line = NULL;
+
+	if (f->is_broken || !bh_record_matches(record, &f->filter))
+		return;
+	line = bh_record_line(record);
+	send_line(f, line);
 }
 
 /* Unread records of a follower; beyond, it loses some and is told of it by a gap record. */
 #define MAX_UNREAD (1u << 20)
 
-static int on_live(void *ctx, const json_t *record, const char *line)
+static int on_live(void *ctx, const struct bh_record *record, const char *line)
 {
 	struct follower *f = ctx;
 
-	(void)line;
-	if (!f->is_broken && bh_reply_unread(f->reply) > MAX_UNREAD &&
-	    bh_record_matches(record, &f->filter))
+	if (f->is_broken || !bh_record_matches(record, &f->filter))
+		return 0;
+	if (bh_reply_unread(f->reply) > MAX_UNREAD)
 		return -EAGAIN;
-	send_record(f, record);
+	send_line(f, line);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ struct scrape {
 	struct bh_agent *agent;
 	struct bh_world_stats world;
 	struct bh_compile_stats plan;
-	struct bh_account books[BH_BOOK_COUNT_];
+	struct bh_account books[BH_CLASS_COUNT_];
 	struct bh_flowlog_stats log;
 	struct bh_kube_stats kube; /* zero without the API */
 };
@@ -187,17 +187,12 @@ static void revocation_pending(const struct scrape *s, const char *name, struct 
 		  s->agent->reconcile.generation - bh_revoker_generation(&s->agent->revoker));
 }
 
-static const char *const verdicts[] = {
-	[BH_BOOK_DENIED] = "denied",
-	[BH_BOOK_AUDIT] = "audit",
-};
-
 static void packets(const struct scrape *s, const char *name, struct bh_buf *b)
 {
-	for (enum bh_book i = 0; i < BH_BOOK_COUNT_; i++) {
+	for (enum bh_verdict_class i = 0; i < BH_CLASS_COUNT_; i++) {
 		char labels[64];
 
-		snprintf(labels, sizeof(labels), "{verdict=\"%s\"}", verdicts[i]);
+		snprintf(labels, sizeof(labels), "{verdict=\"%s\"}", bh_class_words(i)->counter);
 		add_count(b, name, labels, s->books[i].denied);
 	}
 }
@@ -221,14 +216,14 @@ static void packet_outcomes(const struct scrape *s, const char *name, struct bh_
 		{ "lost", offsetof(struct bh_account, lost) },
 	};
 
-	for (enum bh_book i = 0; i < BH_BOOK_COUNT_; i++) {
+	for (enum bh_verdict_class i = 0; i < BH_CLASS_COUNT_; i++) {
 		for (size_t k = 0; k < BH_ARRAY_LEN(t); k++) {
 			char labels[96];
 			uint64_t value;
 
 			memcpy(&value, (const char *)&s->books[i] + t[k].offset, sizeof(value));
 			snprintf(labels, sizeof(labels), "{verdict=\"%s\",outcome=\"%s\"}",
-				 verdicts[i], t[k].outcome);
+				 bh_class_words(i)->counter, t[k].outcome);
 			add_count(b, name, labels, value);
 		}
 	}

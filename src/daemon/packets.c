@@ -95,10 +95,10 @@ static int read_counters(struct bh_packets *p, struct bh_err *err)
 		const char *name;
 		struct bh_counter_base *base;
 	} t[] = {
-		{ BH_COUNTER_DENIED, &p->denied[BH_BOOK_DENIED] },
-		{ BH_COUNTER_LOGGED, &p->logged[BH_BOOK_DENIED] },
-		{ BH_COUNTER_AUDIT, &p->denied[BH_BOOK_AUDIT] },
-		{ BH_COUNTER_AUDIT_LOGGED, &p->logged[BH_BOOK_AUDIT] },
+		{ BH_COUNTER_DENIED, &p->denied[BH_CLASS_DENIED] },
+		{ BH_COUNTER_LOGGED, &p->logged[BH_CLASS_DENIED] },
+		{ BH_COUNTER_AUDIT, &p->denied[BH_CLASS_AUDIT] },
+		{ BH_COUNTER_AUDIT_LOGGED, &p->logged[BH_CLASS_AUDIT] },
 		{ BH_COUNTER_NO_POD, &p->no_pod },
 	};
 	bh_auto_free struct bh_nft_counter *counters = NULL;
@@ -129,13 +129,13 @@ static uint64_t minus(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
-static void balance(const struct bh_packets *p, const struct bh_flowlog_stats *s, enum bh_book b,
-		    struct bh_account *ret)
+static void balance(const struct bh_packets *p, const struct bh_flowlog_stats *s,
+		    enum bh_verdict_class c, struct bh_account *ret)
 {
-	uint64_t logged = at_least(p->logged[b].total, s->received[b]);
-	uint64_t denied = at_least(p->denied[b].total, logged);
-	uint64_t missing = logged - s->received[b];
-	uint64_t lost = minus(p->settled[b], s->received[b]);
+	uint64_t logged = at_least(p->logged[c].total, s->of[c].received);
+	uint64_t denied = at_least(p->denied[c].total, logged);
+	uint64_t missing = logged - s->of[c].received;
+	uint64_t lost = minus(p->settled[c], s->of[c].received);
 
 	/* Gaps in the sequence prove a loss at once; they are not told apart by book. */
 	if (lost < s->lost)
@@ -145,9 +145,9 @@ static void balance(const struct bh_packets *p, const struct bh_flowlog_stats *s
 	*ret = (struct bh_account){
 		.denied = denied,
 		.logged = logged,
-		.recorded = s->recorded[b],
-		.suppressed = denied - logged + s->suppressed[b],
-		.pending = s->pending[b],
+		.recorded = s->of[c].recorded,
+		.suppressed = denied - logged + s->of[c].suppressed,
+		.pending = s->of[c].pending,
 		.lost = lost,
 		.in_flight = missing - lost,
 	};
@@ -159,14 +159,14 @@ static void take_sample(struct bh_packets *p)
 
 	if (now - p->sample_ns < SETTLE_NS)
 		return;
-	for (enum bh_book b = 0; b < BH_BOOK_COUNT_; b++) {
-		p->settled[b] = p->sample[b];
-		p->sample[b] = p->logged[b].total;
+	for (enum bh_verdict_class c = 0; c < BH_CLASS_COUNT_; c++) {
+		p->settled[c] = p->sample[c];
+		p->sample[c] = p->logged[c].total;
 	}
 	p->sample_ns = now;
 }
 
-void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUNT_])
+void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_CLASS_COUNT_])
 {
 	struct bh_flowlog_stats stats;
 
@@ -176,8 +176,8 @@ void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUN
 		;
 	take_sample(p);
 	stats = bh_flowlog_stats(p->agent->flowlog);
-	for (enum bh_book b = 0; b < BH_BOOK_COUNT_; b++)
-		balance(p, &stats, b, &ret[b]);
+	for (enum bh_verdict_class c = 0; c < BH_CLASS_COUNT_; c++)
+		balance(p, &stats, c, &ret[c]);
 }
 
 /*
@@ -187,24 +187,21 @@ void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUN
  */
 static void tell_limited(struct bh_packets *p, bool is_at_rest)
 {
-	static const char *const verdicts[BH_BOOK_COUNT_] = {
-		[BH_BOOK_DENIED] = "denied",
-		[BH_BOOK_AUDIT] = "audit-denied",
-	};
+	for (enum bh_verdict_class c = 0; c < BH_CLASS_COUNT_; c++) {
+		uint64_t now = minus(p->denied[c].total, p->logged[c].total);
+		uint64_t sure = is_at_rest || now < p->limited_seen[c] ? now : p->limited_seen[c];
+		uint64_t n = minus(sure, p->limited_told[c]);
 
-	for (enum bh_book b = 0; b < BH_BOOK_COUNT_; b++) {
-		uint64_t now = minus(p->denied[b].total, p->logged[b].total);
-		uint64_t sure = is_at_rest || now < p->limited_seen[b] ? now : p->limited_seen[b];
-		uint64_t n = minus(sure, p->limited_told[b]);
-
-		p->limited_seen[b] = now;
+		p->limited_seen[c] = now;
 		if (n == 0)
 			continue;
-		p->limited_told[b] += n;
-		bh_flowlog_event(p->agent->flowlog, "gap",
-				 json_pack("{s:s, s:I, s:s}", "gap.reason", "kernel-rate-limit",
-					   "evidence.lost", (json_int_t)n, "policy.verdict",
-					   verdicts[b]),
+		p->limited_told[c] += n;
+		bh_flowlog_event(p->agent->flowlog,
+				 &(struct bh_record){ .kind = BH_RECORD_GAP,
+						      .gap = { .reason = "kernel-rate-limit",
+							       .lost = n,
+							       .has_class = true,
+							       .class = c } },
 				 bh_real_ns());
 	}
 }
@@ -225,15 +222,17 @@ static void watch_file(struct bh_packets *p)
 static void on_tick(uv_timer_t *timer)
 {
 	struct bh_packets *p = bh_container_of(timer, struct bh_packets, tick);
-	struct bh_account books[BH_BOOK_COUNT_];
+	struct bh_account books[BH_CLASS_COUNT_];
 	struct bh_flowlog_stats stats;
+	uint64_t n_pending = 0;
 
 	bh_flowlog_tick(p->agent->flowlog, bh_real_ns());
 	watch_file(p);
 	bh_packets_account(p, books);
 	stats = bh_flowlog_stats(p->agent->flowlog);
-	if (stats.pending[0] + stats.pending[1] > 0 ||
-	    uv_now(p->agent->loop) < p->quiet_since_ms + QUIET_MS) {
+	for (enum bh_verdict_class c = 0; c < BH_CLASS_COUNT_; c++)
+		n_pending += stats.of[c].pending;
+	if (n_pending > 0 || uv_now(p->agent->loop) < p->quiet_since_ms + QUIET_MS) {
 		tell_limited(p, false);
 		return;
 	}
@@ -253,12 +252,12 @@ static json_t *account_json(const struct bh_account *a)
 
 json_t *bh_packets_json(struct bh_packets *p)
 {
-	struct bh_account books[BH_BOOK_COUNT_];
+	struct bh_account books[BH_CLASS_COUNT_];
 	json_t *denied;
 
 	bh_packets_account(p, books);
-	denied = account_json(&books[BH_BOOK_DENIED]);
-	json_object_set_new(denied, "audit", account_json(&books[BH_BOOK_AUDIT]));
+	denied = account_json(&books[BH_CLASS_DENIED]);
+	json_object_set_new(denied, "audit", account_json(&books[BH_CLASS_AUDIT]));
 	return denied;
 }
 

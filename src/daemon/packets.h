@@ -9,17 +9,15 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "bh/compile.h"
 #include "bh/err.h"
 
 struct bh_agent;
 struct bh_flowfile;
 struct bh_nflog;
 
-/* Of the packets that were denied, and of those that audit would have denied. */
-enum bh_book { BH_BOOK_DENIED, BH_BOOK_AUDIT, BH_BOOK_COUNT_ };
-
 /*
- * In packets, since the agent's start.  Always
+ * Of one class, in packets, since the agent's start.  Always
  * denied == recorded + suppressed + pending + lost + in_flight.
  */
 struct bh_account {
@@ -47,14 +45,14 @@ struct bh_packets {
 	bool is_ticking;
 	bool has_file_trouble;   /* and it was logged */
 	uint64_t quiet_since_ms; /* loop time of the last packet or record */
-	struct bh_counter_base denied[BH_BOOK_COUNT_], logged[BH_BOOK_COUNT_];
+	struct bh_counter_base denied[BH_CLASS_COUNT_], logged[BH_CLASS_COUNT_];
 	struct bh_counter_base no_pod; /* of both books: an end had no known pod */
 	/* `logged` at an earlier look: what of it is still missing is lost. */
-	uint64_t settled[BH_BOOK_COUNT_];
-	uint64_t sample[BH_BOOK_COUNT_];
+	uint64_t settled[BH_CLASS_COUNT_];
+	uint64_t sample[BH_CLASS_COUNT_];
 	uint64_t sample_ns;
 	/* What the kernel's limit kept from the log: seen at the last tick, told in gaps. */
-	uint64_t limited_seen[BH_BOOK_COUNT_], limited_told[BH_BOOK_COUNT_];
+	uint64_t limited_seen[BH_CLASS_COUNT_], limited_told[BH_CLASS_COUNT_];
 };
 
 int bh_packets_start(struct bh_packets *p, struct bh_agent *agent, struct bh_err *err);
@@ -63,7 +61,7 @@ void bh_packets_stop(struct bh_packets *p);
 /* logrotate: writes out what is pending and opens the flow log by name again. */
 int bh_packets_reopen(struct bh_packets *p, struct bh_err *err);
 /* Reads what is waiting, then fills @ret. */
-void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_BOOK_COUNT_]);
+void bh_packets_account(struct bh_packets *p, struct bh_account ret[BH_CLASS_COUNT_]);
 /* The object `packets` of `status`; a new reference. */
 json_t *bh_packets_json(struct bh_packets *p);
 /* Packets of addresses without a known pod, as of the last account. */

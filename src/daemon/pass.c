@@ -12,7 +12,7 @@
 void bh_pass_done(struct bh_pass *p)
 {
 	for (size_t i = 0; i < p->n; i++)
-		json_decref(p->events[i].fields);
+		free(p->events[i]);
 	free(p->events);
 	*p = (struct bh_pass){ 0 };
 }
@@ -20,34 +20,14 @@ void bh_pass_done(struct bh_pass *p)
 /* More than a node has pods and policies; a commit that fails may wait for long. */
 #define MAX_EVENTS 65536
 
-static void add_event(struct bh_pass *p, const char *action, json_t *fields)
+static void add_event(struct bh_pass *p, const struct bh_record *event)
 {
 	if (p->n == MAX_EVENTS) {
 		p->n_left_out++;
-		json_decref(fields);
 		return;
 	}
 	bh_grow(&p->events, &p->cap, p->n, sizeof(*p->events));
-	p->events[p->n++] = (struct bh_pass_event){ .action = action, .fields = fields };
-}
-
-static json_t *pod_fields(const struct bh_pod *pod)
-{
-	json_t *addrs = json_array(), *fields;
-
-	for (size_t i = 0; i < pod->n_addrs; i++) {
-		char text[BH_ADDR_STRLEN];
-
-		if (bh_addr_is_link_local(&pod->addrs[i]))
-			continue;
-		json_array_append_new(addrs, json_string(bh_addr_format(&pod->addrs[i], text)));
-	}
-	fields = json_pack("{s:o, s:o, s:o*}", "k8s.namespace.name", bh_text_json(pod->namespace),
-			   "k8s.pod.name", bh_text_json(pod->name), "k8s.pod.uid",
-			   *pod->uid ? bh_text_json(pod->uid) : NULL);
-	bh_record_set_labels(fields, "k8s.pod.labels", &pod->labels, 0);
-	json_object_set_new(fields, "k8s.pod.ip", addrs);
-	return fields;
+	p->events[p->n++] = bh_record_copy(event, NULL);
 }
 
 /*
@@ -59,6 +39,36 @@ static size_t next_addr(const struct bh_pod *pod, size_t i)
 	while (i < pod->n_addrs && bh_addr_is_link_local(&pod->addrs[i]))
 		i++;
 	return i;
+}
+
+/* The addresses by which others know it, to be freed. */
+static struct bh_addr *known_addrs(const struct bh_pod *pod, size_t *ret_n)
+{
+	struct bh_addr *addrs = bh_calloc(pod->n_addrs + 1, sizeof(*addrs));
+
+	*ret_n = 0;
+	for (size_t i = next_addr(pod, 0); i < pod->n_addrs; i = next_addr(pod, i + 1))
+		addrs[(*ret_n)++] = pod->addrs[i];
+	return addrs;
+}
+
+static struct bh_record_pod pod_of(const struct bh_pod *pod, const struct bh_addr *addrs, size_t n)
+{
+	return (struct bh_record_pod){
+		.id = { .namespace = pod->namespace,
+			.name = pod->name,
+			.uid = pod->uid,
+			.labels = pod->labels },
+		.addrs = { .items = addrs, .n = n },
+	};
+}
+
+static void add_pod(struct bh_pass *p, enum bh_record_kind kind, const struct bh_pod *pod)
+{
+	size_t n;
+	bh_auto_free struct bh_addr *addrs = known_addrs(pod, &n);
+
+	add_event(p, &(struct bh_record){ .kind = kind, .pod = pod_of(pod, addrs, n) });
 }
 
 static bool is_bound(const struct bh_pod *pod)
@@ -104,14 +114,18 @@ static bool is_annotated(const struct bh_agent *a, const struct bh_pod *pod)
 static void note_annotation(struct bh_pass *p, const struct bh_agent *a,
 			    const struct bh_pod_change *c)
 {
-	bool was = is_annotated(a, c->before), is = is_annotated(a, c->after);
-	json_t *fields;
+	const bool was = is_annotated(a, c->before), is = is_annotated(a, c->after);
+	const struct bh_pod *pod = is ? c->after : c->before;
+	bh_auto_free struct bh_addr *addrs = NULL;
+	size_t n;
 
 	if (was == is)
 		return;
-	fields = pod_fields(is ? c->after : c->before);
-	json_object_set_new(fields, "quarantine.by", json_string("annotation"));
-	add_event(p, is ? "quarantine-set" : "quarantine-released", fields);
+	addrs = known_addrs(pod, &n);
+	add_event(p, &(struct bh_record){
+			     .kind = is ? BH_RECORD_QUARANTINE_SET : BH_RECORD_QUARANTINE_RELEASED,
+			     .quarantine = { .by = "annotation", .pod = pod_of(pod, addrs, n) },
+		     });
 }
 
 static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_change *c)
@@ -129,9 +143,9 @@ static void note_pod(struct bh_pass *p, struct bh_agent *a, const struct bh_pod_
 	if (is_bound(c->before) && is_bound(c->after) && have_same_addrs(c->before, c->after))
 		return;
 	if (is_bound(c->before))
-		add_event(p, "pod-unbound", pod_fields(c->before));
+		add_pod(p, BH_RECORD_POD_UNBOUND, c->before);
 	if (is_bound(c->after))
-		add_event(p, "pod-bound", pod_fields(c->after));
+		add_pod(p, BH_RECORD_POD_BOUND, c->after);
 }
 
 static void touch_pod(void *ctx, const struct bh_pod *pod)
@@ -162,10 +176,12 @@ static void note_policy(struct bh_pass *p, struct bh_agent *a, const struct bh_p
 	touch_selected(a, c->before);
 	touch_selected(a, c->after);
 	bh_revoker_count_policy(&a->revoker, c->before, c->after);
-	add_event(p, "policy-changed",
-		  json_pack("{s:{s:s, s:s, s:s}, s:s}", "policy.rule", "kind",
-			    bh_policy_kind_str(policy->kind), "namespace", policy->namespace,
-			    "name", policy->name, "policy.change", change));
+	add_event(p, &(struct bh_record){
+			     .kind = BH_RECORD_POLICY_CHANGED,
+			     .policy = { .rule = { .kind = bh_policy_kind_str(policy->kind),
+						   .policy = { policy->namespace, policy->name } },
+					 .change = change },
+		     });
 }
 
 void bh_pass_note(struct bh_pass *p, struct bh_agent *a)
@@ -198,12 +214,15 @@ void bh_pass_note_closed(struct bh_pass *p, struct bh_agent *a)
 			continue;
 		bh_log_error("%s: its pods are closed for %s, everything else is enforced",
 			     profile->closed, bh_dir_str(profile->dir));
-		add_event(p, "policy-changed",
-			  json_pack("{s:{s:s, s:s, s:s}, s:s, s:s, s:s}", "policy.rule", "kind",
-				    bh_policy_kind_str(id->kind), "namespace", id->namespace,
-				    "name", id->name, "policy.change", "closed", "policy.closed",
-				    profile->closed, "network.direction",
-				    bh_dir_str(profile->dir)));
+		add_event(p, &(struct bh_record){
+				     .kind = BH_RECORD_POLICY_CHANGED,
+				     .policy = { .rule = { .kind = bh_policy_kind_str(id->kind),
+							   .policy = { id->namespace, id->name } },
+						 .change = "closed",
+						 .closed = profile->closed,
+						 .has_dir = true,
+						 .dir = profile->dir },
+			     });
 	}
 	if (n > MAX_CLOSED)
 		bh_log_error("%zu more groups of pods are beyond their budgets and closed",
@@ -215,13 +234,15 @@ void bh_pass_commit(struct bh_pass *p, struct bh_agent *a)
 	uint64_t now_ns = bh_real_ns();
 
 	bh_flowlog_set_generation(a->flowlog, a->reconcile.generation);
-	for (size_t i = 0; i < p->n; i++)
-		bh_flowlog_event(a->flowlog, p->events[i].action, bh_take_ptr(p->events[i].fields),
-				 now_ns);
+	for (size_t i = 0; i < p->n; i++) {
+		bh_flowlog_event(a->flowlog, p->events[i], now_ns);
+		free(p->events[i]);
+	}
 	if (p->n_left_out > 0)
-		bh_flowlog_event(a->flowlog, "gap",
-				 json_pack("{s:s, s:I}", "gap.reason", "event-limit",
-					   "evidence.lost", (json_int_t)p->n_left_out),
+		bh_flowlog_event(a->flowlog,
+				 &(struct bh_record){ .kind = BH_RECORD_GAP,
+						      .gap = { .reason = "event-limit",
+							       .lost = p->n_left_out } },
 				 now_ns);
 	p->n = p->n_left_out = 0;
 	bh_revoker_commit(&a->revoker);

@@ -5,19 +5,14 @@
 #ifndef BH_PASS_H
 #define BH_PASS_H
 
-#include <jansson.h>
 #include <stddef.h>
 
 struct bh_agent;
-
-struct bh_pass_event {
-	const char *action; /* of the flow record */
-	json_t *fields;
-};
+struct bh_record;
 
 /* Zero is empty. */
 struct bh_pass {
-	struct bh_pass_event *events;
+	struct bh_record **events;
 	size_t n, cap;
 	size_t n_left_out; /* events beyond the limit; told in a gap record */
 };

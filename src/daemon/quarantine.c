@@ -186,20 +186,29 @@ void bh_quarantines_count(const struct bh_agent *a, size_t *ret_operator, size_t
 			*ret_annotated += n_pods(a, policies[i]);
 }
 
-static void record(const struct bh_quarantines *q, const char *action,
+static void record(const struct bh_quarantines *q, enum bh_record_kind kind,
 		   const struct bh_quarantine *i, const char *cause, unsigned int who)
 {
 	bh_auto_free char *target = bh_asprintf("%s/%s", i->namespace, i->name);
-	json_t *item = bh_quarantine_json(i), *until = json_object_get(item, "until"), *fields;
+	bh_auto_free char *texts = bh_calloc(i->n_allow + 1, BH_CIDR_STRLEN);
+	bh_auto_free const char **allow = bh_calloc(i->n_allow + 1, sizeof(*allow));
+	const struct bh_record r = {
+		.kind = kind,
+		.quarantine = { .target = target,
+				.by = cause,
+				.has_user = true,
+				.user = who,
+				.reason = i->reason,
+				.has_allow = true,
+				.allow = { allow, i->n_allow, 0 },
+				.until_ns = i->until_ns },
+	};
 
-	fields = json_pack("{s:s, s:s, s:I, s:s, s:O, s:O*}", "quarantine.target", target,
-			   "quarantine.by", cause, "quarantine.user", (json_int_t)who,
-			   "quarantine.reason", i->reason, "quarantine.allow",
-			   json_object_get(item, "allow"), "quarantine.until", until);
-	json_decref(item);
-	bh_flowlog_event(q->agent->flowlog, action, fields, bh_real_ns());
-	bh_log_info("%s %s (%s, user %u)%s%s", action, target, cause, who, *i->reason ? ": " : "",
-		    i->reason);
+	for (size_t k = 0; k < i->n_allow; k++)
+		allow[k] = bh_cidr_format(&i->allow[k], texts + k * BH_CIDR_STRLEN);
+	bh_flowlog_event(q->agent->flowlog, &r, bh_real_ns());
+	bh_log_info("%s %s (%s, user %u)%s%s", bh_record_action(&r), target, cause, who,
+		    *i->reason ? ": " : "", i->reason);
 }
 
 /* --- kept ------------------------------------------------------------------------------- */
@@ -326,7 +335,7 @@ static void drop(struct bh_quarantines *q, struct bh_quarantine *i, const char *
 	const struct bh_key key = key_of(i);
 
 	bh_world_remove(q->agent->world, &key);
-	record(q, "quarantine-released", i, cause, who);
+	record(q, BH_RECORD_QUARANTINE_RELEASED, i, cause, who);
 	bh_quarantine_done(i);
 	*i = q->list.items[--q->list.n];
 }
@@ -391,7 +400,7 @@ static void lose(struct bh_quarantines *q, const char *why)
 
 	snprintf(q->list.lost, sizeof(q->list.lost), "%s", why);
 	all = everything(ALL_PODS, q);
-	record(q, "quarantine-set", &all, "loss", 0);
+	record(q, BH_RECORD_QUARANTINE_SET, &all, "loss", 0);
 	bh_log_error("%s: quarantines were lost, so every pod of this node is in quarantine until "
 		     "`bulkhead release --lost`",
 		     why);
@@ -408,7 +417,7 @@ static void give_up_lost(struct bh_quarantines *q, unsigned int who)
 
 	if (!q->list.lost[0])
 		return;
-	record(q, "quarantine-released", &all, "operator", who);
+	record(q, BH_RECORD_QUARANTINE_RELEASED, &all, "operator", who);
 	q->list.lost[0] = '\0';
 	for (size_t i = 0; i < n; i++)
 		if (cause_of(policies[i]) && !policies[i]->is_by_annotation)
@@ -461,7 +470,7 @@ int bh_quarantines_set(struct bh_quarantines *q, const json_t *params, unsigned 
 	if (r < 0)
 		return r;
 	policy = policy_of(q->agent, &item);
-	record(q, "quarantine-set", &item, "operator", who);
+	record(q, BH_RECORD_QUARANTINE_SET, &item, "operator", who);
 	bh_quarantine_list_put(&q->list, &item);
 	*ret = answer_of(q, save(q, &write_err), &write_err);
 	json_object_set_new(*ret, "pods", json_integer((json_int_t)n_pods(q->agent, policy)));

@@ -200,42 +200,41 @@ static int commit(struct bh_reconcile *r, const struct bh_deltas *deltas,
 	return e;
 }
 
-/* An array of its lines, which are joined by semicolons in @text afterwards. */
-static json_t *split_lines(struct bh_buf *text)
+/* Its lines; the text is cut up for them. */
+static size_t split_lines(struct bh_buf *text, const char *ret[MAX_DESCRIBE + 1])
 {
-	json_t *lines = json_array();
-	struct bh_buf joined = { 0 };
 	char *save = NULL;
+	size_t n = 0;
 
-	for (char *l = text->data ? strtok_r(text->data, "\n", &save) : NULL; l;
-	     l = strtok_r(NULL, "\n", &save)) {
-		json_array_append_new(lines, json_string(l));
-		bh_buf_printf(&joined, "%s%s", joined.len > 0 ? "; " : "", l);
-	}
-	bh_buf_done(text);
-	*text = joined;
-	return lines;
+	for (char *l = text->data ? strtok_r(text->data, "\n", &save) : NULL;
+	     l && n <= MAX_DESCRIBE; l = strtok_r(NULL, "\n", &save))
+		ret[n++] = l;
+	return n;
 }
 
 static void log_tamper(struct bh_reconcile *r, const struct culprit *by, enum bh_table table,
 		       const struct bh_delta *delta)
 {
-	struct bh_buf text = { 0 };
-	json_t *lines;
+	bh_auto(bh_buf_done) struct bh_buf text = { 0 }, joined = { 0 };
+	const char *lines[MAX_DESCRIBE + 1];
+	size_t n;
 
 	bh_nft_diff_describe(delta, MAX_DESCRIBE, &text);
-	lines = split_lines(&text);
+	n = split_lines(&text, lines);
+	for (size_t i = 0; i < n; i++)
+		bh_buf_printf(&joined, "%s%s", i > 0 ? "; " : "", lines[i]);
 	r->n_tampers++;
 	bh_log_warning("table %s %s was changed by %s (pid %u), repairing it: %s",
 		       bh_table_str(table), BH_TABLE,
 		       by->program[0] ? by->program : "an unknown program", by->pid,
-		       bh_buf_str(&text));
-	bh_flowlog_event(r->agent->flowlog, "tamper",
-			 json_pack("{s:s, s:I, s:s, s:o}", "process.name", by->program,
-				   "process.pid", (json_int_t)by->pid, "tamper.table",
-				   bh_table_str(table), "tamper.differences", lines),
+		       bh_buf_str(&joined));
+	bh_flowlog_event(r->agent->flowlog,
+			 &(struct bh_record){ .kind = BH_RECORD_TAMPER,
+					      .tamper = { .program = by->program,
+							  .pid = by->pid,
+							  .table = bh_table_str(table),
+							  .differences = { lines, n, 0 } } },
 			 bh_real_ns());
-	bh_buf_done(&text);
 }
 
 /* What takes one table of the kernel to its plan; *ret NULL if nothing does. */

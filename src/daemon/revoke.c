@@ -195,9 +195,9 @@ static void report(struct bh_revoker *rv, size_t n, const char *why)
 	rv->n_live = n;
 	rv->n_live_total += n;
 	bh_log_error("%s: connections that policy no longer allows may live on", why);
-	bh_flowlog_event(rv->agent->flowlog, "revocation-failed",
-			 json_pack("{s:s, s:I}", "revocation.reason", why, "revocation.connections",
-				   (json_int_t)n),
+	bh_flowlog_event(rv->agent->flowlog,
+			 &(struct bh_record){ .kind = BH_RECORD_REVOCATION_FAILED,
+					      .revocation = { .reason = why, .connections = n } },
 			 bh_real_ns());
 }
 

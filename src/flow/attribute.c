@@ -29,9 +29,8 @@ static struct bh_identity identity_of(const struct bh_pod *pod)
 
 static void set_pod(struct flow_end *end, const struct bh_identity *id, bool is_exact)
 {
-	end->entity = bh_entity_str(BH_ENTITY_POD);
-	end->confidence = is_exact ? "exact" : "recent";
-	end->has_pod = true;
+	end->entity = BH_RECORD_POD;
+	end->confidence = is_exact ? BH_CONFIDENCE_EXACT : BH_CONFIDENCE_RECENT;
 	end->pod = *id;
 }
 
@@ -43,18 +42,20 @@ static void attribute_now(const struct bh_world *w, const struct bh_addr *a, boo
 	struct bh_identity id;
 
 	ret->is_current = true;
-	ret->entity = bh_entity_str(now.entity);
-	ret->confidence = now.entity == BH_ENTITY_EXTERNAL ? "none" : "recent";
 	switch (now.entity) {
 	case BH_ENTITY_POD:
 		id = identity_of(now.pod);
 		set_pod(ret, &id, false);
 		return;
-	case BH_ENTITY_NODE: ret->node = now.node ? now.node->name : NULL; return;
+	case BH_ENTITY_NODE:
+		ret->entity = BH_RECORD_NODE;
+		ret->confidence = BH_CONFIDENCE_RECENT;
+		ret->pod.node = now.node ? now.node->name : NULL;
+		return;
 	case BH_ENTITY_EXTERNAL:
 		/* Only a pod of ours has such a chain; we do not know which. */
-		if (is_judged)
-			ret->entity = "unknown";
+		ret->entity = is_judged ? BH_RECORD_UNKNOWN : BH_RECORD_EXTERNAL;
+		ret->confidence = BH_CONFIDENCE_NONE;
 		return;
 	case BH_ENTITY_COUNT_: abort();
 	}
@@ -117,9 +118,9 @@ static bool has_chain(const struct flow_sources *s, const struct flow_sample *sa
 	return p && strcmp(p->name, sample->chain) == 0;
 }
 
-static bool agrees(const struct bh_dir_verdict *v, enum flow_book book)
+static bool agrees(const struct bh_dir_verdict *v, enum bh_verdict_class class)
 {
-	if (book == FLOW_DENIED)
+	if (class == BH_CLASS_DENIED)
 		return v->verdict == BH_VERDICT_DENIED;
 	return v->verdict != BH_VERDICT_DENIED && v->audit_verdict == BH_VERDICT_DENIED;
 }
@@ -143,7 +144,7 @@ static void explain(const struct flow_sources *s, const struct flow_sample *samp
 	    !has_chain(s, sample, receiver))
 		return;
 	bh_eval_dir(s->world, &flow, sample->dir, &ret->verdict);
-	ret->is_evaluated = agrees(&ret->verdict, sample->book);
+	ret->is_evaluated = agrees(&ret->verdict, sample->class);
 }
 
 /* The judged pod is the one behind the port, whatever addresses the packet bears. */
@@ -152,7 +153,7 @@ static void attribute_port(const struct flow_sources *s, uint32_t link, struct f
 	const struct bh_pod *pod = bh_guard_pod_of(s->guard, link);
 	struct bh_identity id;
 
-	*ret = (struct flow_end){ .entity = "unknown", .confidence = "none" };
+	*ret = (struct flow_end){ .entity = BH_RECORD_UNKNOWN, .confidence = BH_CONFIDENCE_NONE };
 	if (!pod)
 		return;
 	id = identity_of(pod);
@@ -169,7 +170,8 @@ static void attribute_guarded(const struct flow_sources *s, const struct flow_sa
 	*ret = (struct flow_attribution){ 0 };
 	attribute_port(s, sample->link, is_ingress ? &ret->dst : &ret->src);
 	if (sample->src.family == BH_FAMILY_COUNT_)
-		*other = (struct flow_end){ .entity = "unknown", .confidence = "none" };
+		*other = (struct flow_end){ .entity = BH_RECORD_UNKNOWN,
+					    .confidence = BH_CONFIDENCE_NONE };
 	else
 		flow_attribute_end(s, is_ingress ? &sample->src : &sample->dst, sample->at_ns,
 				   false, other);

@@ -3,7 +3,8 @@
  *
  *	flowlog.c     counts packets, aggregates repeats, keeps limits
  *	attribute.c   who had both ends, and why the packet was denied
- *	record.c      the JSON
+ *	record.c      the record of a flow
+ *	fields.c      a record as JSON and back, and copies of it
  *	bound.c       how long it can become
  *	budget.c      how many bytes a second the file gets, and from whom
  *	publish.c     sequence numbers, ring, subscribers and what they lost
@@ -15,10 +16,7 @@
 #include "bh/flowlog.h"
 #include "bh/guard.h"
 #include "bh/packet.h"
-
-enum flow_book { FLOW_DENIED, FLOW_AUDIT, FLOW_BOOK_COUNT_ };
-/* "denied", "audit-denied" */
-const char *flow_book_str(enum flow_book book);
+#include "bh/record.h"
 
 /* --- attribution --------------------------------------------------------------- */
 
@@ -41,19 +39,17 @@ struct flow_sample {
 	bool has_ports, has_icmp;
 	uint16_t src_port, dst_port;
 	uint8_t icmp_type, icmp_code;
-	enum flow_book book;
+	enum bh_verdict_class class;
 	enum bh_dir dir; /* of the judged pod */
 	const char *chain;
 	uint64_t at_ns; /* real time */
 };
 
 struct flow_end {
-	const char *entity;     /* "pod", "node", "external", "unknown" */
-	const char *confidence; /* "exact", "recent", "none" */
-	bool has_pod;
-	bool is_current; /* who it is has not changed since */
-	struct bh_identity pod;
-	const char *node; /* where it is a node; NULL otherwise */
+	enum bh_record_entity entity;
+	enum bh_confidence confidence;
+	bool is_current;        /* who it is has not changed since */
+	struct bh_identity pod; /* of a node only its name is there */
 };
 
 struct flow_reason {
@@ -85,30 +81,25 @@ struct flow_counts {
 	uint64_t first_ns, last_ns; /* of repeats; 0 for a first packet */
 };
 
-/* Cut, with "..." at the end, to BH_RECORD_MAX_TEXT; a new reference. */
-json_t *flow_text_json(const char *text);
-/*
- * An array or object, of which no more than BH_RECORD_MAX_PART bytes are kept, as whole
- * items with texts cut.  How many are left out, with @n_omitted before, is in
- * "KEY_omitted".  Takes the reference.
- */
-void flow_set_bounded(json_t *record, const char *key, json_t *value, size_t n_omitted);
-/* The same for every member. */
-void flow_bound_fields(json_t *fields);
+/* @text as UTF-8, cut to @max bytes of the line, with "..." at the end; to be freed. */
+char *flow_text(const char *text, size_t max);
+/* How many bytes it has in the line. */
+size_t flow_text_size(const char *text);
 /*
  * The labels that a record shows, in order, whole ones only; they are borrowed, and listed
  * in @room for FLOW_MAX_LABELS.  It depends on nothing but the labels.
  */
 #define FLOW_MAX_LABELS (BH_RECORD_MAX_PART / 6)
 struct bh_labels flow_bound_labels(const struct bh_labels *labels, struct bh_label *room);
-void flow_set_string(json_t *record, const char *key, const char *value);
-void flow_set_number(json_t *record, const char *key, uint64_t value);
-void flow_set_time(json_t *record, const char *key, uint64_t ns);
-void flow_fill_record(json_t *record, const struct flow_sample *sample,
+
+/* Room for what the record of a flow points to. */
+struct flow_room {
+	struct bh_record_name denied_by[BH_MAX_ISOLATING];
+	struct bh_record_near near[BH_MAX_NEAR_MISSES];
+};
+void flow_fill_record(struct bh_record_flow *ret, const struct flow_sample *sample,
 		      const struct flow_attribution *a, const struct flow_counts *counts,
-		      uint64_t generation);
-/* "k8s.pod.name" and so on of a pod that the record is about. */
-void flow_fill_pod(json_t *record, const struct bh_addr *a, const struct flow_end *end);
+		      struct flow_room *room);
 
 /* --- publishing ------------------------------------------------------------------- */
 
@@ -116,17 +107,16 @@ struct flow_publisher;
 
 struct flow_publisher *flow_publisher_new(const char *node, size_t ring_size, size_t ring_bytes);
 void flow_publisher_free(struct flow_publisher **p);
-/* A record with its place in the sequence; it must be published next. */
-json_t *flow_new_record(struct flow_publisher *p, const char *action, uint64_t at_ns);
-/* @packets: how many the record accounts for.  Takes the reference. */
-void flow_publish(struct flow_publisher *p, json_t *record, uint64_t packets, uint64_t now_ns);
+/*
+ * Gives @r its place in the sequence, and hands it out; @packets: how many it accounts for.
+ */
+void flow_publish(struct flow_publisher *p, struct bh_record *r, uint64_t packets, uint64_t now_ns);
 /* Tells subscribers that take records again what they lost. */
 void flow_publisher_tick(struct flow_publisher *p, uint64_t now_ns);
 int flow_publisher_add(struct flow_publisher *p, const struct bh_flowlog_subscriber *s);
 void flow_publisher_remove(struct flow_publisher *p, int handle);
 void flow_publisher_recent(const struct flow_publisher *p,
-			   void (*on_record)(void *ctx, const json_t *record, const char *line),
-			   void *ctx);
+			   void (*on_record)(void *ctx, const struct bh_record *r), void *ctx);
 uint64_t flow_publisher_records(const struct flow_publisher *p);
 uint64_t flow_publisher_lost(const struct flow_publisher *p);
 

@@ -230,26 +230,6 @@ static int put_line(struct bh_flowfile *f)
 
 /* --- limits ----------------------------------------------------------------------- */
 
-static const char *text_of(const json_t *record, const char *key)
-{
-	const char *s = json_string_value(json_object_get(record, key));
-
-	return s ? s : "";
-}
-
-/* Whose packets, or whose objects, make the record. */
-static const char *tenant_of(const json_t *record)
-{
-	static const char *const keys[] = { "source.k8s.namespace.name",
-					    "destination.k8s.namespace.name",
-					    "k8s.namespace.name" };
-
-	for (size_t i = 0; i < BH_ARRAY_LEN(keys); i++)
-		if (*text_of(record, keys[i]))
-			return text_of(record, keys[i]);
-	return text_of(json_object_get(record, "policy.rule"), "namespace");
-}
-
 /* FILE.old.N; to be freed. */
 static char *old_name(const char *path, unsigned int n)
 {
@@ -370,7 +350,7 @@ static size_t written_len(const char *line)
 	return strlen(line) + 1;
 }
 
-static int on_offer(void *ctx, const json_t *record, const char *line)
+static int on_offer(void *ctx, const struct bh_record *record, const char *line)
 {
 	struct bh_flowfile *f = ctx;
 	size_t len = written_len(line);
@@ -380,14 +360,15 @@ static int on_offer(void *ctx, const json_t *record, const char *line)
 		f->stats.left_out_size++;
 		return r;
 	}
-	if (f->budget && !flow_budget_take(f->budget, tenant_of(record), len, bh_mono_ns())) {
+	if (f->budget &&
+	    !flow_budget_take(f->budget, bh_record_tenant(record), len, bh_mono_ns())) {
 		f->stats.left_out_rate++;
 		return -ENOBUFS;
 	}
 	return 0;
 }
 
-static int on_record(void *ctx, const json_t *record, const char *line)
+static int on_record(void *ctx, const struct bh_record *record, const char *line)
 {
 	struct bh_flowfile *f = ctx;
 	size_t len = written_len(line);

@@ -1,7 +1,7 @@
 /*
  * Each packet is exactly one of: recorded (as the first of its flow, or counted
  * in a record of repeats), pending (a repeat whose record is due), suppressed (by
- * a limit; told in a gap record).  So at any time, per book,
+ * a limit; told in a gap record).  So at any time, per class,
  *
  *	received == recorded + suppressed + pending
  *
@@ -56,7 +56,7 @@ struct pod_limit {
 	bool is_shared; /* stands for all that have none of their own */
 	size_t n_flows;
 	uint64_t allowed_ns; /* when the bucket is full again, as in GCRA (ITU-T I.371) */
-	uint64_t suppressed[FLOW_BOOK_COUNT_][LIMIT_COUNT_];
+	uint64_t suppressed[BH_CLASS_COUNT_][LIMIT_COUNT_];
 	uint64_t due_ns; /* of the gap record */
 	uint64_t last_ns;
 	UT_hash_handle hh;
@@ -68,7 +68,7 @@ struct flow_key {
 	uint16_t ether_type;
 	uint16_t port; /* destination port, or ICMP type and code */
 	struct bh_addr src, dst;
-	uint8_t protocol, book, has_ports, has_icmp;
+	uint8_t protocol, class, has_ports, has_icmp;
 	char chain[BH_NAME_MAX];
 };
 static_assert(offsetof(struct flow_key, chain) == 2 * sizeof(struct bh_addr) + 16,
@@ -102,11 +102,6 @@ struct bh_flowlog {
 	struct loss losses[MAX_LOSSES];
 	struct bh_flowlog_stats stats;
 };
-
-const char *flow_book_str(enum flow_book book)
-{
-	return book == FLOW_AUDIT ? "audit-denied" : "denied";
-}
 
 struct bh_flowlog *bh_flowlog_new(const struct bh_flowlog_config *config, const struct bh_world *w,
 				  const struct bh_compiler *c, const struct bh_history *h)
@@ -168,8 +163,7 @@ void bh_flowlog_unsubscribe(struct bh_flowlog *fl, int handle)
 }
 
 void bh_flowlog_recent(const struct bh_flowlog *fl,
-		       void (*on_record)(void *ctx, const json_t *record, const char *line),
-		       void *ctx)
+		       void (*on_record)(void *ctx, const struct bh_record *record), void *ctx)
 {
 	flow_publisher_recent(fl->publisher, on_record, ctx);
 }
@@ -178,14 +172,16 @@ void bh_flowlog_recent(const struct bh_flowlog *fl,
 
 static void tell_loss(struct bh_flowlog *fl, struct loss *l, uint64_t now_ns)
 {
-	json_t *record = flow_new_record(fl->publisher, "gap", now_ns);
 	uint64_t n = l->n;
+	struct bh_record r = {
+		.kind = BH_RECORD_GAP,
+		.at_ns = now_ns,
+		.gap = { .reason = l->reason, .lost = n },
+	};
 
-	flow_set_string(record, "gap.reason", l->reason);
-	flow_set_number(record, "evidence.lost", n);
 	l->n = 0;
 	l->due_ns = now_ns + LOSS_INTERVAL_NS;
-	flow_publish(fl->publisher, record, n, now_ns);
+	flow_publish(fl->publisher, &r, n, now_ns);
 }
 
 static struct loss *find_loss(struct bh_flowlog *fl, const char *reason)
@@ -261,55 +257,61 @@ static bool take_token(const struct bh_flowlog *fl, struct pod_limit *p, uint64_
 	return true;
 }
 
-static uint64_t untold(const struct pod_limit *p, enum flow_book book)
+static uint64_t untold(const struct pod_limit *p, enum bh_verdict_class class)
 {
 	uint64_t n = 0;
 
 	for (enum limit l = 0; l < LIMIT_COUNT_; l++)
-		n += p->suppressed[book][l];
+		n += p->suppressed[class][l];
 	return n;
 }
 
 static bool has_untold(const struct pod_limit *p)
 {
-	return untold(p, FLOW_DENIED) + untold(p, FLOW_AUDIT) > 0;
+	return untold(p, BH_CLASS_DENIED) + untold(p, BH_CLASS_AUDIT) > 0;
 }
 
-static void suppress(struct bh_flowlog *fl, struct pod_limit *p, enum flow_book book,
+static void suppress(struct bh_flowlog *fl, struct pod_limit *p, enum bh_verdict_class class,
 		     enum limit limit, uint64_t now_ns)
 {
 	if (!has_untold(p))
 		p->due_ns = now_ns + fl->interval_ns;
-	p->suppressed[book][limit]++;
-	fl->stats.suppressed[book]++;
+	p->suppressed[class][limit]++;
+	fl->stats.of[class].suppressed++;
 }
 
-static void tell_suppressed(struct bh_flowlog *fl, struct pod_limit *p, enum flow_book book,
+static void tell_suppressed(struct bh_flowlog *fl, struct pod_limit *p, enum bh_verdict_class class,
 			    enum limit limit, uint64_t now_ns)
 {
-	uint64_t n = p->suppressed[book][limit];
+	uint64_t n = p->suppressed[class][limit];
+	struct bh_record r = {
+		.kind = BH_RECORD_GAP,
+		.at_ns = now_ns,
+		.gap = { .reason = limit_names[limit],
+			 .lost = n,
+			 .has_class = true,
+			 .class = class },
+	};
 	struct flow_end end;
-	json_t *record;
 
 	if (n == 0)
 		return;
-	record = flow_new_record(fl->publisher, "gap", now_ns);
-	flow_set_string(record, "gap.reason", limit_names[limit]);
-	flow_set_number(record, "evidence.lost", n);
-	flow_set_string(record, "policy.verdict", flow_book_str(book));
 	if (!p->is_shared) {
 		flow_attribute_end(&fl->sources, &p->addr, p->last_ns, true, &end);
-		flow_fill_pod(record, &p->addr, &end);
+		r.gap.has_address = true;
+		r.gap.address = p->addr;
+		if (end.pod.name)
+			r.gap.pod = end.pod;
 	}
-	p->suppressed[book][limit] = 0;
-	flow_publish(fl->publisher, record, n, now_ns);
+	p->suppressed[class][limit] = 0;
+	flow_publish(fl->publisher, &r, n, now_ns);
 }
 
 static void tick_pod(struct bh_flowlog *fl, struct pod_limit *p, uint64_t now_ns, bool is_all)
 {
 	if (!is_all && now_ns < p->due_ns && p->due_ns - now_ns <= fl->interval_ns)
 		return;
-	for (enum flow_book b = 0; b < FLOW_BOOK_COUNT_; b++)
+	for (enum bh_verdict_class b = 0; b < BH_CLASS_COUNT_; b++)
 		for (enum limit l = 0; l < LIMIT_COUNT_; l++)
 			tell_suppressed(fl, p, b, l, now_ns);
 }
@@ -356,7 +358,7 @@ static void publish_flow(struct bh_flowlog *fl, const struct flow *f, uint64_t a
 			 const struct flow_counts *counts, uint64_t now_ns)
 {
 	const struct flow_key *k = &f->key;
-	const enum flow_book book = k->book;
+	const enum bh_verdict_class class = k->class;
 	const struct flow_sample sample = {
 		.src = k->src,
 		.dst = k->dst,
@@ -370,19 +372,20 @@ static void publish_flow(struct bh_flowlog *fl, const struct flow *f, uint64_t a
 		.dst_port = k->has_ports ? k->port : 0,
 		.icmp_type = k->has_icmp ? (uint8_t)(k->port >> 8) : 0,
 		.icmp_code = k->has_icmp ? (uint8_t)k->port : 0,
-		.book = book,
+		.class = class,
 		.dir = dir_of(fl, k),
 		.chain = k->chain,
 		.at_ns = at_ns,
 	};
+	struct bh_record r = { .kind = BH_RECORD_FLOW, .at_ns = at_ns };
 	struct flow_attribution a;
-	json_t *record = flow_new_record(
-		fl->publisher, book == FLOW_AUDIT ? "flow-audit-denied" : "flow-denied", at_ns);
+	struct flow_room room;
 
 	flow_attribute(&fl->sources, &sample, &a);
-	flow_fill_record(record, &sample, &a, counts, fl->generation);
-	fl->stats.recorded[book] += counts->count;
-	flow_publish(fl->publisher, record, counts->count, now_ns);
+	flow_fill_record(&r.flow, &sample, &a, counts, &room);
+	r.flow.generation = fl->generation;
+	fl->stats.of[class].recorded += counts->count;
+	flow_publish(fl->publisher, &r, counts->count, now_ns);
 }
 
 static void enqueue(struct bh_flowlog *fl, struct flow *f, uint64_t now_ns)
@@ -420,17 +423,17 @@ static void drop_flow(struct bh_flowlog *fl, struct flow *f)
 
 static void tell_repeats(struct bh_flowlog *fl, struct flow *f, uint64_t now_ns)
 {
-	const enum flow_book book = f->key.book;
+	const enum bh_verdict_class class = f->key.class;
 	const struct flow_counts counts = {
 		.count = f->n_pending,
-		.suppressed = untold(f->pod, book),
+		.suppressed = untold(f->pod, class),
 		.first_ns = f->first_ns,
 		.last_ns = f->last_ns,
 	};
 
 	if (f->n_pending == 0)
 		return;
-	fl->stats.pending[book] -= f->n_pending;
+	fl->stats.of[class].pending -= f->n_pending;
 	f->n_pending = 0;
 	publish_flow(fl, f, counts.last_ns, &counts, now_ns);
 }
@@ -475,16 +478,23 @@ void bh_flowlog_flush(struct bh_flowlog *fl, uint64_t now_ns)
 
 /* --- packets --------------------------------------------------------------------- */
 
-/* "bh:d:in_0123...": the book and the chain's name. */
-static bool read_prefix(const char *prefix, enum flow_book *book, const char **chain)
+static bool read_class(char letter, enum bh_verdict_class *ret)
+{
+	for (*ret = 0; *ret < BH_CLASS_COUNT_; ++*ret)
+		if (bh_class_words(*ret)->letter == letter)
+			return true;
+	return false;
+}
+
+/* "bh:d:in_0123...": the class and the chain's name. */
+static bool read_prefix(const char *prefix, enum bh_verdict_class *class, const char **chain)
 {
 	const size_t len = sizeof(BH_LOG_PREFIX) - 1;
 	size_t n;
 
-	if (strncmp(prefix, BH_LOG_PREFIX, len) != 0 ||
-	    (prefix[len] != 'd' && prefix[len] != 'a') || prefix[len + 1] != ':')
+	if (strncmp(prefix, BH_LOG_PREFIX, len) != 0 || !read_class(prefix[len], class) ||
+	    prefix[len + 1] != ':')
 		return false;
-	*book = prefix[len] == 'a' ? FLOW_AUDIT : FLOW_DENIED;
 	*chain = prefix + len + 2;
 	n = strlen(*chain);
 	return n > 0 && n < BH_NAME_MAX;
@@ -500,7 +510,7 @@ static uint64_t time_of(const struct bh_nflog_msg *msg, uint64_t now_ns)
 	return t;
 }
 
-static void make_key(const struct bh_packet *p, uint32_t link, enum flow_book book,
+static void make_key(const struct bh_packet *p, uint32_t link, enum bh_verdict_class class,
 		     const char *chain, struct flow_key *ret)
 {
 	memset(ret, 0, offsetof(struct flow_key, chain));
@@ -509,7 +519,7 @@ static void make_key(const struct bh_packet *p, uint32_t link, enum flow_book bo
 	ret->src = p->src;
 	ret->dst = p->dst;
 	ret->protocol = p->protocol;
-	ret->book = (uint8_t)book;
+	ret->class = (uint8_t) class;
 	ret->has_ports = p->has_ports;
 	ret->has_icmp = p->has_icmp;
 	if (p->has_ports)
@@ -524,7 +534,7 @@ static void count_repeat(struct bh_flowlog *fl, struct flow *f, uint64_t at_ns)
 	if (f->n_pending++ == 0)
 		f->first_ns = at_ns;
 	f->last_ns = at_ns;
-	fl->stats.pending[f->key.book]++;
+	fl->stats.of[f->key.class].pending++;
 }
 
 /* Whatever addresses a pod forges, its records are its own. */
@@ -542,20 +552,20 @@ static struct pod_limit *judged_limit(struct bh_flowlog *fl, const struct flow_k
 static void take_first(struct bh_flowlog *fl, const struct flow_key *key, uint16_t src_port,
 		       uint64_t at_ns, uint64_t now_ns)
 {
-	const enum flow_book book = key->book;
+	const enum bh_verdict_class class = key->class;
 	struct pod_limit *pod = judged_limit(fl, key);
 	struct flow_counts counts = { .count = 1 };
 
 	pod->last_ns = now_ns;
 	if (HASH_COUNT(fl->flows) >= fl->max_flows || pod->n_flows >= fl->max_pod_flows) {
-		suppress(fl, pod, book, LIMIT_FLOWS, now_ns);
+		suppress(fl, pod, class, LIMIT_FLOWS, now_ns);
 		return;
 	}
 	if (!take_token(fl, pod, now_ns)) {
-		suppress(fl, pod, book, LIMIT_RATE, now_ns);
+		suppress(fl, pod, class, LIMIT_RATE, now_ns);
 		return;
 	}
-	counts.suppressed = untold(pod, book);
+	counts.suppressed = untold(pod, class);
 	publish_flow(fl, add_flow(fl, key, src_port, pod, now_ns), at_ns, &counts, now_ns);
 }
 
@@ -588,14 +598,14 @@ static uint16_t ether_type_of(const struct bh_nflog_msg *msg)
 void bh_flowlog_packet(struct bh_flowlog *fl, const struct bh_nflog_msg *msg, uint64_t now_ns)
 {
 	uint32_t link = 0;
-	enum flow_book book;
+	enum bh_verdict_class class;
 	struct flow_key key;
 	struct bh_packet p;
 	const char *chain;
 	struct flow *f;
 
 	/* Somebody else's rule logs to our group. */
-	if (!read_prefix(msg->prefix, &book, &chain)) {
+	if (!read_prefix(msg->prefix, &class, &chain)) {
 		fl->stats.malformed++;
 		return;
 	}
@@ -607,8 +617,8 @@ void bh_flowlog_packet(struct bh_flowlog *fl, const struct bh_nflog_msg *msg, ui
 		note_loss(fl, 1, "malformed", now_ns);
 		return;
 	}
-	fl->stats.received[book]++;
-	make_key(&p, link, book, chain, &key);
+	fl->stats.of[class].received++;
+	make_key(&p, link, class, chain, &key);
 	key.copy_to = copy_of(fl, msg, &key);
 	HASH_FIND(hh, fl->flows, &key, key_len(&key), f);
 	if (f)
@@ -617,16 +627,12 @@ void bh_flowlog_packet(struct bh_flowlog *fl, const struct bh_nflog_msg *msg, ui
 		take_first(fl, &key, p.src_port, time_of(msg, now_ns), now_ns);
 }
 
-void bh_flowlog_event(struct bh_flowlog *fl, const char *action, json_t *fields, uint64_t now_ns)
+void bh_flowlog_event(struct bh_flowlog *fl, const struct bh_record *event, uint64_t now_ns)
 {
-	json_t *record = flow_new_record(fl->publisher, action, now_ns);
+	struct bh_record r = *event;
 
-	if (fields) {
-		flow_bound_fields(fields);
-		json_object_update_missing(record, fields);
-	}
-	json_decref(fields);
-	flow_publish(fl->publisher, record, 0, now_ns);
+	r.at_ns = now_ns;
+	flow_publish(fl->publisher, &r, 0, now_ns);
 }
 
 struct bh_flowlog_stats bh_flowlog_stats(const struct bh_flowlog *fl)

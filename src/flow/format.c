@@ -1,49 +1,24 @@
 /*
  * Records as lines for people, and which of them somebody asked for.  Records
- * come from files as well, so no field is taken for granted and every text is
+ * come from files as well, so nothing is taken for granted and every text is
  * escaped.
  */
+#include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "bh/alloc.h"
 #include "bh/buf.h"
 #include "bh/clock.h"
-#include "bh/flowlog.h"
+#include "bh/packet.h"
+#include "bh/record.h"
 
 #define RESET  "\033[0m"
 #define RED    "\033[31m"
 #define GREEN  "\033[32m"
 #define YELLOW "\033[33m"
-
-/* "" where the field is missing or no string. */
-static const char *get(const json_t *record, const char *key)
-{
-	const char *s = json_string_value(json_object_get(record, key));
-
-	return s ? s : "";
-}
-
-static json_int_t get_number(const json_t *record, const char *key)
-{
-	return json_integer_value(json_object_get(record, key));
-}
-
-/* "source.address" of "source" and "address". */
-static const char *get_of(const json_t *record, const char *end, const char *key)
-{
-	char full[64];
-
-	snprintf(full, sizeof(full), "%s.%s", end, key);
-	return get(record, full);
-}
-
-static bool starts_with(const char *s, const char *prefix)
-{
-	return strncmp(s, prefix, strlen(prefix)) == 0;
-}
 
 /* --- columns ------------------------------------------------------------------------ */
 
@@ -66,55 +41,54 @@ void bh_record_header(struct bh_buf *out)
 }
 
 /* In local time, as people have it on their watch. */
-static void add_time(const json_t *record, struct bh_buf *out)
+static void add_time(uint64_t ns, struct bh_buf *out)
 {
-	const char *text = get(record, "@timestamp");
+	const time_t t = (time_t)(ns / BH_NS_PER_S);
 	size_t start = out->len;
 	char date[32];
-	uint64_t ns;
 	struct tm tm;
-	time_t t;
 
-	if (bh_time_parse(text, &ns) == 0) {
-		t = (time_t)(ns / BH_NS_PER_S);
-		if (localtime_r(&t, &tm) && strftime(date, sizeof(date), "%b %e %H:%M:%S", &tm) > 0)
-			bh_buf_printf(out, "%s.%03" PRIu64, date, ns % BH_NS_PER_S / BH_NS_PER_MS);
-	} else {
-		bh_buf_escape(out, *text ? text : "-");
-	}
+	if (ns > 0 && localtime_r(&t, &tm) &&
+	    strftime(date, sizeof(date), "%b %e %H:%M:%S", &tm) > 0)
+		bh_buf_printf(out, "%s.%03" PRIu64, date, ns % BH_NS_PER_S / BH_NS_PER_MS);
+	else
+		bh_buf_putc(out, '-');
 	pad(out, start, TIME_WIDTH);
 }
 
-/* By the verdict where there is one, else by the action. */
-static void add_verdict(const json_t *record, bool color, struct bh_buf *out)
-{
-	static const struct {
-		const char *key, *prefix, *word, *color;
-	} t[] = {
-		{ "event.action", "gap", "GAP", YELLOW },
-		{ "event.action", "tamper", "TAMPER", RED },
-		{ "policy.verdict", "denied", "DENIED", RED },
-		{ "policy.verdict", "audit", "AUDIT", YELLOW },
-		{ "policy.verdict", "allowed", "ALLOWED", GREEN },
-		{ "event.action", "policy-", "POLICY", NULL },
-		{ "event.action", "pod-", "POD", NULL },
-	};
-	const char *word = "EVENT", *paint = NULL;
-	size_t len;
+struct verdict {
+	const char *word, *color;
+};
 
-	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++) {
-		if (!starts_with(get(record, t[i].key), t[i].prefix))
-			continue;
-		word = t[i].word;
-		paint = t[i].color;
-		break;
-	}
-	len = strlen(word);
-	if (color && paint)
-		bh_buf_printf(out, "%s%s%s", paint, word, RESET);
+static struct verdict verdict_of(const struct bh_record *r)
+{
+	static const struct verdict classes[] = {
+		[BH_CLASS_DENIED] = { "DENIED", RED },
+		[BH_CLASS_AUDIT] = { "AUDIT", YELLOW },
+	};
+	static const struct verdict kinds[BH_RECORD_KIND_COUNT_] = {
+		[BH_RECORD_GAP] = { "GAP", YELLOW },
+		[BH_RECORD_TAMPER] = { "TAMPER", RED },
+		[BH_RECORD_POLICY_CHANGED] = { "POLICY", NULL },
+		[BH_RECORD_POD_BOUND] = { "POD", NULL },
+		[BH_RECORD_POD_UNBOUND] = { "POD", NULL },
+	};
+	static_assert(BH_ARRAY_LEN(classes) == BH_CLASS_COUNT_, "every class has a word");
+
+	if (r->kind == BH_RECORD_FLOW)
+		return classes[r->flow.class];
+	return kinds[r->kind].word ? kinds[r->kind] : (struct verdict){ "EVENT", NULL };
+}
+
+static void add_verdict(const struct bh_record *r, bool color, struct bh_buf *out)
+{
+	const struct verdict v = verdict_of(r);
+
+	if (color && v.color)
+		bh_buf_printf(out, "%s%s%s", v.color, v.word, RESET);
 	else
-		bh_buf_puts(out, word);
-	bh_buf_printf(out, "%*s", (int)(VERDICT_WIDTH + 1 - len), "");
+		bh_buf_puts(out, v.word);
+	bh_buf_printf(out, "%*s", (int)(VERDICT_WIDTH + 1 - strlen(v.word)), "");
 }
 
 /* Separates parts of the reason. */
@@ -124,257 +98,255 @@ static void add_part(struct bh_buf *out, bool *has_part)
 	*has_part = true;
 }
 
-/* A name that others chose; one without text is shown as such. */
+/* A text that others chose; one that is empty or missing is shown as such. */
 static void add_text(struct bh_buf *out, const char *s)
 {
-	bh_buf_escape(out, *s ? s : "-");
+	bh_buf_escape(out, s && *s ? s : "-");
 }
 
 static void add_name(struct bh_buf *out, const char *ns, const char *name)
 {
-	if (*ns) {
+	if (ns && *ns) {
 		bh_buf_escape(out, ns);
 		bh_buf_putc(out, '/');
 	}
 	add_text(out, name);
 }
 
-/* --- flows ------------------------------------------------------------------------------ */
-
-static void add_end(const json_t *record, const char *end, struct bh_buf *out)
+static void add_policy_name(struct bh_buf *out, const struct bh_record_name *n)
 {
-	const char *pod = get_of(record, end, "k8s.pod.name");
-	const char *node = get_of(record, end, "k8s.node.name");
-	const char *entity = get_of(record, end, "entity");
-	const char *addr = get_of(record, end, "address");
-	char key[32];
-	json_int_t port;
-
-	if (*pod) {
-		add_name(out, get_of(record, end, "k8s.namespace.name"), pod);
-		bh_buf_putc(out, ' ');
-	} else if (strcmp(entity, "node") == 0 && *node) {
-		bh_buf_puts(out, "node ");
-		bh_buf_escape(out, node);
-		bh_buf_putc(out, ' ');
-	} else if (*entity) {
-		bh_buf_escape(out, entity);
-		bh_buf_putc(out, ' ');
-	}
-	snprintf(key, sizeof(key), "%s.port", end);
-	port = get_number(record, key);
-	bh_buf_puts(out, port && strchr(addr, ':') ? "[" : "");
-	add_text(out, addr);
-	bh_buf_puts(out, port && strchr(addr, ':') ? "]" : "");
-	if (port)
-		bh_buf_printf(out, ":%" JSON_INTEGER_FORMAT, port);
+	add_name(out, n->namespace, n->name);
 }
 
-static void add_protocol(const json_t *record, struct bh_buf *out)
+static bool is_there(const char *s)
 {
-	static const struct {
-		const char *transport, *word;
-	} t[] = {
-		{ "tcp", "TCP" },   { "udp", "UDP" },          { "sctp", "SCTP" },
-		{ "icmp", "ICMP" }, { "ipv6-icmp", "ICMPv6" },
-	};
-	const char *transport = get(record, "network.transport"), *word = NULL;
+	return s && *s;
+}
 
-	for (size_t i = 0; i < BH_ARRAY_LEN(t) && !word; i++)
-		if (strcmp(t[i].transport, transport) == 0)
-			word = t[i].word;
-	bh_buf_puts(out, "  ");
-	if (word)
-		bh_buf_puts(out, word);
-	else if (*transport) {
-		bh_buf_puts(out, "protocol ");
-		bh_buf_escape(out, transport);
+/* --- flows ------------------------------------------------------------------------------ */
+
+static void add_entity(const struct bh_record_end *e, struct bh_buf *out)
+{
+	if (is_there(e->pod.name)) {
+		add_name(out, e->pod.namespace, e->pod.name);
+		bh_buf_putc(out, ' ');
+		return;
 	}
-	if (json_object_get(record, "icmp.type"))
-		bh_buf_printf(out, " type %" JSON_INTEGER_FORMAT " code %" JSON_INTEGER_FORMAT,
-			      get_number(record, "icmp.type"), get_number(record, "icmp.code"));
-	if (get_number(record, "flow.count") > 1)
-		bh_buf_printf(out, " x%" JSON_INTEGER_FORMAT, get_number(record, "flow.count"));
+	switch (e->entity) {
+	case BH_RECORD_POD: bh_buf_puts(out, "pod "); return;
+	case BH_RECORD_NODE:
+		bh_buf_puts(out, "node ");
+		if (!is_there(e->pod.node))
+			return;
+		bh_buf_escape(out, e->pod.node);
+		bh_buf_putc(out, ' ');
+		return;
+	case BH_RECORD_EXTERNAL: bh_buf_puts(out, "external "); return;
+	case BH_RECORD_UNKNOWN: bh_buf_puts(out, "unknown "); return;
+	case BH_RECORD_NO_ENTITY: return;
+	case BH_RECORD_ENTITY_COUNT_: break;
+	}
+	abort();
+}
+
+static void add_end(const struct bh_record_end *e, bool has_ports, struct bh_buf *out)
+{
+	const uint16_t port = has_ports ? e->port : 0;
+	const bool has_brackets = port && e->has_address && e->address.family == BH_IPV6;
+	char text[BH_ADDR_STRLEN];
+
+	add_entity(e, out);
+	bh_buf_puts(out, has_brackets ? "[" : "");
+	bh_buf_puts(out, e->has_address ? bh_addr_format(&e->address, text) : "-");
+	bh_buf_puts(out, has_brackets ? "]" : "");
+	if (port)
+		bh_buf_printf(out, ":%u", port);
+}
+
+static void add_protocol(const struct bh_record_flow *f, struct bh_buf *out)
+{
+	char number[4];
+	const char *word = bh_protocol_str(f->protocol, number);
+
+	bh_buf_puts(out, "  ");
+	if (f->has_protocol)
+		bh_buf_printf(out, "%s%s", word == number ? "protocol " : "", word);
+	if (f->has_icmp)
+		bh_buf_printf(out, " type %u code %u", f->icmp_type, f->icmp_code);
+	if (f->count > 1)
+		bh_buf_printf(out, " x%" PRIu64, f->count);
 }
 
 #define MAX_SHOWN 3
 
-static void add_default_deny(const json_t *record, struct bh_buf *out, bool *has_part)
+static void add_default_deny(const struct bh_record_names *by, struct bh_buf *out, bool *has_part)
 {
-	const json_t *by = json_object_get(record, "policy.default_deny_by");
-	size_t n = json_array_size(by), i;
+	size_t n = by->n + by->n_omitted, i;
 
 	if (n == 0)
 		return;
 	add_part(out, has_part);
 	bh_buf_puts(out, "default deny by ");
-	for (i = 0; i < n && i < MAX_SHOWN; i++) {
-		const char *name = json_string_value(json_array_get(by, i));
-
+	for (i = 0; i < by->n && i < MAX_SHOWN; i++) {
 		bh_buf_puts(out, i > 0 ? ", " : "");
-		add_text(out, name ? name : "");
+		add_policy_name(out, &by->items[i]);
 	}
 	if (n > i)
 		bh_buf_printf(out, " and %zu more", n - i);
 }
 
-static void add_rule(const json_t *record, struct bh_buf *out, bool *has_part)
+static void add_rule(const struct bh_record_rule *rule, struct bh_buf *out, bool *has_part)
 {
-	const json_t *rule = json_object_get(record, "policy.rule");
-
-	if (!json_is_object(rule))
+	if (!rule->kind)
 		return;
 	add_part(out, has_part);
-	if (strcmp(get(rule, "kind"), "DefaultDeny") == 0) {
+	if (strcmp(rule->kind, "DefaultDeny") == 0) {
 		bh_buf_puts(out, "default deny of namespace ");
-		add_text(out, get(rule, "namespace"));
+		add_text(out, rule->policy.namespace);
 		return;
 	}
 	bh_buf_puts(out, "by ");
-	add_name(out, get(rule, "namespace"), get(rule, "name"));
-	if (json_object_get(rule, "rule_index"))
-		bh_buf_printf(out, " rule %" JSON_INTEGER_FORMAT, get_number(rule, "rule_index"));
+	add_policy_name(out, &rule->policy);
+	if (rule->has_index)
+		bh_buf_printf(out, " rule %u", rule->index);
 }
 
-static void add_nearest(const json_t *record, struct bh_buf *out, bool *has_part)
+static void add_nearest(const struct bh_record_nears *nearest, struct bh_buf *out, bool *has_part)
 {
-	const json_t *near = json_array_get(json_object_get(record, "policy.nearest_miss"), 0);
+	const struct bh_record_near *near = nearest->n > 0 ? &nearest->items[0] : NULL;
 
-	if (!json_is_object(near))
+	if (!near)
 		return;
 	add_part(out, has_part);
 	bh_buf_puts(out, "nearest ");
-	add_text(out, get(near, "name"));
-	bh_buf_printf(out, " rule %" JSON_INTEGER_FORMAT ": ", get_number(near, "rule_index"));
-	add_text(out, get(near, "why"));
+	add_policy_name(out, &near->policy);
+	bh_buf_printf(out, " rule %u: ", near->index);
+	add_text(out, near->why < BH_MISS_COUNT_ ? bh_miss_str(near->why) : NULL);
 }
 
-static void add_reason(const json_t *record, struct bh_buf *out)
+static void add_why(const struct bh_record_flow *f, enum bh_reason reason, const char *text,
+		    struct bh_buf *out, bool *has_part)
 {
-	const char *closed = get(record, "policy.closed");
+	if (!f->reason || strcmp(f->reason, bh_reason_str(reason)) != 0)
+		return;
+	add_part(out, has_part);
+	bh_buf_puts(out, text);
+}
+
+static void add_reason(const struct bh_record_flow *f, struct bh_buf *out)
+{
 	bool has_part = false;
 
 	bh_buf_puts(out, "  ");
-	add_rule(record, out, &has_part);
-	add_default_deny(record, out, &has_part);
-	add_nearest(record, out, &has_part);
-	if (strcmp(get(record, "policy.reason"), "no-labels") == 0) {
-		add_part(out, &has_part);
-		bh_buf_puts(out, "the pod's labels are not known yet");
-	}
-	if (strcmp(get(record, "policy.reason"), "contested") == 0) {
-		add_part(out, &has_part);
-		bh_buf_puts(out, "the pod's address may be another pod's");
-	}
-	if (*closed) {
+	add_rule(&f->rule, out, &has_part);
+	add_default_deny(&f->denied_by, out, &has_part);
+	add_nearest(&f->nearest, out, &has_part);
+	add_why(f, BH_REASON_NO_LABELS, "the pod's labels are not known yet", out, &has_part);
+	add_why(f, BH_REASON_CONTESTED, "the pod's address may be another pod's", out, &has_part);
+	if (is_there(f->closed)) {
 		add_part(out, &has_part);
 		bh_buf_puts(out, "closed: ");
-		bh_buf_escape(out, closed);
+		bh_buf_escape(out, f->closed);
 	}
 }
 
-static void add_flow(const json_t *record, struct bh_buf *out)
+static void add_flow(const struct bh_record *r, struct bh_buf *out)
 {
+	const struct bh_record_flow *f = &r->flow;
 	size_t start = out->len;
 
-	add_text(out, get(record, "network.direction"));
+	bh_buf_puts(out, bh_dir_str(f->dir));
 	pad(out, start, DIR_WIDTH);
-	add_end(record, "source", out);
+	add_end(&f->src, f->has_ports, out);
 	bh_buf_puts(out, " -> ");
-	add_end(record, "destination", out);
-	add_protocol(record, out);
-	add_reason(record, out);
+	add_end(&f->dst, f->has_ports, out);
+	add_protocol(f, out);
+	add_reason(f, out);
 }
 
 /* --- other records ------------------------------------------------------------------------ */
 
-static void add_gap(const json_t *record, struct bh_buf *out)
+static void add_gap(const struct bh_record *r, struct bh_buf *out)
 {
-	const char *pod = get(record, "k8s.pod.name"), *addr = get(record, "pod.address");
+	const struct bh_record_gap *g = &r->gap;
+	char text[BH_ADDR_STRLEN];
 
-	bh_buf_printf(out, "%" JSON_INTEGER_FORMAT " packets are in no record",
-		      get_number(record, "evidence.lost"));
-	if (*pod || *addr) {
+	bh_buf_printf(out, "%" PRIu64 " packets are in no record", g->lost);
+	if (is_there(g->pod.name)) {
 		bh_buf_puts(out, " of ");
-		if (*pod)
-			add_name(out, get(record, "k8s.namespace.name"), pod);
-		else
-			bh_buf_escape(out, addr);
+		add_name(out, g->pod.namespace, g->pod.name);
+	} else if (g->has_address) {
+		bh_buf_printf(out, " of %s", bh_addr_format(&g->address, text));
 	}
 	bh_buf_puts(out, ": ");
-	add_text(out, get(record, "gap.reason"));
+	add_text(out, g->reason);
 }
 
-static void add_strings(const json_t *list, const char *between, struct bh_buf *out)
+static void add_tamper(const struct bh_record *r, struct bh_buf *out)
 {
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *s = json_string_value(json_array_get(list, i));
+	const struct bh_record_tamper *t = &r->tamper;
 
-		bh_buf_puts(out, i > 0 ? between : "");
-		add_text(out, s ? s : "");
-	}
-}
-
-static void add_tamper(const json_t *record, struct bh_buf *out)
-{
 	bh_buf_puts(out, "our rules were changed by ");
-	if (*get(record, "process.name"))
-		bh_buf_escape(out, get(record, "process.name"));
-	else
-		bh_buf_puts(out, "an unknown program");
-	if (get_number(record, "process.pid"))
-		bh_buf_printf(out, " (pid %" JSON_INTEGER_FORMAT ")",
-			      get_number(record, "process.pid"));
-	if (json_array_size(json_object_get(record, "tamper.differences")) > 0)
-		bh_buf_puts(out, ": ");
-	add_strings(json_object_get(record, "tamper.differences"), "; ", out);
-}
-
-static void add_policy(const json_t *record, struct bh_buf *out)
-{
-	const json_t *rule = json_object_get(record, "policy.rule");
-
-	add_text(out, get(rule, "kind"));
-	bh_buf_putc(out, ' ');
-	add_name(out, get(rule, "namespace"), get(rule, "name"));
-	bh_buf_putc(out, ' ');
-	add_text(out, *get(record, "policy.change") ? get(record, "policy.change") : "changed");
-	if (*get(record, "policy.closed")) {
-		bh_buf_puts(out, ": ");
-		add_text(out, get(record, "policy.closed"));
+	bh_buf_escape(out, is_there(t->program) ? t->program : "an unknown program");
+	if (t->pid)
+		bh_buf_printf(out, " (pid %u)", t->pid);
+	for (size_t i = 0; i < t->differences.n; i++) {
+		bh_buf_puts(out, i > 0 ? "; " : ": ");
+		add_text(out, t->differences.items[i]);
 	}
 }
 
-static void add_pod(const json_t *record, struct bh_buf *out)
+static void add_policy(const struct bh_record *r, struct bh_buf *out)
 {
-	add_name(out, get(record, "k8s.namespace.name"), get(record, "k8s.pod.name"));
-	bh_buf_puts(out, strcmp(get(record, "event.action"), "pod-unbound") == 0 ? " has left "
-										 : " has ");
-	add_strings(json_object_get(record, "k8s.pod.ip"), ", ", out);
+	const struct bh_record_policy *p = &r->policy;
+
+	add_text(out, p->rule.kind);
+	bh_buf_putc(out, ' ');
+	add_policy_name(out, &p->rule.policy);
+	bh_buf_putc(out, ' ');
+	add_text(out, is_there(p->change) ? p->change : "changed");
+	if (is_there(p->closed)) {
+		bh_buf_puts(out, ": ");
+		add_text(out, p->closed);
+	}
 }
 
-void bh_record_format(const json_t *record, bool color, struct bh_buf *out)
+static void add_pod(const struct bh_record *r, struct bh_buf *out)
 {
-	static const struct {
-		const char *action;
-		void (*add)(const json_t *record, struct bh_buf *out);
-	} t[] = {
-		{ "flow-", add_flow },    { "gap", add_gap },
-		{ "tamper", add_tamper }, { "policy-changed", add_policy },
-		{ "pod-", add_pod },
-	};
-	const char *action = get(record, "event.action");
-	size_t i;
+	const struct bh_record_pod *p = &r->pod;
+	char text[BH_ADDR_STRLEN];
 
-	add_time(record, out);
-	add_verdict(record, color, out);
-	for (i = 0; i < BH_ARRAY_LEN(t); i++)
-		if (starts_with(action, t[i].action))
-			break;
-	if (i < BH_ARRAY_LEN(t))
-		t[i].add(record, out);
-	else
-		add_text(out, action);
+	add_name(out, p->id.namespace, p->id.name);
+	bh_buf_puts(out, r->kind == BH_RECORD_POD_UNBOUND ? " has left " : " has ");
+	for (size_t i = 0; i < p->addrs.n; i++)
+		bh_buf_printf(out, "%s%s", i > 0 ? ", " : "",
+			      bh_addr_format(&p->addrs.items[i], text));
+}
+
+static void add_action(const struct bh_record *r, struct bh_buf *out)
+{
+	add_text(out, bh_record_action(r));
+}
+
+void bh_record_format(const struct bh_record *r, bool color, struct bh_buf *out)
+{
+	static void (*const adders[])(const struct bh_record *r, struct bh_buf *out) = {
+		[BH_RECORD_OTHER] = add_action,
+		[BH_RECORD_FLOW] = add_flow,
+		[BH_RECORD_GAP] = add_gap,
+		[BH_RECORD_TAMPER] = add_tamper,
+		[BH_RECORD_POLICY_CHANGED] = add_policy,
+		[BH_RECORD_POD_BOUND] = add_pod,
+		[BH_RECORD_POD_UNBOUND] = add_pod,
+		[BH_RECORD_QUARANTINE_SET] = add_action,
+		[BH_RECORD_QUARANTINE_RELEASED] = add_action,
+		[BH_RECORD_REVOCATION_FAILED] = add_action,
+	};
+	static_assert(BH_ARRAY_LEN(adders) == BH_RECORD_KIND_COUNT_, "every kind is shown");
+
+	add_time(r->at_ns, out);
+	add_verdict(r, color, out);
+	adders[r->kind](r, out);
 	while (out->len > 0 && out->data[out->len - 1] == ' ')
 		out->len--;
 	bh_buf_putc(out, '\n');
@@ -382,58 +354,96 @@ void bh_record_format(const json_t *record, bool color, struct bh_buf *out)
 
 /* --- filter -------------------------------------------------------------------------------- */
 
-/* What names a pod: "" is the record's own (events, gaps). */
-static const char *const ends[] = { "source.", "destination.", "" };
+/* The pods that the record is about; NULL for those that it has not. */
+struct pods {
+	const struct bh_identity *of[2];
+};
 
-static const char *get_at(const json_t *record, const char *prefix, const char *key)
+static struct pods pods_of(const struct bh_record *r)
 {
-	char full[64];
-
-	snprintf(full, sizeof(full), "%s%s", prefix, key);
-	return get(record, full);
+	switch (r->kind) {
+	case BH_RECORD_FLOW: return (struct pods){ { &r->flow.src.pod, &r->flow.dst.pod } };
+	case BH_RECORD_GAP: return (struct pods){ { &r->gap.pod } };
+	case BH_RECORD_POD_BOUND:
+	case BH_RECORD_POD_UNBOUND: return (struct pods){ { &r->pod.id } };
+	case BH_RECORD_QUARANTINE_SET:
+	case BH_RECORD_QUARANTINE_RELEASED: return (struct pods){ { &r->quarantine.pod.id } };
+	case BH_RECORD_OTHER:
+	case BH_RECORD_TAMPER:
+	case BH_RECORD_POLICY_CHANGED:
+	case BH_RECORD_REVOCATION_FAILED: return (struct pods){ 0 };
+	case BH_RECORD_KIND_COUNT_: break;
+	}
+	abort();
 }
 
-static bool is_about(const json_t *record, const char *ns, const char *pod)
+static const char *policy_namespace(const struct bh_record *r)
 {
-	for (size_t i = 0; i < BH_ARRAY_LEN(ends); i++) {
-		if (strcmp(get_at(record, ends[i], "k8s.namespace.name"), ns) != 0)
+	const char *ns =
+		r->kind == BH_RECORD_POLICY_CHANGED ? r->policy.rule.policy.namespace : NULL;
+
+	return ns ? ns : "";
+}
+
+const char *bh_record_tenant(const struct bh_record *r)
+{
+	const struct pods pods = pods_of(r);
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(pods.of); i++)
+		if (pods.of[i] && is_there(pods.of[i]->namespace))
+			return pods.of[i]->namespace;
+	return policy_namespace(r);
+}
+
+static bool is_about(const struct bh_record *r, const char *ns, const char *pod)
+{
+	const struct pods pods = pods_of(r);
+
+	for (size_t i = 0; i < BH_ARRAY_LEN(pods.of); i++) {
+		const struct bh_identity *id = pods.of[i];
+
+		if (!id || !id->namespace || strcmp(id->namespace, ns) != 0)
 			continue;
-		if (!pod || strcmp(get_at(record, ends[i], "k8s.pod.name"), pod) == 0)
+		if (!pod || (id->name && strcmp(id->name, pod) == 0))
 			return true;
 	}
 	/* A policy is about all pods of its namespace. */
-	return strcmp(get(record, "event.action"), "policy-changed") == 0 &&
-	       strcmp(get(json_object_get(record, "policy.rule"), "namespace"), ns) == 0;
+	return strcmp(policy_namespace(r), ns) == 0;
 }
 
-static bool has_verdict(const json_t *record, const char *verdict)
+/* "audit" asks for "audit-denied" too. */
+static bool is_class(enum bh_verdict_class class, const char *verdict)
 {
-	const char *have = get(record, "policy.verdict");
+	const char *have = bh_class_words(class)->verdict;
+	const size_t len = strlen(verdict);
 
-	/* "audit" asks for "audit-denied" too. */
-	return starts_with(have, verdict) &&
-	       (have[strlen(verdict)] == '\0' || have[strlen(verdict)] == '-');
+	return strncmp(have, verdict, len) == 0 && (have[len] == '\0' || have[len] == '-');
 }
 
 /*
- * A gap that names no pod, or no verdict, may hide what is asked for: whoever
- * asks must see that the answer is not whole.
+ * A gap that names no verdict, or no pod, may hide what is asked for: whoever asks must see
+ * that the answer is not whole.
  */
-static bool is_gap_without(const json_t *record, const char *key)
+static bool has_verdict(const struct bh_record *r, const char *verdict)
 {
-	return strcmp(get(record, "event.action"), "gap") == 0 && !*get(record, key);
+	if (r->kind == BH_RECORD_FLOW)
+		return is_class(r->flow.class, verdict);
+	if (r->kind != BH_RECORD_GAP)
+		return false;
+	return r->gap.has_class ? is_class(r->gap.class, verdict) : strcmp(verdict, "allowed") != 0;
 }
 
-bool bh_record_matches(const json_t *record, const struct bh_record_filter *filter)
+static bool is_gap_of_all(const struct bh_record *r)
 {
-	uint64_t ns;
+	return r->kind == BH_RECORD_GAP && !is_there(r->gap.pod.namespace);
+}
 
-	if (filter->since_ns > 0 &&
-	    (bh_time_parse(get(record, "@timestamp"), &ns) < 0 || ns < filter->since_ns))
+bool bh_record_matches(const struct bh_record *r, const struct bh_record_filter *filter)
+{
+	if (filter->since_ns > 0 && r->at_ns < filter->since_ns)
 		return false;
-	if (filter->verdict && !has_verdict(record, filter->verdict) &&
-	    !(strcmp(filter->verdict, "allowed") != 0 && is_gap_without(record, "policy.verdict")))
+	if (filter->verdict && !has_verdict(r, filter->verdict))
 		return false;
-	return !filter->namespace || is_about(record, filter->namespace, filter->pod) ||
-	       is_gap_without(record, "k8s.namespace.name");
+	return !filter->namespace || is_about(r, filter->namespace, filter->pod) ||
+	       is_gap_of_all(r);
 }

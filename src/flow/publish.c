@@ -24,7 +24,10 @@ struct flow_publisher {
 	char *node;
 	char boot[17];
 	uint64_t sequence, records_lost;
-	char **ring;
+	struct ring_item {
+		struct bh_record *record;
+		size_t size;
+	} * ring;
 	size_t ring_size, n_ring, ring_next;
 	size_t ring_bytes, ring_max_bytes;
 	struct subscriber *subs;
@@ -56,10 +59,10 @@ static size_t ring_first(const struct flow_publisher *p)
 
 static void forget_oldest(struct flow_publisher *p)
 {
-	char **oldest = &p->ring[ring_first(p)];
+	struct ring_item *oldest = &p->ring[ring_first(p)];
 
-	p->ring_bytes -= strlen(*oldest) + 1;
-	free(bh_take_ptr(*oldest));
+	p->ring_bytes -= oldest->size;
+	free(bh_take_ptr(oldest->record));
 	p->n_ring--;
 }
 
@@ -74,38 +77,6 @@ void flow_publisher_free(struct flow_publisher **p)
 	free((*p)->node);
 	free(*p);
 	*p = NULL;
-}
-
-static json_t *new_record(const struct flow_publisher *p, const char *action, uint64_t sequence,
-			  uint64_t at_ns)
-{
-	json_t *record = json_object();
-
-	flow_set_time(record, "@timestamp", at_ns);
-	flow_set_number(record, "event.sequence", sequence);
-	flow_set_string(record, "event.boot", p->boot);
-	flow_set_string(record, "event.action", action);
-	flow_set_string(record, "node.name", p->node);
-	return record;
-}
-
-json_t *flow_new_record(struct flow_publisher *p, const char *action, uint64_t at_ns)
-{
-	return new_record(p, action, ++p->sequence, at_ns);
-}
-
-/*
- * ASCII only: a C1 control character is valid JSON and would still reach the
- * terminal of whoever reads the log with cat.
- */
-static char *make_line(const json_t *record)
-{
-	char *line = json_dumps(record, JSON_COMPACT | JSON_ENSURE_ASCII);
-
-	/* Fails without memory only: keys and strings are checked when they are set. */
-	if (!line)
-		abort();
-	return line;
 }
 
 /* --- subscribers ------------------------------------------------------------------- */
@@ -125,20 +96,22 @@ static const char *reason_of(int why)
 static bool tell_lost(const struct flow_publisher *p, struct subscriber *s, uint64_t now_ns)
 {
 	bh_auto_free char *line = NULL;
-	json_t *gap;
-	int r;
+	const struct bh_record gap = {
+		.kind = BH_RECORD_GAP,
+		.at_ns = now_ns,
+		.sequence = s->last_lost,
+		.boot = p->boot,
+		.node = p->node,
+		.gap = { .reason = reason_of(s->why),
+			 .first_sequence = s->first_lost,
+			 .n_records = s->n_lost,
+			 .lost = s->lost_packets },
+	};
 
 	if (s->n_lost == 0)
 		return true;
-	gap = new_record(p, "gap", s->last_lost, now_ns);
-	flow_set_string(gap, "gap.reason", reason_of(s->why));
-	flow_set_number(gap, "gap.first_sequence", s->first_lost);
-	flow_set_number(gap, "gap.records", s->n_lost);
-	flow_set_number(gap, "evidence.lost", s->lost_packets);
-	line = make_line(gap);
-	r = s->to.on_record(s->to.ctx, gap, line);
-	json_decref(gap);
-	if (r < 0)
+	line = bh_record_line(&gap);
+	if (s->to.on_record(s->to.ctx, &gap, line) < 0)
 		return false;
 	s->n_lost = s->lost_packets = 0;
 	return true;
@@ -167,7 +140,7 @@ static void forget_gone(struct flow_publisher *p)
 }
 
 /* Negative where the subscriber leaves it out. */
-static int offer(struct subscriber *s, const json_t *record, const char *line)
+static int offer(struct subscriber *s, const struct bh_record *record, const char *line)
 {
 	int r = s->to.on_offer ? s->to.on_offer(s->to.ctx, record, line) : 0;
 
@@ -180,7 +153,7 @@ static int offer(struct subscriber *s, const json_t *record, const char *line)
  * A subscriber may be added or removed by what is called here, so each is worked
  * on as a copy.
  */
-static void deliver(struct flow_publisher *p, const json_t *record, const char *line,
+static void deliver(struct flow_publisher *p, const struct bh_record *record, const char *line,
 		    uint64_t packets, uint64_t now_ns)
 {
 	size_t n = p->n_subs;
@@ -225,51 +198,30 @@ void flow_publisher_remove(struct flow_publisher *p, int handle)
 
 /* --- records ------------------------------------------------------------------------- */
 
-static void keep(struct flow_publisher *p, char *line)
+static void keep(struct flow_publisher *p, struct bh_record *record, size_t size)
 {
-	size_t size = strlen(line) + 1;
-
 	while (p->n_ring > 0 &&
 	       (p->n_ring == p->ring_size || p->ring_bytes + size > p->ring_max_bytes))
 		forget_oldest(p);
-	p->ring[p->ring_next] = line;
+	p->ring[p->ring_next] = (struct ring_item){ record, size };
 	p->ring_next = (p->ring_next + 1) % p->ring_size;
 	p->ring_bytes += size;
 	p->n_ring++;
 }
 
-/*
- * Whatever fills records keeps to its bounds; this is for what does not: a record without
- * what it is about is better than one without end.
- */
-static char *make_bounded_line(const struct flow_publisher *p, json_t **record)
+void flow_publish(struct flow_publisher *p, struct bh_record *r, uint64_t packets, uint64_t now_ns)
 {
-	static const char *const kept[] = { "@timestamp", "event.sequence", "event.boot",
-					    "event.action" };
-	char *line = make_line(*record);
-	size_t len = strlen(line);
-	json_t *stub;
+	bh_auto_free char *line = NULL;
+	struct bh_record *copy;
+	size_t size;
 
-	if (len <= BH_RECORD_MAX)
-		return line;
-	stub = json_object();
-	for (size_t i = 0; i < BH_ARRAY_LEN(kept); i++)
-		json_object_set(stub, kept[i], json_object_get(*record, kept[i]));
-	flow_set_string(stub, "node.name", p->node);
-	flow_set_number(stub, "event.oversized", len);
-	json_decref(*record);
-	*record = stub;
-	free(line);
-	return make_line(stub);
-}
-
-void flow_publish(struct flow_publisher *p, json_t *record, uint64_t packets, uint64_t now_ns)
-{
-	char *line = make_bounded_line(p, &record);
-
-	deliver(p, record, line, packets, now_ns);
-	json_decref(record);
-	keep(p, line);
+	r->sequence = ++p->sequence;
+	r->boot = p->boot;
+	r->node = p->node;
+	copy = bh_record_copy(r, &size);
+	line = bh_record_line(copy);
+	deliver(p, copy, line, packets, now_ns);
+	keep(p, copy, size);
 }
 
 void flow_publisher_tick(struct flow_publisher *p, uint64_t now_ns)
@@ -277,22 +229,13 @@ void flow_publisher_tick(struct flow_publisher *p, uint64_t now_ns)
 	deliver(p, NULL, NULL, 0, now_ns);
 }
 
-/* Kept as text, which takes a tenth of the memory of the tree. */
 void flow_publisher_recent(const struct flow_publisher *p,
-			   void (*on_record)(void *ctx, const json_t *record, const char *line),
-			   void *ctx)
+			   void (*on_record)(void *ctx, const struct bh_record *r), void *ctx)
 {
 	size_t first = ring_first(p);
 
-	for (size_t i = 0; i < p->n_ring; i++) {
-		const char *line = p->ring[(first + i) % p->ring_size];
-		json_t *record = json_loads(line, 0, NULL);
-
-		if (!record)
-			continue;
-		on_record(ctx, record, line);
-		json_decref(record);
-	}
+	for (size_t i = 0; i < p->n_ring; i++)
+		on_record(ctx, p->ring[(first + i) % p->ring_size].record);
 }
 
 uint64_t flow_publisher_records(const struct flow_publisher *p)

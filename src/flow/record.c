@@ -1,182 +1,88 @@
 /*
- * The fields of a flow record, bulkhead-flow(5).
+ * The record of a flow, from a packet and from whom it was and why it was denied.
  */
 #include <linux/if_ether.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bh/alloc.h"
-#include "bh/buf.h"
-#include "bh/clock.h"
-#include "bh/object.h"
 #include "flow.h"
 
-void flow_set_string(json_t *record, const char *key, const char *value)
+static void fill_end(struct bh_record_end *ret, const struct bh_addr *a, uint16_t port,
+		     const struct flow_end *end)
 {
-	if (value && *value)
-		json_object_set_new(record, key, flow_text_json(value));
+	ret->has_address = a->family != BH_FAMILY_COUNT_;
+	ret->address = *a;
+	ret->port = port;
+	ret->entity = end->entity;
+	ret->confidence = end->confidence;
+	ret->pod = end->pod;
 }
 
-void flow_set_number(json_t *record, const char *key, uint64_t value)
+static void fill_network(struct bh_record_flow *ret, const struct flow_sample *s)
 {
-	json_object_set_new(record, key, json_integer((json_int_t)value));
+	ret->class = s->class;
+	ret->dir = s->dir;
+	ret->ether_type = s->ether_type;
+	ret->has_protocol = s->ether_type == ETH_P_IP || s->ether_type == ETH_P_IPV6;
+	ret->protocol = s->protocol;
+	ret->has_ports = s->has_ports;
+	ret->has_icmp = s->has_icmp;
+	ret->icmp_type = s->icmp_type;
+	ret->icmp_code = s->icmp_code;
 }
-
-void flow_set_time(json_t *record, const char *key, uint64_t ns)
-{
-	char text[BH_TIME_STRLEN];
-
-	flow_set_string(record, key, bh_time_format(ns, text));
-}
-
-/* --- ends --------------------------------------------------------------------------- */
-
-/* "source" and "port" make "source.port"; neither comes from outside. */
-struct key {
-	char text[64];
-};
-
-static const char *key_of(struct key *k, const char *end, const char *name)
-{
-	snprintf(k->text, sizeof(k->text), "%s%s", end, name);
-	return k->text;
-}
-
-/* @at: "source.", "destination.", or "" where the record is about one pod. */
-static void fill_pod(json_t *record, const char *at, const struct bh_identity *pod)
-{
-	bh_auto_free char *workload = NULL;
-	struct key k;
-
-	flow_set_string(record, key_of(&k, at, "k8s.namespace.name"), pod->namespace);
-	flow_set_string(record, key_of(&k, at, "k8s.pod.name"), pod->name);
-	flow_set_string(record, key_of(&k, at, "k8s.pod.uid"), pod->uid);
-	bh_record_set_labels(record, key_of(&k, at, "k8s.pod.labels"), &pod->labels,
-			     pod->n_labels_omitted);
-	flow_set_string(record, key_of(&k, at, "k8s.node.name"), pod->node);
-	if (!pod->workload_kind || !pod->workload_name)
-		return;
-	workload = bh_asprintf("%s/%s", pod->workload_kind, pod->workload_name);
-	flow_set_string(record, key_of(&k, at, "k8s.workload"), workload);
-}
-
-static void fill_end(json_t *record, const char *at, const struct bh_addr *a, bool has_port,
-		     uint16_t port, const struct flow_end *end)
-{
-	char text[BH_ADDR_STRLEN];
-	struct key k;
-
-	if (a->family != BH_FAMILY_COUNT_)
-		flow_set_string(record, key_of(&k, at, "address"), bh_addr_format(a, text));
-	if (has_port)
-		flow_set_number(record, key_of(&k, at, "port"), port);
-	flow_set_string(record, key_of(&k, at, "entity"), end->entity);
-	flow_set_string(record, key_of(&k, at, "identity.confidence"), end->confidence);
-	if (end->has_pod)
-		fill_pod(record, at, &end->pod);
-	flow_set_string(record, key_of(&k, at, "k8s.node.name"), end->node);
-}
-
-void flow_fill_pod(json_t *record, const struct bh_addr *a, const struct flow_end *end)
-{
-	char text[BH_ADDR_STRLEN];
-
-	flow_set_string(record, "pod.address", bh_addr_format(a, text));
-	if (end->has_pod)
-		fill_pod(record, "", &end->pod);
-}
-
-/* --- the network ---------------------------------------------------------------------- */
-
-/* "ipv4", "ipv6", "arp", or the EtherType as in "0x88cc". */
-static void fill_type(json_t *record, uint16_t ether_type)
-{
-	char number[8];
-
-	switch (ether_type) {
-	case ETH_P_IP: flow_set_string(record, "network.type", "ipv4"); return;
-	case ETH_P_IPV6: flow_set_string(record, "network.type", "ipv6"); return;
-	case ETH_P_ARP: flow_set_string(record, "network.type", "arp"); return;
-	default: break;
-	}
-	snprintf(number, sizeof(number), "0x%04x", ether_type);
-	flow_set_string(record, "network.type", number);
-}
-
-static void fill_network(json_t *record, const struct flow_sample *s)
-{
-	static const struct {
-		uint8_t protocol;
-		const char *name;
-	} t[] = {
-		{ IPPROTO_TCP, "tcp" },   { IPPROTO_UDP, "udp" },          { IPPROTO_SCTP, "sctp" },
-		{ IPPROTO_ICMP, "icmp" }, { IPPROTO_ICMPV6, "ipv6-icmp" },
-	};
-	char number[4];
-	const char *transport = NULL;
-
-	for (size_t i = 0; i < BH_ARRAY_LEN(t); i++)
-		if (t[i].protocol == s->protocol)
-			transport = t[i].name;
-	fill_type(record, s->ether_type);
-	if (s->ether_type == ETH_P_IP || s->ether_type == ETH_P_IPV6)
-		flow_set_string(record, "network.transport",
-				transport ? transport : bh_protocol_str(s->protocol, number));
-	flow_set_string(record, "network.direction", bh_dir_str(s->dir));
-	if (s->has_icmp) {
-		flow_set_number(record, "icmp.type", s->icmp_type);
-		flow_set_number(record, "icmp.code", s->icmp_code);
-	}
-}
-
-#define DENIED_BY "policy.default_deny_by"
-#define NEAREST   "policy.nearest_miss"
 
 /* --- the policy ----------------------------------------------------------------------- */
 
-/* "ns/name", or the name alone where it has no namespace. */
-static void append_name(json_t *list, const char *ns, const char *name)
+static struct bh_record_name name_of(const struct bh_policy *p)
 {
-	bh_auto_free char *text = *ns ? bh_asprintf("%s/%s", ns, name) : bh_strdup(name);
+	return (struct bh_record_name){ p->namespace, p->name };
+}
 
-	json_array_append_new(list, bh_text_json(text));
+static void set_rule(struct bh_record_rule *ret, const struct bh_rule_ref *ref, enum bh_dir dir)
+{
+	const struct bh_rules *rules = &ref->policy->rules[dir];
+
+	*ret = (struct bh_record_rule){
+		.kind = bh_policy_kind_str(ref->policy->kind),
+		.policy = name_of(ref->policy),
+		.has_index = true,
+		.index = (uint32_t)ref->rule_index,
+		.rule_name = ref->rule_index < rules->n ? rules->items[ref->rule_index].name : NULL,
+	};
+}
+
+static size_t at_most(size_t n, size_t max)
+{
+	return n < max ? n : max;
 }
 
 /* Of @n there are at most BH_MAX_ISOLATING in @policies. */
-static void set_denied_by(json_t *record, const struct bh_policy *const *policies, size_t n)
+static void set_denied_by(struct bh_record_flow *ret, const struct bh_policy *const *policies,
+			  size_t n, struct flow_room *room)
 {
-	const size_t n_known = n < BH_MAX_ISOLATING ? n : BH_MAX_ISOLATING;
-	json_t *list = json_array();
+	const size_t n_known = at_most(n, BH_MAX_ISOLATING);
 
 	for (size_t i = 0; i < n_known; i++)
-		append_name(list, policies[i]->namespace, policies[i]->name);
-	flow_set_bounded(record, DENIED_BY, list, n - n_known);
+		room->denied_by[i] = name_of(policies[i]);
+	ret->denied_by = (struct bh_record_names){ room->denied_by, n_known, n - n_known };
 }
 
-static json_t *near_json(const struct bh_dir_verdict *v)
+static void set_nearest(struct bh_record_flow *ret, const struct bh_dir_verdict *v,
+			struct flow_room *room)
 {
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < v->n_near; i++) {
-		const struct bh_policy *p = v->near[i].ref.policy;
-		bh_auto_free char *name = *p->namespace
-						  ? bh_asprintf("%s/%s", p->namespace, p->name)
-						  : bh_strdup(p->name);
-		json_t *item = json_object();
-
-		flow_set_string(item, "name", name);
-		flow_set_number(item, "rule_index", v->near[i].ref.rule_index);
-		flow_set_string(item, "why", bh_miss_str(v->near[i].why));
-		json_array_append_new(list, item);
-	}
-	return list;
+	for (size_t i = 0; i < v->n_near; i++)
+		room->near[i] = (struct bh_record_near){
+			.policy = name_of(v->near[i].ref.policy),
+			.index = (uint32_t)v->near[i].ref.rule_index,
+			.why = v->near[i].why,
+		};
+	ret->nearest = (struct bh_record_nears){ .items = room->near, .n = v->n_near };
 }
 
-static void fill_evaluated(json_t *record, const struct flow_sample *s,
-			   const struct bh_dir_verdict *v)
+static void fill_evaluated(struct bh_record_flow *ret, const struct flow_sample *s,
+			   const struct bh_dir_verdict *v, struct flow_room *room)
 {
-	const bool is_audit = s->book == FLOW_AUDIT;
+	const bool is_audit = s->class == BH_CLASS_AUDIT;
 	const struct bh_rule_ref *rule = is_audit ? &v->audit_rule : &v->rule;
 	const bool has_rule = is_audit ? rule->policy != NULL : bh_reason_has_rule(v->reason);
 	enum bh_reason reason = !has_rule                             ? BH_REASON_DEFAULT_DENY
@@ -186,81 +92,71 @@ static void fill_evaluated(json_t *record, const struct flow_sample *s,
 	/* What the verdict says of itself, not of the policies in audit. */
 	if (!is_audit || v->reason == BH_REASON_NO_LABELS || v->reason == BH_REASON_CONTESTED)
 		reason = v->reason;
-	flow_set_string(record, "policy.explained_from", "world");
-	flow_set_string(record, "policy.reason", bh_reason_str(reason));
+	ret->explained = BH_EXPLAINED_WORLD;
+	ret->reason = bh_reason_str(reason);
 	if (has_rule)
-		flow_set_bounded(record, "policy.rule", bh_rule_ref_json(rule, s->dir), 0);
+		set_rule(&ret->rule, rule, s->dir);
 	if (is_audit)
-		set_denied_by(record, v->audit_isolating, v->n_audit_isolating);
+		set_denied_by(ret, v->audit_isolating, v->n_audit_isolating, room);
 	else
-		set_denied_by(record, v->isolating, v->n_isolating);
-	flow_set_bounded(record, NEAREST, near_json(v), 0);
+		set_denied_by(ret, v->isolating, v->n_isolating, room);
+	set_nearest(ret, v, room);
 }
 
 /* Which of its policies denied is not known any more, only which could have. */
-static void fill_profile(json_t *record, const struct flow_sample *s, const struct bh_profile *p)
+static void fill_profile(struct bh_record_flow *ret, const struct flow_sample *s,
+			 const struct bh_profile *p, struct flow_room *room)
 {
-	const struct bh_policy_id *ids = s->book == FLOW_AUDIT ? p->audited : p->enforced;
-	const size_t n = s->book == FLOW_AUDIT ? p->n_audited : p->n_enforced;
-	const size_t n_shown = n < BH_MAX_ISOLATING ? n : BH_MAX_ISOLATING;
-	json_t *list = json_array();
+	const bool is_audit = s->class == BH_CLASS_AUDIT;
+	const struct bh_policy_id *ids = is_audit ? p->audited : p->enforced;
+	const size_t n = is_audit ? p->n_audited : p->n_enforced;
+	const size_t n_shown = at_most(n, BH_MAX_ISOLATING);
 
 	for (size_t i = 0; i < n_shown; i++)
-		append_name(list, ids[i].namespace, ids[i].name);
-	flow_set_string(record, "policy.explained_from", "profile");
-	flow_set_bounded(record, DENIED_BY, list, n - n_shown);
-	json_object_set_new(record, NEAREST, json_array());
+		room->denied_by[i] = (struct bh_record_name){ ids[i].namespace, ids[i].name };
+	ret->explained = BH_EXPLAINED_PROFILE;
+	ret->denied_by = (struct bh_record_names){ room->denied_by, n_shown, n - n_shown };
 }
 
 /* No policy decided, but what a pod's port lets pass. */
-static void fill_guard(json_t *record, const struct flow_sample *s)
+static void fill_guard(struct bh_record_flow *ret, const struct flow_sample *s)
 {
-	flow_set_string(record, "policy.explained_from", "port");
-	flow_set_string(record, "policy.reason", s->chain);
-	flow_set_number(record,
-			s->dir == BH_EGRESS ? "observer.ingress.interface.id"
-					    : "observer.egress.interface.id",
-			s->link);
-	json_object_set_new(record, "policy.default_deny_by", json_array());
-	json_object_set_new(record, "policy.nearest_miss", json_array());
+	ret->explained = BH_EXPLAINED_PORT;
+	ret->reason = s->chain;
+	if (s->dir == BH_EGRESS)
+		ret->ingress_link = s->link;
+	else
+		ret->egress_link = s->link;
 }
 
-static void fill_policy(json_t *record, const struct flow_sample *s, const struct flow_reason *r)
+static void fill_policy(struct bh_record_flow *ret, const struct flow_sample *s,
+			const struct flow_reason *r, struct flow_room *room)
 {
-	flow_set_string(record, "policy.verdict", flow_book_str(s->book));
+	ret->explained = BH_EXPLAINED_NOTHING;
 	if (flow_is_no_pod(s->chain))
-		flow_set_string(record, "policy.reason", "no-pod-yet");
-	if (s->link) {
-		fill_guard(record, s);
-	} else if (r->is_evaluated) {
-		fill_evaluated(record, s, &r->verdict);
-	} else if (r->profile) {
-		fill_profile(record, s, r->profile);
-	} else {
-		flow_set_string(record, "policy.explained_from", "none");
-		json_object_set_new(record, DENIED_BY, json_array());
-		json_object_set_new(record, NEAREST, json_array());
-	}
-	if (r->profile)
-		flow_set_string(record, "policy.closed", r->profile->closed);
-	if (!s->link)
-		flow_set_string(record, "policy.profile", s->chain);
+		ret->reason = BH_GUARD_NO_POD;
+	if (s->link)
+		fill_guard(ret, s);
+	else if (r->is_evaluated)
+		fill_evaluated(ret, s, &r->verdict, room);
+	else if (r->profile)
+		fill_profile(ret, s, r->profile, room);
+	ret->closed = r->profile ? r->profile->closed : NULL;
+	ret->profile = s->link ? NULL : s->chain;
 }
 
-void flow_fill_record(json_t *record, const struct flow_sample *sample,
+void flow_fill_record(struct bh_record_flow *ret, const struct flow_sample *sample,
 		      const struct flow_attribution *a, const struct flow_counts *counts,
-		      uint64_t generation)
+		      struct flow_room *room)
 {
-	fill_network(record, sample);
-	fill_end(record, "source.", &sample->src, sample->has_ports, sample->src_port, &a->src);
-	fill_end(record, "destination.", &sample->dst, sample->has_ports, sample->dst_port,
-		 &a->dst);
-	fill_policy(record, sample, &a->reason);
-	flow_set_number(record, "policy.generation", generation);
-	flow_set_number(record, "flow.count", counts->count);
-	flow_set_number(record, "flow.suppressed", counts->suppressed);
+	fill_network(ret, sample);
+	fill_end(&ret->src, &sample->src, sample->src_port, &a->src);
+	fill_end(&ret->dst, &sample->dst, sample->dst_port, &a->dst);
+	fill_policy(ret, sample, &a->reason, room);
+	ret->count = counts->count;
+	ret->suppressed = counts->suppressed;
 	if (counts->first_ns > 0) {
-		flow_set_time(record, "event.start", counts->first_ns);
-		flow_set_time(record, "event.end", counts->last_ns);
+		ret->first_ns = counts->first_ns;
+		ret->last_ns = counts->last_ns;
 	}
 }

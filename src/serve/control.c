@@ -222,26 +222,41 @@ static bool is_too_slow(const struct client *c)
 	return worst == c || unread(c) > BH_CONTROL_MAX_QUEUED;
 }
 
+/* Whether the client takes data; if not, why. */
+static int can_answer(struct client *c)
+{
+	if (!c || c->state != CLIENT_ANSWERING)
+		return -EPIPE;
+	if (!is_too_slow(c))
+		return 0;
+	send_error(c, -ENOBUFS, "the client reads too slowly, answers were dropped");
+	if (c->state == CLIENT_ANSWERING)
+		drain(c);
+	return -ENOBUFS;
+}
+
+int bh_reply_text(struct bh_reply *reply, const char *json)
+{
+	struct bh_buf line = { 0 };
+	int r = can_answer(reply->client);
+
+	if (r < 0)
+		return r;
+	bh_buf_printf(&line, "{\"data\":%s}", json);
+	return send_line(reply->client, &line);
+}
+
 int bh_reply_data(struct bh_reply *reply, json_t *data)
 {
-	struct client *c = reply->client;
 	struct bh_buf line = { 0 };
-	int r = -EPIPE;
+	int r = can_answer(reply->client);
 
-	if (c && c->state == CLIENT_ANSWERING) {
-		if (is_too_slow(c)) {
-			send_error(c, -ENOBUFS,
-				   "the client reads too slowly, answers were dropped");
-			if (c->state == CLIENT_ANSWERING)
-				drain(c);
-			r = -ENOBUFS;
-		} else {
-			bh_buf_puts(&line, "{\"data\":");
-			json_dump_callback(data, add_json, &line,
-					   JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-			bh_buf_putc(&line, '}');
-			r = send_line(c, &line);
-		}
+	if (r == 0) {
+		bh_buf_puts(&line, "{\"data\":");
+		json_dump_callback(data, add_json, &line,
+				   JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+		bh_buf_putc(&line, '}');
+		r = send_line(reply->client, &line);
 	}
 	json_decref(data);
 	return r;

@@ -283,14 +283,16 @@ static void commit(struct reader *r)
 }
 
 /* The figures of the file are taken from the lines that go into it. */
-static int on_record(void *ctx, const json_t *record, const char *line)
+static int on_record(void *ctx, const struct bh_record *record, const char *line)
 {
 	struct reader *r = ctx;
 
 	(void)line;
 	r->lines++;
-	r->in_records += (uint64_t)json_integer_value(json_object_get(record, "flow.count"));
-	r->in_records += (uint64_t)json_integer_value(json_object_get(record, "evidence.lost"));
+	if (record->kind == BH_RECORD_FLOW)
+		r->in_records += record->flow.count;
+	else if (record->kind == BH_RECORD_GAP)
+		r->in_records += record->gap.lost;
 	return 0;
 }
 
@@ -435,7 +437,8 @@ static uint64_t settle(struct reader *r, const struct sender *s)
 		while (turn(r, 100))
 			;
 		stats = bh_flowlog_stats(r->log);
-		if (counter(r, BH_COUNTER_LOGGED) == stats.received[0] + stats.lost)
+		if (counter(r, BH_COUNTER_LOGGED) ==
+		    stats.of[BH_CLASS_DENIED].received + stats.lost)
 			break;
 		ask(s, ASK_ONE);
 		sent += get_answer(s);
@@ -463,11 +466,11 @@ static int check(struct reader *r, const struct flood *f)
 		bad |= differ("denied, logged", denied, logged);
 	else if (logged > denied)
 		bad |= differ("logged, denied", logged, denied);
-	bad |= differ("logged, received + lost", logged, s.received[0] + s.lost);
-	bad |= differ("received, recorded + suppressed", s.received[0],
-		      s.recorded[0] + s.suppressed[0]);
+	bad |= differ("logged, received + lost", logged, s.of[BH_CLASS_DENIED].received + s.lost);
+	bad |= differ("received, recorded + suppressed", s.of[BH_CLASS_DENIED].received,
+		      s.of[BH_CLASS_DENIED].recorded + s.of[BH_CLASS_DENIED].suppressed);
 	bad |= differ("in records and gaps, received + lost", r->in_records,
-		      s.received[0] + s.lost);
+		      s.of[BH_CLASS_DENIED].received + s.lost);
 	bad |= differ("records", r->lines, s.records);
 	bad |= differ("records lost", s.records_lost, 0);
 	return bad;
@@ -487,12 +490,15 @@ static void print(struct reader *r, const struct flood *f, uint64_t sent, double
 	       "\"reader_ns_per_packet\": %.0f}\n",
 	       f->name, (unsigned long long)sent, (double)sent / seconds,
 	       (unsigned long long)denied, (unsigned long long)logged,
-	       (unsigned long long)(denied - logged), (unsigned long long)s.received[0],
-	       (unsigned long long)s.lost, (unsigned long long)s.recorded[0],
-	       (unsigned long long)s.suppressed[0], (unsigned long long)s.records,
+	       (unsigned long long)(denied - logged),
+	       (unsigned long long)s.of[BH_CLASS_DENIED].received, (unsigned long long)s.lost,
+	       (unsigned long long)s.of[BH_CLASS_DENIED].recorded,
+	       (unsigned long long)s.of[BH_CLASS_DENIED].suppressed, (unsigned long long)s.records,
 	       (unsigned long long)r->n_datagrams, (unsigned long long)r->n_overruns,
 	       (double)r->first_delay_ns / 1e6, cpu_share * 100,
-	       s.received[0] ? cpu_share * seconds * 1e9 / (double)s.received[0] : 0);
+	       s.of[BH_CLASS_DENIED].received
+		       ? cpu_share * seconds * 1e9 / (double)s.of[BH_CLASS_DENIED].received
+		       : 0);
 }
 
 static int run_flood(const struct flood *f, unsigned int seconds)

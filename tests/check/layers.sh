@@ -27,7 +27,7 @@ BEGIN {
 	home("kube", "kube")
 	home("cri", "cri")
 	home("node", "node ports")
-	home("flow", "packet nflog history flowlog")
+	home("flow", "packet nflog history flowlog record")
 	home("serve", "serve")
 	home("sim", "sim conns")
 	adapters = "nft manifest kube cri node flow serve sim"

@@ -296,14 +296,11 @@ static void standard_output_may_be_a_socket(void **state)
 static int offer(struct bh_flowfile *f, const char *ns, const char *line)
 {
 	struct bh_flowlog_subscriber s = bh_flowfile_subscriber(f);
-	json_t *record = json_pack("{s:s, s:s}", "event.action", "flow-denied",
-				   "source.k8s.namespace.name", ns);
-	int r = s.on_offer(s.ctx, record, line);
+	const struct bh_record record = { .kind = BH_RECORD_FLOW,
+					  .flow = { .src = { .pod = { .namespace = ns } } } };
+	int r = s.on_offer(s.ctx, &record, line);
 
-	if (r == 0)
-		r = s.on_record(s.ctx, record, line);
-	json_decref(record);
-	return r;
+	return r == 0 ? s.on_record(s.ctx, &record, line) : r;
 }
 
 /* Of @n bytes with its newline. */
