@@ -1,5 +1,5 @@
 #!/bin/bash
-# run.sh [packet|guard|control|flood|start|events|hostile|simulator|kube]...   measures, side by side in one run, and prints tables
+# run.sh [packet|guard|control|flood|followers|start|events|hostile|simulator|kube]...   measures, side by side in one run, and prints tables
 #
 # Needs root; works in network namespaces of its own.  Quote the ratios and
 # medians, not single times: machines are noisy.  JSON lines go to
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 : "${BH_BUILD:=$PWD/build/release}"
 export BH_BUILD
 out=$BH_BUILD/bench.json
-what=${*:-packet guard control flood start events hostile simulator kube}
+what=${*:-packet guard control flood followers start events hostile simulator kube}
 
 [ "$(id -u)" = 0 ] || { echo "measuring needs root (network namespaces)" >&2; exit 1; }
 : >"$out"
@@ -54,6 +54,7 @@ for w in $what; do
 	start) tests/bench/start.sh "${PODS:-100}" >>"$out" ;;
 	events) tests/bench/pod_event.sh "${PODS:-1000}" >>"$out" ;;
 	hostile) tests/bench/hostile.py >>"$out" ;;
+	followers) tests/bench/followers.sh >>"$out" ;;
 	flood) "$BH_BUILD/tests/bench/nflog_bench" >>"$out" ;;
 	*)
 		echo "no such measurement: $w" >&2
@@ -105,6 +106,9 @@ table("The agent on a Kubernetes API server",
       [["%d/%d/%d" % (r["pods"], r["policies"], r["nodes"]), "%.1f" % (r["ready_ms"] / 1000),
         "%.1f" % (r["cpu_ms"] / 1000), r["received_mb"], r["peak_mb"], r["steady_mb"],
         r["change_cpu_percent"], r["change_kb_per_s"], r["change_mean_ms"]] for r in of("kube")])
+table("Followers of the flow log: the agent's CPU time for a record, us",
+      ["followers", "records/s", "without them", "with them", "agent's memory, MB"],
+      [[r["followers"], r["records_per_s"], r["alone_us"], r["with_us"], "%.1f" % (r["rss_kb"] / 1024)] for r in of("followers")])
 table("Start of a pod, us", ["pods", "event to kernel, p50", "p99", "fact to acknowledgement, mean", "agent's memory, MB"],
       [[r["pods"], r["p50_us"], r["p99_us"], r["agent_mean_us"], "%.1f" % (r["rss_kb"] / 1024)] for r in of("start")])
 table("A pod of this node comes or goes: the agent's processor time, all threads, ms",
