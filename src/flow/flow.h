@@ -4,7 +4,9 @@
  *	flowlog.c     counts packets, aggregates repeats, keeps limits
  *	attribute.c   who had both ends, and why the packet was denied
  *	record.c      the record of a flow
- *	fields.c      a record as JSON and back, and copies of it
+ *	fields.c      the members of a record's JSON
+ *	json.c        a record as JSON and back
+ *	copy.c        copies that own what they point to
  *	bound.c       how long it can become
  *	budget.c      how many bytes a second the file gets, and from whom
  *	publish.c     sequence numbers, ring, subscribers and what they lost
