@@ -1064,11 +1064,65 @@ static void a_time_far_off_is_not_believed(void **state)
 	close_lab(&lab);
 }
 
+/* A bridge copies it to many ports, and its address is no pod's. */
+static void a_denied_copy_for_a_group_is_told_of_the_pod_behind_the_port(void **state)
+{
+	static const struct sent to_group = {
+		"10.0.0.5", "224.0.0.251", IPPROTO_UDP, 41234, 5353, 0
+	};
+	const struct bh_pod_port ports[] = { { .ifindex = 9,
+					       .name = "v9",
+					       .mac = { 2, 0, 0, 0, 0, 9 },
+					       .has_mac = true,
+					       .bridge = 3 } };
+	struct bh_fact fact = { .kind = BH_KIND_POD,
+				.source = BH_SOURCE_NODE,
+				.pod = { .namespace = "shop",
+					 .name = "db",
+					 .uid = "u4",
+					 .node = "",
+					 .pod_ports = ports,
+					 .n_pod_ports = 1 } };
+	uint8_t buf[64];
+	struct bh_nflog_msg msg = { .payload = buf, .timestamp_ns = T0, .physout_ifindex = 9 };
+	struct bh_flowlog_config config = defaults;
+	struct bh_guard *guard;
+	struct lab lab;
+
+	(void)state;
+	open_lab(&lab, &node1, &config, SHOP);
+	assert_ok(bh_world_apply(lab.w, &fact, NULL), NULL);
+	settle(&lab, T0 - 50 * S);
+	guard = bh_guard_new(lab.w, lab.c, &(struct bh_guard_config){ 0 });
+	bh_guard_update(guard, NULL, 0);
+	bh_flowlog_free(&lab.fl);
+	config.guard = guard;
+	lab.fl = bh_flowlog_new(&config, lab.w, lab.c, lab.h);
+	assert_true(
+		bh_flowlog_subscribe(lab.fl, &(struct bh_flowlog_subscriber){
+						     .ctx = &lab, .on_record = on_record }) >= 0);
+	msg.prefix = prefix_of(&lab, 'd', "10.0.0.4", BH_INGRESS);
+	msg.payload_len = make_packet(&to_group, buf);
+	bh_flowlog_packet(lab.fl, &msg, T0);
+	assert_fields(record(&lab, 0),
+		      "{\"source.k8s.pod.name\":\"attacker\","
+		      "\"destination.address\":\"224.0.0.251\",\"destination.k8s.pod.name\":\"db\","
+		      "\"network.direction\":\"ingress\",\"policy.reason\":\"default-deny\","
+		      "\"policy.default_deny_by\":[\"shop/db-from-api\",\"shop/default-deny\"]}");
+	/* Of a port of no pod nothing is known but the packet. */
+	msg.physout_ifindex = 10;
+	bh_flowlog_packet(lab.fl, &msg, T0);
+	assert_fields(record(&lab, 1), "{\"destination.k8s.pod.name\":null}");
+	bh_guard_free(&guard);
+	close_lab(&lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			the_first_packet_is_a_record_at_once_with_both_ends_and_the_reason),
+		cmocka_unit_test(a_denied_copy_for_a_group_is_told_of_the_pod_behind_the_port),
 		cmocka_unit_test(repeats_are_one_record_an_interval),
 		cmocka_unit_test(what_makes_another_flow_is_a_record_of_its_own),
 		cmocka_unit_test(audit_is_a_book_of_its_own_and_names_who_would_deny),
