@@ -76,6 +76,7 @@ struct oracle {
 	uint32_t bridge;
 	uint32_t links[N_PORTS];
 	bool is_shut; /* the unknown port: the operator closes those */
+	bool allows_dhcp;
 	bool has_v6[N_PODS], has_v4[N_PODS];
 	struct bh_buf text; /* the world */
 	struct bh_world *w;
@@ -244,7 +245,9 @@ static void start_world(struct oracle *o)
 	for (unsigned int i = 0; i < N_PODS; i++)
 		tell_port(o, i);
 	o->c = bh_compiler_new(o->w, &log);
-	o->g = bh_guard_new(o->w, o->c, &(struct bh_guard_config){ .log = log });
+	o->allows_dhcp = chance(o, 40);
+	o->g = bh_guard_new(o->w, o->c,
+			    &(struct bh_guard_config){ .log = log, .allows_dhcp = o->allows_dhcp });
 	bh_compiler_update(o->c);
 	bh_guard_set_broadcasts(o->g, (const struct bh_addr[]){ addr4(255) }, 1);
 	o->is_shut = chance(o, 50);
@@ -435,7 +438,7 @@ static const char *refuse(const struct oracle *o, const struct probe *p)
 		return refuse_arp(o, p);
 	if (is_discovery(p))
 		return refuse_discovery(o, p);
-	if (is_dhcp(p) && !is_closed(o, p->from, BH_EGRESS))
+	if (is_dhcp(p) && (o->allows_dhcp || !is_closed(o, p->from, BH_EGRESS)))
 		return NULL;
 	return owns(o, p->from, &p->src) ? NULL : BH_GUARD_SPOOFED;
 }
@@ -469,6 +472,13 @@ static bool sender_allows(const struct oracle *o, const struct probe *p)
 	return is_zero(&p->src) || allows(o, p, BH_EGRESS, o->pods[p->from], NULL);
 }
 
+/* Of a server, which is no pod. */
+static bool is_dhcp_answer(const struct oracle *o, const struct probe *p)
+{
+	return o->allows_dhcp && o->is_bridged && p->from == UNKNOWN && p->type == ETH_P_IP &&
+	       p->protocol == IPPROTO_UDP && p->sport == 67 && p->port == 68;
+}
+
 static bool may_enter(const struct oracle *o, const struct probe *p, unsigned int to)
 {
 	const bool is_group =
@@ -476,7 +486,7 @@ static bool may_enter(const struct oracle *o, const struct probe *p, unsigned in
 
 	if (owns(o, to, &p->dst))
 		return true; /* owners_allow() */
-	if (to == UNKNOWN)
+	if (to == UNKNOWN || (is_dhcp_answer(o, p) && is_closed(o, to, BH_INGRESS)))
 		return true;
 	if (is_group && o->is_bridged)
 		return allows(o, p, BH_INGRESS, is_zero(&p->src) ? NULL : o->pods[p->from],
@@ -796,6 +806,14 @@ static void make_dhcp(struct oracle *o, struct probe *p)
 	p->sport = chance(o, 80) ? 68 : 1068;
 	p->port = chance(o, 80) ? 67 : NODE_PORT;
 	memcpy(p->dmac, everyone, 6);
+	if (p->from != UNKNOWN && chance(o, 80))
+		return;
+	p->kind = "DHCP answer";
+	p->src = chance(o, 70) ? addr4(HOST(p->from)) : strange_addr(o, BH_IPV4);
+	p->sport = chance(o, 80) ? 67 : 1067;
+	p->port = chance(o, 80) ? 68 : NODE_PORT;
+	if (chance(o, 30))
+		to_mac(o, p, next(o, N_PODS));
 }
 
 static void (*const makers[])(struct oracle *, struct probe *) = {
