@@ -106,6 +106,48 @@ static void every_option_of_the_command_line_arrives(void **state)
 	assert_int_equal(c.action, BH_CONFIG_CHECK);
 }
 
+static void the_flow_log_is_bounded_as_asked(void **state)
+{
+	static const struct {
+		const char *args;
+		uint64_t max_bytes;
+		uint32_t keep;
+		uint64_t rate;
+	} rows[] = {
+		{ "", 64u << 20, 3, 1u << 20 },
+		{ "--flow-log-max-size 64K --flow-log-keep 0 --flow-log-rate 2M", 64u << 10, 0,
+		  2u << 20 },
+		{ "--flow-log-max-size 0 --flow-log-rate 0 --flow-log-keep 9", 0, 9, 0 },
+		{ "--flow-log-max-size 1G", 1u << 30, 3, 1u << 20 },
+	};
+	static const char *const wrong[] = {
+		"--flow-log-max-size 63K", "--flow-log-rate 1",
+		"--flow-log-max-size 10T", "--flow-log-max-size -1",
+		"--flow-log-max-size K",   "--flow-log-rate 1.5M",
+		"--flow-log-keep -1",      "--flow-log-keep many",
+		"--flow-log-rate 1MM",     "--flow-log-max-size 99999999999G"
+	};
+
+	(void)state;
+	for (size_t i = 0; i < BH_ARRAY_LEN(rows); i++) {
+		bh_auto(bh_config_done) struct bh_config c = { 0 };
+		bh_auto_free char *args = bh_asprintf("--policies /p %s", rows[i].args);
+		struct bh_err err = { 0 };
+
+		assert_ok(parse(args, &c, &err), &err);
+		assert_int_equal(c.flow_log_max_size, rows[i].max_bytes);
+		assert_int_equal(c.flow_log_keep, rows[i].keep);
+		assert_int_equal(c.flow_log_rate, rows[i].rate);
+	}
+	for (size_t i = 0; i < BH_ARRAY_LEN(wrong); i++) {
+		bh_auto(bh_config_done) struct bh_config c = { 0 };
+		bh_auto_free char *args = bh_asprintf("--policies /p %s", wrong[i]);
+
+		if (parse(args, &c, NULL) >= 0)
+			fail_msg("%s is taken", wrong[i]);
+	}
+}
+
 static void the_api_is_a_source_with_or_without_a_folder(void **state)
 {
 	bh_auto(bh_config_done) struct bh_config c = { 0 };
@@ -361,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults_are_enforce_no_default_deny_and_kube_system_exempt),
 		cmocka_unit_test(every_option_of_the_command_line_arrives),
+		cmocka_unit_test(the_flow_log_is_bounded_as_asked),
 		cmocka_unit_test(the_api_is_a_source_with_or_without_a_folder),
 		cmocka_unit_test(one_direction_of_default_deny_leaves_the_other),
 		cmocka_unit_test(closed_until_known_takes_ranges_and_interfaces),
