@@ -51,7 +51,7 @@ step "a value is where it belongs"
 while read -r value want; do
 	rendered --set "$value" | grep -qxE " *(- )?$want" || fail "--set $value: no line '$want'"
 done <<'ROWS'
-image.repository=registry.example/net/bulkhead image: registry.example/net/bulkhead:0\.1\.0
+image.repository=registry.example/net/bulkhead image: registry.example/net/bulkhead:0\.2\.0
 image.tag=1.2.3 image: bulkhead:1\.2\.3
 mode=audit mode: audit
 defaultDeny=both default-deny: both
@@ -64,6 +64,10 @@ metrics.port=19633 metrics: 127\.0\.0\.1:19633
 stateDir=/srv/bulkhead path: /srv/bulkhead
 extraConfig.log-rate=20 log-rate: 20
 extraConfig.seccomp=kill seccomp: kill
+extraConfig.port-guard=no port-guard: .?no.?
+extraConfig.closed-until-known=auto closed-until-known: auto
+extraConfig.flow-log-rate=64K flow-log-rate: 64K
+extraConfig.annotations=none annotations: none
 appArmorProfile.type=Localhost,appArmorProfile.localhostProfile=bulkheadd localhostProfile: bulkheadd
 resources.limits.memory=1Gi memory: 1Gi
 nodeSelector.pool=net pool: net
