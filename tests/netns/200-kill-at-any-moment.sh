@@ -121,7 +121,7 @@ done
 
 step "what is in the kernel is what a new agent wants"
 agent_stop
-table() { nft -a list table inet bulkhead | sed 's/packets [0-9]* bytes [0-9]*//;s/ expires [^ ]*//'; }
+table() { nft -a list table inet bulkhead | sed '/ expires /d;s/packets [0-9]* bytes [0-9]*//'; }
 table >"$WORK/left"
 agent_start
 table >"$WORK/found"
