@@ -344,7 +344,11 @@ static void only_those_of_the_address_are_forgotten_in_ipv6_too(void **state)
 
 	(void)state;
 	in_tracked_netns();
-	assert_int_equal(system("ip addr add 2001:db8::9/128 dev lo nodad"), 0);
+	/* The kernel begins to use the address a moment later. */
+	assert_int_equal(system("ip addr add 2001:db8::9/128 dev lo nodad && "
+				"until ip -6 route get 2001:db8::9 | grep -q '^local'; "
+				"do sleep 0.01; done"),
+			 0);
 	assert_int_equal(bh_addr_parse("2001:db8::9", &other, NULL), 0);
 	fds[0] = listener(AF_INET6, SOCK_DGRAM, "2001:db8::9", 53);
 	fds[1] = flow(AF_INET6, SOCK_DGRAM, "2001:db8::9", 53);
