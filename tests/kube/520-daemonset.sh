@@ -3,7 +3,8 @@
 . ./clusterlib.sh
 cluster_up
 [ -x /usr/bin/dpkg-query ] || skip "the image is made from Debian's packages"
-../../packaging/image.sh "$WORK/image.tar" bulkhead:0.1.0 >"$WORK/log/image" 2>&1 ||
+version=$("$BULKHEAD" version | awk 'NR == 1 { print $NF }')
+../../packaging/image.sh "$WORK/image.tar" "bulkhead:$version" >"$WORK/log/image" 2>&1 ||
 	fail "no image: $(tail -n 5 "$WORK/log/image")"
 node_ctr images import "$WORK/image.tar" >/dev/null || fail "the image is not taken"
 rm "$WORK/image.tar"

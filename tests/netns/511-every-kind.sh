@@ -51,7 +51,7 @@ done
 mac() { in_pod "$1" ip -o link show dev eth0 | grep -o 'ether [0-9a-f:]*' | cut -d' ' -f2; }
 node=$(ip -o link show dev $([ "$KIND" = ptp ] && echo v1 || echo br0) | grep -o 'ether [0-9a-f:]*' | cut -d' ' -f2)
 [ "$KIND" = ptp ] && web=$node || web=$(mac shop/web)
-routes() { for p in shop/db shop/free node; do in_pod $p sh -c 'ip route; ip -6 route; ip -6 addr' | grep -v cache; done; }
+routes() { for p in shop/db shop/free node; do in_pod $p sh -c 'ip route; ip -6 route; ip -6 addr' | grep -v cache; done | sed 's, tentative,,'; }
 send() { in_pod "$1" setpriv --bounding-set -all,+net_raw --inh-caps -all python3 every_kind.py "${@:2}" "$(mac shop/db)" "$(mac shop/free)" "$web" "$node"; }
 before=$(routes)
 
