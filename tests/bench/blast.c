@@ -4,7 +4,7 @@
  *	blast echo PORT                     answers datagrams that start with 'P'
  *	blast est COUNT DST PORT            one connection, primed by an answer
  *	blast new COUNT SRC DST PORT        a new connection with each packet
- *	blast sink PORT                     reads what TCP connections send
+ *	blast sink PORT                     reads what TCP connections send, and answers each MiB
  *	blast bulk COUNT DST PORT           sends so many MiB over one of them
  *
  * On a veth pair the whole way to the receiver's socket, forwarding and its
@@ -196,8 +196,8 @@ static int sink(const char *port)
 
 		if (peer < 0)
 			return die("accept");
-		while (recv(peer, buf, sizeof(buf), 0) > 0)
-			;
+		while (recv(peer, buf, sizeof(buf), MSG_WAITALL) == (ssize_t)sizeof(buf))
+			(void)send(peer, "x", 1, MSG_NOSIGNAL);
 	}
 }
 
@@ -207,6 +207,7 @@ static int bulk(unsigned int count, const char *dst, const char *port)
 	struct sockaddr_in to = to_addr(dst, port);
 	static struct times times;
 	static char buf[MIB];
+	char answer;
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		return die("connect");
@@ -220,6 +221,8 @@ static int bulk(unsigned int count, const char *dst, const char *port)
 				return die("send");
 			at += (size_t)n;
 		}
+		if (recv(fd, &answer, 1, 0) != 1)
+			return die("no answer from the sink");
 		times.ns[times.n++] = (double)(bh_mono_ns() - start);
 	}
 	print_median(&times, MIB / 1024);
