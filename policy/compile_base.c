@@ -24,13 +24,13 @@
 		       BH_ARRAY_LEN(((const struct bh_expr[]){ __VA_ARGS__ })))
 
 /*
- * ICMP errors about allowed flows.  Connection tracking takes any that quotes a packet
- * of the receiver's (nf_conntrack_inet_error()), whoever sends it: a pod would have
- * a way to every pod whose connections it can guess, and could change their path MTU.
- * So a pod of this node tells errors of its own connections only; routers and hosts,
- * which are no pods of this node, and pods that route, of any.  What is not taken here is
- * judged like any other packet, as are related connections, which come from
- * connection tracking helpers.
+ * ICMP errors about allowed flows.  Connection tracking accepts an error from any
+ * sender if it quotes a packet of one of the receiver's connections
+ * (nf_conntrack_inet_error()).  A pod could so reach every pod whose connections it can
+ * guess, and change their path MTU.  So errors from a pod of this node are accepted
+ * about its own connections only; those from pods that route, and from routers and hosts,
+ * which are no pods of this node, about any.  Other errors are judged like any packet, and so
+ * are related connections, which come from connection tracking helpers.
  */
 static void build_related(struct bh_compiler *c)
 {

@@ -278,8 +278,8 @@ static void add_log(struct bh_compiler *c, struct bh_plan_chain *chain, const st
 }
 
 /*
- * Whoever sends to a group chooses its address, so that is no key of a limit: it would
- * use up the room of pods' addresses.
+ * The sender of a group's packet chooses the group's address.  As the key of a limit it would
+ * fill the set that has the pods' addresses, so the limit's key is the port.
  */
 void denial_add(struct bh_compiler *c, struct bh_plan_chain *chain, const char *name,
 		enum bh_dir dir, const struct denial_limits *limits, bool is_audit)

@@ -141,8 +141,7 @@ static void list_profiles(struct account *a)
 		p->is_waiting = false;
 		a->list[a->n++] = p;
 	}
-	if (a->n)
-		bh_sort(a->list, a->n, sizeof(struct profile *), cmp_profile);
+	bh_sort(a->list, a->n, sizeof(struct profile *), cmp_profile);
 }
 
 /* Pods of several namespaces have only what cluster-wide policies say: the node's all. */

@@ -557,10 +557,14 @@ void bh_eval(const struct bh_world *w, const struct bh_flow *flow, struct bh_res
 	unite(ret);
 }
 
-void bh_result_replace(struct bh_result *result, enum bh_dir dir, const struct bh_dir_verdict *v)
+void bh_eval_copy(const struct bh_world *w, const struct bh_flow *flow, struct bh_result *ret)
 {
-	result->dir[dir] = *v;
-	unite(result);
+	struct bh_flow sent = *flow;
+
+	sent.dst_pod = NULL;
+	bh_eval(w, flow, ret);
+	bh_eval_dir(w, &sent, BH_EGRESS, &ret->dir[BH_EGRESS]);
+	unite(ret);
 }
 
 void bh_result_close(struct bh_result *result, enum bh_dir dir, enum bh_reason reason,
@@ -571,5 +575,6 @@ void bh_result_close(struct bh_result *result, enum bh_dir dir, enum bh_reason r
 	settle_at(&v, BH_VERDICT_DENIED, reason);
 	if (is_audit)
 		v.verdict = BH_VERDICT_ALLOWED;
-	bh_result_replace(result, dir, &v);
+	result->dir[dir] = v;
+	unite(result);
 }

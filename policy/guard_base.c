@@ -54,7 +54,7 @@ static const struct {
 
 /* --- rules ------------------------------------------------------------------------------- */
 
-static struct bh_expr is_range(enum bh_load load, uint32_t first, uint32_t last)
+struct bh_expr guard_is_range(enum bh_load load, uint32_t first, uint32_t last)
 {
 	return (struct bh_expr){ .kind = BH_EXPR_MATCH,
 				 .load = load,
@@ -65,7 +65,7 @@ static struct bh_expr is_range(enum bh_load load, uint32_t first, uint32_t last)
 
 static struct bh_expr is(enum bh_load load, uint32_t value)
 {
-	return is_range(load, value, value);
+	return guard_is_range(load, value, value);
 }
 
 static struct bh_expr not(struct bh_expr e)
@@ -74,19 +74,27 @@ static struct bh_expr not(struct bh_expr e)
 	return e;
 }
 
+struct bh_expr guard_is_in(enum bh_load load, const struct bh_cidr *cidr)
+{
+	struct bh_expr e = { .kind = BH_EXPR_MATCH,
+			     .load = load,
+			     .op = BH_MATCH_BYTES,
+			     .family = cidr->addr.family };
+
+	memcpy(e.bytes, cidr->addr.bytes, sizeof(e.bytes));
+	for (size_t bit = 0; bit < cidr->prefix_len; bit++)
+		e.mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return e;
+}
+
 /* @text is a constant of this file. */
 static struct bh_expr is_in(enum bh_load load, const char *text)
 {
-	struct bh_expr e = { .kind = BH_EXPR_MATCH, .load = load, .op = BH_MATCH_BYTES };
 	struct bh_cidr cidr;
 
 	if (bh_cidr_parse(text, &cidr, NULL) < 0)
 		abort();
-	e.family = cidr.addr.family;
-	memcpy(e.bytes, cidr.addr.bytes, sizeof(e.bytes));
-	for (size_t bit = 0; bit < cidr.prefix_len; bit++)
-		e.mask[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
-	return e;
+	return guard_is_in(load, &cidr);
 }
 
 /* RFC 5342: the first bit that is sent of an address that is a group's. */
@@ -119,8 +127,8 @@ static struct bh_expr leads_to(enum bh_plan_verdict v, const struct bh_plan_chai
 	return (struct bh_expr){ .kind = BH_EXPR_VERDICT, .verdict = v, .chain = chain };
 }
 
-static void add_rule(struct bh_plan *plan, struct bh_plan_chain *chain, const struct bh_expr *exprs,
-		     size_t n)
+void guard_add_rule(struct bh_plan *plan, struct bh_plan_chain *chain, const struct bh_expr *exprs,
+		    size_t n)
 {
 	struct bh_plan_rule rule = { .n_exprs = n };
 
@@ -129,8 +137,8 @@ static void add_rule(struct bh_plan *plan, struct bh_plan_chain *chain, const st
 }
 
 #define ADD(plan, chain, ...)                                                                      \
-	add_rule(plan, chain, (const struct bh_expr[]){ __VA_ARGS__ },                             \
-		 BH_ARRAY_LEN(((const struct bh_expr[]){ __VA_ARGS__ })))
+	guard_add_rule(plan, chain, (const struct bh_expr[]){ __VA_ARGS__ },                       \
+		       BH_ARRAY_LEN(((const struct bh_expr[]){ __VA_ARGS__ })))
 
 static struct bh_plan_chain *new_chain(struct bh_plan *plan, const char *name)
 {
@@ -162,7 +170,7 @@ static void fill_denial(struct bh_guard *g, enum bh_table table, const char *rea
 				       .name = prefix,
 				       .group = c->log_group,
 				       .snaplen = c->log_snaplen };
-	add_rule(plan, chain, exprs, n);
+	guard_add_rule(plan, chain, exprs, n);
 	ADD(plan, chain, { .kind = BH_EXPR_COUNTER, .name = class->counter },
 	    verdict(is_audit ? BH_V_ACCEPT : BH_V_DROP));
 }
@@ -199,7 +207,7 @@ static void add_arp(struct bh_guard *g, const struct bh_plan_chain *spoofed)
 	struct bh_plan_chain *c = g->chains[GUARD_FROM_ARP];
 	const struct bh_expr deny = leads_to(BH_V_GOTO, spoofed), accept = verdict(BH_V_ACCEPT);
 
-	ADD(p, c, is_range(BH_LOAD_LENGTH, ARP_MAX_LEN + 1, UINT32_MAX), deny);
+	ADD(p, c, guard_is_range(BH_LOAD_LENGTH, ARP_MAX_LEN + 1, UINT32_MAX), deny);
 	ADD(p, c, not(is(BH_LOAD_ARP_HTYPE, ARPHRD_ETHER)), deny);
 	ADD(p, c, not(is(BH_LOAD_ARP_PTYPE, ETH_P_IP)), deny);
 	ADD(p, c, not(is(BH_LOAD_ARP_HLEN, ETH_ALEN)), deny);
@@ -236,7 +244,7 @@ static struct bh_plan_chain *add_neighbour(struct bh_guard *g, const struct bh_p
 
 	ADD(p, c, not(is(BH_LOAD_NEXTHDR, IPPROTO_ICMPV6)), deny);
 	ADD(p, c, not(is(BH_LOAD_HOPLIMIT, 255)), deny);
-	ADD(p, c, not(is_range(BH_LOAD_PAYLOAD_LEN, ND_MIN_LEN, ND_MAX_LEN)), deny);
+	ADD(p, c, not(guard_is_range(BH_LOAD_PAYLOAD_LEN, ND_MIN_LEN, ND_MAX_LEN)), deny);
 	ADD(p, c, is(BH_LOAD_ICMP6_TYPE, ND_NEIGHBOR_SOLICIT), not(is_in(BH_LOAD_SADDR, "::/128")),
 	    own);
 	ADD(p, c, is(BH_LOAD_ICMP6_TYPE, ND_NEIGHBOR_SOLICIT),
@@ -258,7 +266,7 @@ static struct bh_plan_chain *add_solicit(struct bh_guard *g, const struct bh_pla
 	ADD(p, c, not(is(BH_LOAD_NEXTHDR, IPPROTO_ICMPV6)), deny);
 	ADD(p, c, not(is(BH_LOAD_HOPLIMIT, 255)), deny);
 	ADD(p, c, not(is_in(BH_LOAD_DADDR, "ff02::2/128")), deny);
-	ADD(p, c, is_range(BH_LOAD_PAYLOAD_LEN, RS_MAX_LEN + 1, UINT16_MAX), deny);
+	ADD(p, c, guard_is_range(BH_LOAD_PAYLOAD_LEN, RS_MAX_LEN + 1, UINT16_MAX), deny);
 	ADD(p, c, is_in(BH_LOAD_SADDR, "::/128"), verdict(BH_V_ACCEPT));
 	ADD(p, c, leads_to(BH_V_GOTO, own6));
 	return c;
@@ -298,11 +306,12 @@ static void add_from_ip6(struct bh_guard *g, const struct bh_plan_chain *spoofed
 	const struct bh_plan_chain *listener = add_listener(g, own6, discovery);
 
 	add_router_types(p, icmp6, discovery);
-	ADD(p, icmp6, is_range(BH_LOAD_ICMP6_TYPE, ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT),
+	ADD(p, icmp6, guard_is_range(BH_LOAD_ICMP6_TYPE, ND_NEIGHBOR_SOLICIT, ND_NEIGHBOR_ADVERT),
 	    leads_to(BH_V_GOTO, neighbour));
 	ADD(p, icmp6, is(BH_LOAD_ICMP6_TYPE, ND_ROUTER_SOLICIT),
 	    leads_to(BH_V_GOTO, add_solicit(g, own6, discovery)));
-	ADD(p, icmp6, is_range(BH_LOAD_ICMP6_TYPE, MLD_LISTENER_REPORT, MLD_LISTENER_REDUCTION),
+	ADD(p, icmp6,
+	    guard_is_range(BH_LOAD_ICMP6_TYPE, MLD_LISTENER_REPORT, MLD_LISTENER_REDUCTION),
 	    leads_to(BH_V_GOTO, listener));
 	ADD(p, icmp6, is(BH_LOAD_ICMP6_TYPE, BH_MLD2_LISTENER_REPORT),
 	    leads_to(BH_V_GOTO, listener));
@@ -432,10 +441,10 @@ static struct bh_plan_chain *add_pod_icmp6(struct bh_guard *g, const struct bh_p
 	struct bh_plan_chain *c = new_chain(p, "pod_icmp6");
 
 	for (size_t i = 0; i < BH_ARRAY_LEN(routers); i++)
-		ADD(p, c, is_range(BH_LOAD_ICMP6_TYPE, routers[i].first, routers[i].last),
+		ADD(p, c, guard_is_range(BH_LOAD_ICMP6_TYPE, routers[i].first, routers[i].last),
 		    in_set(g, BH_KEY_IIF, GUARD_PODS), leads_to(BH_V_GOTO, deny));
 	for (size_t i = 0; i < BH_ARRAY_LEN(types); i++)
-		ADD(p, c, is_range(BH_LOAD_ICMP6_TYPE, types[i].first, types[i].last),
+		ADD(p, c, guard_is_range(BH_LOAD_ICMP6_TYPE, types[i].first, types[i].last),
 		    is(BH_LOAD_HOPLIMIT, types[i].hop_limit), verdict(BH_V_ACCEPT));
 	return c;
 }
@@ -479,7 +488,7 @@ static void add_from_shut(struct bh_guard *g, const struct bh_plan_chain *unlist
 		ADD(p, c, is_in(BH_LOAD_DADDR, groups[i]), back);
 	ADD(p, c, in_set(g, BH_KEY_DADDR, GUARD_BROADCASTS), back);
 	/* Discovery was checked where it came in. */
-	ADD(p, c, is_range(BH_LOAD_ICMP6_TYPE, ND_ROUTER_SOLICIT, ND_REDIRECT),
+	ADD(p, c, guard_is_range(BH_LOAD_ICMP6_TYPE, ND_ROUTER_SOLICIT, ND_REDIRECT),
 	    is(BH_LOAD_HOPLIMIT, 255), back);
 	ADD(p, c, in_set(g, BH_KEY_OIF_ETHER_DADDR, GUARD_TO_MACS), leads_to(BH_V_GOTO, unlisted));
 	ADD(p, c, in_set(g, BH_KEY_OIF, GUARD_ENDS), leads_to(BH_V_GOTO, silent));
@@ -512,10 +521,10 @@ static void add_forward(struct bh_guard *g, const struct bh_plan_chain *unlisted
 	ADD(p, g->chains[GUARD_TO_PASS], accept);
 	add_to_group(g, open4, BH_IPV4);
 	ADD(p, open4, accept);
-	add_rule(p, open6, discovery, BH_ARRAY_LEN(discovery));
+	guard_add_rule(p, open6, discovery, BH_ARRAY_LEN(discovery));
 	add_to_group(g, open6, BH_IPV6);
 	ADD(p, open6, accept);
-	add_rule(p, to6, discovery, BH_ARRAY_LEN(discovery));
+	guard_add_rule(p, to6, discovery, BH_ARRAY_LEN(discovery));
 	ADD(p, to6, in_set(g, BH_KEY_OIF_DADDR, GUARD_DST6), accept);
 	add_to_group(g, to6, BH_IPV6);
 	ADD(p, to6, deny);

@@ -1,6 +1,6 @@
 /*
- * Inside of the port guard: guard_base.c makes the fixed chains and sets, guard.c
- * the chains and elements of ports.
+ * Inside of the port guard: guard_base.c makes the fixed chains and sets, guard_chain.c
+ * the chains of ports, guard.c follows ports and makes their elements.
  */
 #ifndef POLICY_GUARD_IMPL_H
 #define POLICY_GUARD_IMPL_H
@@ -101,5 +101,17 @@ struct bh_guard {
 };
 
 void bh_guard_build(struct bh_guard *g);
+
+void guard_add_rule(struct bh_plan *plan, struct bh_plan_chain *chain, const struct bh_expr *exprs,
+		    size_t n);
+/* Matches numbers from @first to @last, and addresses of a network. */
+struct bh_expr guard_is_range(enum bh_load load, uint32_t first, uint32_t last);
+struct bh_expr guard_is_in(enum bh_load load, const struct bh_cidr *cidr);
+
+/* Of so many addresses, how many the port's chain compares: the first ones. */
+size_t guard_n_compared(size_t n_addrs);
+/* Sets p->chain and the others of @p, from the facts in it. */
+void guard_add_chain(struct bh_guard *g, struct guard_port *p);
+void guard_remove_chain(struct bh_guard *g, struct guard_port *p);
 
 #endif

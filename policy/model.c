@@ -92,6 +92,14 @@ bool bh_netns_path_is_good(const char *path)
 	return n > 1;
 }
 
+bool bh_pod_owns(const struct bh_pod *pod, const struct bh_addr *a)
+{
+	for (size_t i = 0; i < pod->n_addrs; i++)
+		if (bh_addr_eq(&pod->addrs[i], a))
+			return true;
+	return false;
+}
+
 bool bh_pod_is_closed(const struct bh_pod *pod)
 {
 	return pod->has_no_labels_yet || pod->is_contested;

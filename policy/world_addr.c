@@ -269,16 +269,6 @@ bool bh_addr_is_left_to_nodes(const struct bh_world *w, const struct bh_addr *a)
 	return !first || rank_of(first) < RANK_LOCAL_POD || !bh_claim_pod(first);
 }
 
-bool bh_pod_owns(const struct bh_pod *p, const struct bh_addr *a)
-{
-	size_t i;
-
-	for (i = 0; i < p->n_addrs; i++)
-		if (bh_addr_eq(&p->addrs[i], a))
-			return true;
-	return false;
-}
-
 static bool node_owns(const struct bh_node *node, const struct bh_addr *a)
 {
 	size_t i;

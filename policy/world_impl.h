@@ -274,7 +274,6 @@ bool bh_pod_is_preferred(const struct bh_pod_obj *a, const struct bh_pod_obj *b)
 
 /* world_addr.c */
 bool bh_pod_is_newer(const struct bh_pod_obj *a, const struct bh_pod_obj *b);
-bool bh_pod_owns(const struct bh_pod *p, const struct bh_addr *a);
 struct bh_claim *bh_claims_of(const struct bh_world *w, const struct bh_addr *a);
 struct bh_pod_obj *bh_claim_pod(const struct bh_claim *c);   /* NULL if a node's */
 struct bh_node_obj *bh_claim_node(const struct bh_claim *c); /* NULL if a pod's */

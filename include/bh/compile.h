@@ -121,7 +121,7 @@ struct bh_compile_config bh_compile_config_of(uint16_t log_group, uint32_t log_r
  * Sets that the agent fills outside of the plan.  Packets that begin nothing and belong
  * to no connection are dropped if they are in one of the first four, by addresses,
  * protocol and ports, or in a pair by addresses and protocol alone; each such packet
- * begins the element's life anew.  Protocols in the last are let pass: TCP for
+ * restarts the element's timeout.  Protocols in the last are let pass: TCP for
  * BH_PICKUP_SECONDS after the first rules came to a kernel that may have tracked
  * nothing before, so that connections which are older go on.
  */

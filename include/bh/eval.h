@@ -128,8 +128,12 @@ struct bh_result {
 /* Pointers in *ret are the world's, with the life that world.h gives them. */
 void bh_eval(const struct bh_world *w, const struct bh_flow *flow, struct bh_result *ret);
 
-/* Puts another verdict into one direction. */
-void bh_result_replace(struct bh_result *result, enum bh_dir dir, const struct bh_dir_verdict *v);
+/*
+ * The same of the copy of a group's packet (multicast, broadcast) that flow->dst_pod gets:
+ * the sender's rules know the group's address only, whichever pod a copy is for.
+ */
+void bh_eval_copy(const struct bh_world *w, const struct bh_flow *flow, struct bh_result *ret);
+
 /*
  * This node's rules drop the packet before policy judges it (guard.h, and addresses
  * without a known pod); in audit they would.

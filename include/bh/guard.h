@@ -28,6 +28,7 @@
 #define BH_GUARD_H
 
 #include "bh/compile.h"
+#include "bh/eval.h"
 
 /* The chains that deny, and the last part of their NFLOG prefix. */
 #define BH_GUARD_SPOOFED   "spoofed"   /* source address, MAC or ARP sender is not the pod's */
@@ -86,6 +87,14 @@ struct bh_plan *bh_guard_plan(struct bh_guard *g, enum bh_table table);
 
 /* The local pod whose port the link is; NULL if it is none, or @g is NULL. */
 const struct bh_pod *bh_guard_pod_of(const struct bh_guard *g, uint32_t ifindex);
+
+/*
+ * Closes in @result, which the evaluator made of @flow, the directions in which the guard
+ * drops the packet before policy judges it.  @is_to_group: flow->dst is a group's address
+ * (multicast, or a broadcast of this node's links).
+ */
+void bh_guard_judge(const struct bh_guard *g, const struct bh_flow *flow, bool is_to_group,
+		    struct bh_result *result);
 
 struct bh_guard_stats {
 	size_t n_ports;        /* of known pods */

@@ -146,6 +146,8 @@ bool bh_netns_path_is_good(const char *path);
 
 /* Nobody knows which labels what comes from its addresses has: both its ends are closed. */
 bool bh_pod_is_closed(const struct bh_pod *pod);
+/* Whether @a is one of its addresses. */
+bool bh_pod_owns(const struct bh_pod *pod, const struct bh_addr *a);
 
 struct bh_namespace {
 	const char *name;

@@ -144,7 +144,7 @@ enum bh_expr_kind {
 	BH_EXPR_VMAP,          /* key vmap set; no match: go on */
 	BH_EXPR_COUNTER,       /* named counter name */
 	BH_EXPR_LIMIT,         /* update @set { key limit rate .. }; over the limit: rule ends */
-	BH_EXPR_UPDATE,        /* update @set { key }: the element's life begins anew */
+	BH_EXPR_UPDATE,        /* update @set { key }: restarts the element's timeout */
 	BH_EXPR_PRIORITY,      /* meta priority set key map @set, or none where set is NULL */
 	BH_EXPR_LOG,           /* prefix name, group, snaplen */
 	BH_EXPR_VERDICT,

@@ -2,10 +2,10 @@
  * A record of the flow log, bulkhead-flow(5): what producers fill, and what the ring,
  * followers, filters and printers get.
  *
- * Pointers in a record that somebody fills are borrowed.  bh_record_copy() makes one that
- * owns all that it points to, and that has a bound: texts are cut to BH_RECORD_MAX_TEXT bytes,
- * labels and lists to as many whole items as BH_RECORD_MAX_PART bytes hold, as written.  What
- * is left out is counted in n_omitted.
+ * The pointers of a record are borrowed.  bh_record_copy() makes a record that owns what it
+ * points to, and that has a bound: texts are cut to BH_RECORD_MAX_TEXT bytes, labels and lists
+ * to as many whole items as fit into BH_RECORD_MAX_PART bytes, as written.  What is left out
+ * is counted in n_omitted.
  */
 #ifndef BH_RECORD_H
 #define BH_RECORD_H
@@ -46,16 +46,18 @@ enum bh_record_entity {
 	BH_RECORD_POD,
 	BH_RECORD_NODE,
 	BH_RECORD_EXTERNAL, /* an address outside of what is known */
-	BH_RECORD_UNKNOWN,  /* a pod of this node, but nobody remembers which */
+	BH_RECORD_UNKNOWN,  /* a pod of this node; which one is not known any more */
 	BH_RECORD_ENTITY_COUNT_
 };
+/* "pod", "node", "external", "unknown"; NULL for no entity. */
+const char *bh_record_entity_str(enum bh_record_entity entity);
 
 /* How sure that is. */
 enum bh_confidence {
 	BH_CONFIDENCE_MISSING,
 	BH_CONFIDENCE_EXACT,  /* the pod had the address at the time of the packet */
 	BH_CONFIDENCE_RECENT, /* a moment before or after, or now */
-	BH_CONFIDENCE_NONE,   /* nobody is known to have had it */
+	BH_CONFIDENCE_NONE,   /* no pod is known that had it */
 	BH_CONFIDENCE_COUNT_
 };
 
@@ -142,8 +144,9 @@ struct bh_record_flow {
 
 struct bh_record_gap {
 	const char *reason;
-	uint64_t lost;                      /* packets */
-	uint64_t first_sequence, n_records; /* of one reader; 0: the packets of nobody's record */
+	uint64_t lost; /* packets */
+	/* The records that one reader lost; 0: the packets have never been in a record. */
+	uint64_t first_sequence, n_records;
 	bool has_class;
 	enum bh_verdict_class class; /* of all packets */
 	bool has_address;

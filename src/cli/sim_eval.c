@@ -118,7 +118,7 @@ static int read_closed(const struct bh_cli *cli, struct bh_cidr *ret, size_t *re
 				: bh_err(err, -E2BIG, "more than %d ranges", MAX_CLOSED);
 
 		if (r < 0)
-			return r;
+			return bh_err_wrap(err, r, "--closed-until-known");
 	}
 	return 0;
 }

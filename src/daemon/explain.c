@@ -147,34 +147,6 @@ static int read_service(const json_t *params, struct bh_flow *flow, struct bh_er
 
 /* --- what comes before policy --------------------------------------------------------- */
 
-static bool is_guarded(const struct bh_agent *a, const struct bh_pod *pod)
-{
-	return a->config->has_port_guard && pod && pod->is_local && pod->n_pod_ports > 0;
-}
-
-static bool owns(const struct bh_pod *pod, const struct bh_addr *addr)
-{
-	for (size_t i = 0; i < pod->n_addrs; i++)
-		if (bh_addr_eq(&pod->addrs[i], addr))
-			return true;
-	return false;
-}
-
-static bool is_extra(const struct bh_pod *pod, const struct bh_addr *addr)
-{
-	for (size_t i = 0; i < pod->n_extra; i++)
-		if (bh_cidr_contains(&pod->extra[i], addr))
-			return true;
-	return false;
-}
-
-static bool is_denying(const struct bh_agent *a, const struct bh_pod *pod, enum bh_dir dir)
-{
-	const struct bh_profile *p = bh_compiler_profile_of(a->compiler, pod, dir);
-
-	return p && p->is_denying;
-}
-
 static bool is_own_node(const struct bh_agent *a, const struct bh_end *end)
 {
 	return end->entity == BH_ENTITY_NODE &&
@@ -196,50 +168,29 @@ static bool is_closed_until_known(const struct bh_agent *a, const struct bh_addr
 	return false;
 }
 
-/* What is for a pod's port but not for it, from the node's own bridge or beyond. */
-static bool is_unlisted(const struct bh_agent *a, const struct bh_flow *flow)
-{
-	const struct bh_pod *src = flow->src_pod, *dst = flow->dst_pod;
-
-	if (!is_guarded(a, dst) || owns(dst, &flow->dst) || is_group(a, &flow->dst))
-		return false;
-	return is_denying(a, dst, BH_INGRESS) ||
-	       (is_guarded(a, src) && src->pod_ports[0].bridge &&
-		src->pod_ports[0].bridge == dst->pod_ports[0].bridge &&
-		is_denying(a, src, BH_EGRESS) && dst->n_extra == 0);
-}
-
-static void judge_ports(const struct bh_agent *a, const struct bh_flow *flow,
-			struct bh_result *result)
+static void judge_unknown(const struct bh_agent *a, const struct bh_flow *flow,
+			  struct bh_result *result)
 {
 	bool is_audit = bh_world_mode(a->world) == BH_AUDIT;
+	bool is_closed_dst = is_closed_until_known(a, &flow->dst, &result->dst);
+	bool is_closed_src = is_closed_until_known(a, &flow->src, &result->src);
 
-	if (is_closed_until_known(a, &flow->dst, &result->dst) && !is_own_node(a, &result->src))
+	if (is_closed_dst && !is_own_node(a, &result->src))
 		bh_result_close(result, BH_INGRESS, BH_REASON_NO_POD, is_audit);
-	if (is_unlisted(a, flow))
-		bh_result_close(result, BH_INGRESS, BH_REASON_UNLISTED, is_audit);
-	if (is_closed_until_known(a, &flow->src, &result->src))
+	if (is_closed_src)
 		bh_result_close(result, BH_EGRESS, BH_REASON_NO_POD, is_audit);
-	if (is_guarded(a, flow->src_pod) && !owns(flow->src_pod, &flow->src) &&
-	    !is_extra(flow->src_pod, &flow->src))
-		bh_result_close(result, BH_EGRESS, BH_REASON_SPOOFED, is_audit);
 }
 
 /* --- groups ------------------------------------------------------------------------------ */
 
-/* The sender's rules know the address only, whichever pod a copy is for. */
 static void judge(const struct bh_agent *a, const struct bh_flow *flow, struct bh_result *ret)
 {
-	struct bh_flow sent = *flow;
-	struct bh_dir_verdict egress;
-
-	bh_eval(a->world, flow, ret);
-	if (flow->dst_pod && !owns(flow->dst_pod, &flow->dst)) {
-		sent.dst_pod = NULL;
-		bh_eval_dir(a->world, &sent, BH_EGRESS, &egress);
-		bh_result_replace(ret, BH_EGRESS, &egress);
-	}
-	judge_ports(a, flow, ret);
+	if (flow->dst_pod && !bh_pod_owns(flow->dst_pod, &flow->dst))
+		bh_eval_copy(a->world, flow, ret);
+	else
+		bh_eval(a->world, flow, ret);
+	judge_unknown(a, flow, ret);
+	bh_guard_judge(a->guard, flow, is_group(a, &flow->dst), ret);
 }
 
 /* Gathers what pods of this node make of a packet that is copied to them. */

@@ -327,12 +327,12 @@ static bool is_closed_until_known(const struct bh_config *c, const char *link)
 	return false;
 }
 
-/* Of the links that may be a pod's, those that share a bridge with pods, or are to be closed. */
 size_t bh_sources_broadcasts(const struct bh_sources *s, const struct bh_addr **ret)
 {
 	return bh_node_watch_broadcasts(s->node_watch, ret);
 }
 
+/* Of the links that may be a pod's, those that share a bridge with pods, or are to be closed. */
 size_t bh_sources_unknown_links(struct bh_sources *s, const struct bh_guard_link **ret)
 {
 	const struct bh_unknown_port *ports = NULL;

@@ -21,7 +21,7 @@ static const char *dir_word(int value)
 	return bh_dir_str((enum bh_dir)value);
 }
 
-static const char *entity_word(int value)
+const char *bh_record_entity_str(enum bh_record_entity entity)
 {
 	static const char *const words[] = {
 		[BH_RECORD_NO_ENTITY] = NULL,    [BH_RECORD_POD] = "pod",
@@ -30,7 +30,12 @@ static const char *entity_word(int value)
 	};
 	static_assert(BH_ARRAY_LEN(words) == BH_RECORD_ENTITY_COUNT_, "every entity has a word");
 
-	return words[value];
+	return words[entity];
+}
+
+static const char *entity_word(int value)
+{
+	return bh_record_entity_str((enum bh_record_entity)value);
 }
 
 static const char *confidence_word(int value)

@@ -132,21 +132,13 @@ static void add_entity(const struct bh_record_end *e, struct bh_buf *out)
 		bh_buf_putc(out, ' ');
 		return;
 	}
-	switch (e->entity) {
-	case BH_RECORD_POD: bh_buf_puts(out, "pod "); return;
-	case BH_RECORD_NODE:
-		bh_buf_puts(out, "node ");
-		if (!is_there(e->pod.node))
-			return;
+	if (e->entity == BH_RECORD_NO_ENTITY)
+		return;
+	bh_buf_printf(out, "%s ", bh_record_entity_str(e->entity));
+	if (e->entity == BH_RECORD_NODE && is_there(e->pod.node)) {
 		bh_buf_escape(out, e->pod.node);
 		bh_buf_putc(out, ' ');
-		return;
-	case BH_RECORD_EXTERNAL: bh_buf_puts(out, "external "); return;
-	case BH_RECORD_UNKNOWN: bh_buf_puts(out, "unknown "); return;
-	case BH_RECORD_NO_ENTITY: return;
-	case BH_RECORD_ENTITY_COUNT_: break;
 	}
-	abort();
 }
 
 static void add_end(const struct bh_record_end *e, bool has_ports, struct bh_buf *out)

@@ -199,10 +199,7 @@ static void add_change(struct bh_history *h, const struct bh_addr *a, struct hol
 
 static bool has_addr(const struct bh_pod *pod, const struct bh_addr *a)
 {
-	for (size_t i = 0; pod && i < pod->n_addrs; i++)
-		if (bh_addr_eq(&pod->addrs[i], a))
-			return true;
-	return false;
+	return pod && bh_pod_owns(pod, a);
 }
 
 static bool is_same_text(const char *a, const char *b)

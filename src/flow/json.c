@@ -465,6 +465,12 @@ static struct bh_record_addrs read_addrs(const struct reader *rd, const json_t *
 	return (struct bh_record_addrs){ .items = items, .n = n };
 }
 
+static bool store(void *to, const void *value, size_t size)
+{
+	memcpy(to, value, size);
+	return true;
+}
+
 /* False if it is not there, or of another type. */
 static bool read_text(const struct reader *rd, const struct field *f, const char *text, void *p)
 {
@@ -474,14 +480,14 @@ static bool read_text(const struct reader *rd, const struct field *f, const char
 
 	switch (f->type) {
 	case T_TEXT: *(const char **)p = text; return true;
-	case T_TIME: return bh_time_parse(text, &ns) == 0 && (memcpy(p, &ns, sizeof(ns)), true);
+	case T_TIME: return bh_time_parse(text, &ns) == 0 && store(p, &ns, sizeof(ns));
 	case T_ADDR: return bh_addr_parse(text, p, NULL) == 0;
 	case T_ETHER_TYPE: return read_ether_type(text, p);
 	case T_PROTOCOL: return bh_protocol_parse(text, p) == 0;
 	case T_WORKLOAD: return split(rd->arena, text, &id->workload_kind, &id->workload_name);
 	case T_WORD:
 		word = find_word(f->word, f->n_words, text);
-		return word >= 0 && (memcpy(p, &word, sizeof(word)), true);
+		return word >= 0 && store(p, &word, sizeof(word));
 	default: return false;
 	}
 }
@@ -489,12 +495,20 @@ static bool read_text(const struct reader *rd, const struct field *f, const char
 static bool read_integer(const struct field *f, const json_t *v, void *p)
 {
 	uint64_t n;
+	uint32_t n32;
+	uint16_t n16;
+	uint8_t n8;
 
+	if (!read_number(v, UINT64_MAX, &n))
+		return false;
+	n32 = (uint32_t)n;
+	n16 = (uint16_t)n;
+	n8 = (uint8_t)n;
 	switch (f->type) {
-	case T_U8: return read_number(v, UINT8_MAX, &n) && (*(uint8_t *)p = (uint8_t)n, true);
-	case T_U16: return read_number(v, UINT16_MAX, &n) && (*(uint16_t *)p = (uint16_t)n, true);
-	case T_U32: return read_number(v, UINT32_MAX, &n) && (*(uint32_t *)p = (uint32_t)n, true);
-	case T_U64: return read_number(v, UINT64_MAX, p);
+	case T_U8: return n8 == n && store(p, &n8, sizeof(n8));
+	case T_U16: return n16 == n && store(p, &n16, sizeof(n16));
+	case T_U32: return n32 == n && store(p, &n32, sizeof(n32));
+	case T_U64: return store(p, &n, sizeof(n));
 	default: return false;
 	}
 }

@@ -342,14 +342,17 @@ static bool is_ours(struct bh_manifest *m, const struct inotify_event *e)
 {
 	struct watch *w;
 
-	if (e->mask & IN_Q_OVERFLOW)
-		return m->is_any_changed = true;
+	if (e->mask & IN_Q_OVERFLOW) {
+		m->is_any_changed = true;
+		return true;
+	}
 	HASH_FIND_INT(m->watches, &e->wd, w);
 	if (!w)
 		return false;
 	if (e->mask & IN_IGNORED) {
 		drop_watch(m, w);
-		return m->is_any_changed = true;
+		m->is_any_changed = true;
+		return true;
 	}
 	if (!w->is_folder) {
 		bool is_tree = e->len > 0 && strcmp(e->name, m->base) == 0;

@@ -190,11 +190,10 @@ static void take_listing(struct bh_links *t, struct listing *listing)
 {
 	struct bh_known_link *l, *next;
 
-	if (listing->n)
-		bh_sort(listing->items, listing->n, sizeof(*listing->items), cmp_listed);
+	bh_sort(listing->items, listing->n, sizeof(*listing->items), cmp_listed);
 	HASH_ITER (hh, t->links, l, next)
-		if (!listing->n || !bh_search(&l->is, listing->items, listing->n,
-					      sizeof(*listing->items), cmp_listed))
+		if (!bh_search(&l->is, listing->items, listing->n, sizeof(*listing->items),
+			       cmp_listed))
 			remove_link(t, l);
 	for (size_t i = 0; i < listing->n; i++)
 		tell_link(t, &listing->items[i]);

@@ -192,8 +192,7 @@ size_t bh_ports_bridges(struct bh_ports *p, const struct bh_pod_bridge **ret)
 			memcpy(list[n++].name, l->is.name, sizeof(l->is.name));
 		}
 	}
-	if (n)
-		bh_sort(list, n, sizeof(*list), cmp_bridge);
+	bh_sort(list, n, sizeof(*list), cmp_bridge);
 	free(p->bridges);
 	p->bridges = list;
 	*ret = list;
@@ -233,8 +232,7 @@ size_t bh_ports_unknown(struct bh_ports *p, const struct bh_unknown_port **ret)
 		bh_grow(&list, &cap, n, sizeof(*list));
 		list[n++] = u;
 	}
-	if (n)
-		bh_sort(list, n, sizeof(*list), cmp_unknown);
+	bh_sort(list, n, sizeof(*list), cmp_unknown);
 	free(p->unknown);
 	p->unknown = list;
 	*ret = list;

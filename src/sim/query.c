@@ -188,9 +188,8 @@ static void judge_source(const struct bh_sim *sim, struct bh_sim_answers *ret,
 {
 	const struct bh_pod *pod = a->flow.src_pod;
 
-	for (size_t i = 0; i < pod->n_addrs; i++)
-		if (bh_addr_eq(&pod->addrs[i], &a->flow.src))
-			return;
+	if (bh_pod_owns(pod, &a->flow.src))
+		return;
 	if (has_addrs(sim, pod)) {
 		bh_result_close(&a->result, BH_EGRESS, BH_REASON_SPOOFED, false);
 		return;
@@ -203,15 +202,8 @@ static void judge_source(const struct bh_sim *sim, struct bh_sim_answers *ret,
 static void judge_ports(const struct bh_sim *sim, const struct bh_sim_query *q,
 			struct bh_sim_answers *ret, struct bh_sim_answer *a)
 {
-	/* The sender's rules know the group's address, and no receiver. */
-	if (q->to) {
-		struct bh_flow sent = a->flow;
-		struct bh_dir_verdict egress;
-
-		sent.dst_pod = NULL;
-		bh_eval_dir(sim->world, &sent, BH_EGRESS, &egress);
-		bh_result_replace(&a->result, BH_EGRESS, &egress);
-	}
+	if (q->to)
+		bh_eval_copy(sim->world, &a->flow, &a->result);
 	if (is_closed(q, &a->flow.src, &a->result.src))
 		bh_result_close(&a->result, BH_EGRESS, BH_REASON_NO_POD, false);
 	if (is_closed(q, &a->flow.dst, &a->result.dst))
