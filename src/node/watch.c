@@ -21,6 +21,8 @@
 /* More than any node has; whoever can add addresses shall not fill our memory. */
 #define MAX_ADDRS     65536
 #define MAX_DATAGRAMS 64
+/* Until a listing that failed is tried again. */
+#define RELIST_MS 1000
 
 /* An address of a link: several may have the same. */
 struct item {
@@ -35,10 +37,13 @@ struct item {
 
 struct bh_node_watch {
 	uv_poll_t poll;
+	uv_timer_t relist;
+	unsigned int n_open_handles;
 	struct bh_nl *watch, *ask;
 	void (*on_change)(void *ctx);
 	void *ctx;
 	struct item *items;
+	bool is_lost;    /* notifications were, and nothing has been listed since */
 	bool is_changed; /* since the lists were made */
 	struct bh_addr *addrs, *broadcasts;
 	size_t n_addrs, n_broadcasts;
@@ -227,7 +232,7 @@ static void drain(struct bh_node_watch *w)
 
 		if (n == -ENOBUFS) {
 			bh_nl_discard(w->watch);
-			(void)list(w, NULL);
+			w->is_lost = true;
 			return;
 		}
 		if (n < 0)
@@ -235,6 +240,23 @@ static void drain(struct bh_node_watch *w)
 		for (; bh_nl_ok(msg, n); msg = mnl_nlmsg_next(msg, &n))
 			follow(w, msg);
 	}
+}
+
+static void on_relist(uv_timer_t *timer);
+
+static void tell(struct bh_node_watch *w)
+{
+	if (w->is_lost && list(w, NULL) == 0)
+		w->is_lost = false;
+	if (w->is_lost)
+		uv_timer_start(&w->relist, on_relist, RELIST_MS, 0);
+	if (w->is_changed && make_lists(w))
+		w->on_change(w->ctx);
+}
+
+static void on_relist(uv_timer_t *timer)
+{
+	tell(bh_container_of(timer, struct bh_node_watch, relist));
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -246,8 +268,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	/* libuv stops at an error, which a loss is. */
 	if (status < 0)
 		uv_poll_start(&w->poll, UV_READABLE, on_readable);
-	if (w->is_changed && make_lists(w))
-		w->on_change(w->ctx);
+	tell(w);
 }
 
 static void destroy(struct bh_node_watch *w)
@@ -295,6 +316,9 @@ int bh_node_watch_new(struct bh_node_watch **ret, uv_loop_t *loop, void (*on_cha
 	w->on_change = on_change;
 	w->ctx = ctx;
 	(void)make_lists(w);
+	uv_timer_init(loop, &w->relist);
+	w->poll.data = w->relist.data = w;
+	w->n_open_handles = 2;
 	uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	*ret = w;
 	return 0;
@@ -302,7 +326,10 @@ int bh_node_watch_new(struct bh_node_watch **ret, uv_loop_t *loop, void (*on_cha
 
 static void on_closed(uv_handle_t *handle)
 {
-	destroy(bh_container_of(handle, struct bh_node_watch, poll));
+	struct bh_node_watch *w = handle->data;
+
+	if (--w->n_open_handles == 0)
+		destroy(w);
 }
 
 void bh_node_watch_free(struct bh_node_watch **w)
@@ -311,5 +338,6 @@ void bh_node_watch_free(struct bh_node_watch **w)
 		return;
 	uv_poll_stop(&(*w)->poll);
 	uv_close((uv_handle_t *)&(*w)->poll, on_closed);
+	uv_close((uv_handle_t *)&(*w)->relist, on_closed);
 	*w = NULL;
 }

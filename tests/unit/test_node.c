@@ -5,9 +5,11 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "bh/clock.h"
 #include "bh/node.h"
 #include "test.h"
 
@@ -232,6 +234,62 @@ static void the_watch_follows_and_merges_a_burst(void **state)
 	close_lab(&lab);
 }
 
+#define N_MANY 3000
+
+/* More than the socket has room for, before anything of it is read. */
+static void add_many(void)
+{
+	FILE *ip = popen("ip -batch -", "we");
+
+	assert_non_null(ip);
+	for (unsigned int i = 0; i < N_MANY; i++)
+		fprintf(ip, "addr add 10.9.%u.%u/32 dev v0\n", i >> 8, i & 255);
+	assert_int_equal(pclose(ip), 0);
+}
+
+/* The first netlink socket from @fd on. */
+static int netlink_from(int fd)
+{
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+
+	for (; fd < 1024; fd++)
+		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+		    domain == AF_NETLINK)
+			return fd;
+	fail();
+	return -1;
+}
+
+/* The socket that is asked for all addresses is a file for a while: a double of its errors. */
+static void a_listing_that_fails_after_a_loss_is_tried_again(void **state)
+{
+	uint64_t until_ns;
+	struct lab lab;
+	int watch, ask, kept;
+
+	(void)state;
+	in_netns();
+	assert_int_equal(system("ip link add v0 type veth peer name v1"), 0);
+	open_lab(&lab);
+	watch = netlink_from(3);
+	ask = netlink_from(watch + 1);
+	assert_int_equal(setsockopt(watch, SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int)), 0);
+	kept = dup(ask);
+	assert_int_equal(dup2(STDIN_FILENO, ask), ask);
+	add_many();
+	for (int i = 0; i < 100; i++)
+		uv_run(&lab.loop, UV_RUN_NOWAIT);
+	assert_false(has(&lab, "10.9.11.183")); /* the last one */
+	assert_int_equal(dup2(kept, ask), ask);
+	close(kept);
+	until_ns = bh_mono_ns() + 10 * BH_NS_PER_S;
+	while (!has(&lab, "10.9.11.183") && bh_mono_ns() < until_ns)
+		uv_run(&lab.loop, UV_RUN_NOWAIT);
+	assert_true(has(&lab, "10.9.11.183"));
+	close_lab(&lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +300,7 @@ int main(void)
 		cmocka_unit_test(addresses_of_every_link_are_there_and_loopback_is_not),
 		cmocka_unit_test(no_address_is_an_empty_list),
 		cmocka_unit_test(the_watch_follows_and_merges_a_burst),
+		cmocka_unit_test(a_listing_that_fails_after_a_loss_is_tried_again),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);
